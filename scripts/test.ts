@@ -1,0 +1,20 @@
+/**
+ * Runs the tests: all of them, or those whose path holds one of the words given.
+ * `npm test`, `npm test -- session`, `npm test -- e2e/lists unit/http`.
+ */
+import { spawnSync } from "node:child_process";
+import { globSync } from "node:fs";
+
+const words = process.argv.slice(2).filter((word) => !word.startsWith("-"));
+const flags = process.argv.slice(2).filter((word) => word.startsWith("-"));
+const files = globSync("test/**/*.test.ts").filter(
+  (file) => words.length === 0 || words.some((word) => file.includes(word)),
+);
+if (files.length === 0) {
+  console.error(`no test file matches ${words.join(" ")}`);
+  process.exit(1);
+}
+const { status } = spawnSync(process.execPath, ["--test", "--test-timeout=240000", ...flags, ...files.sort()], {
+  stdio: "inherit",
+});
+process.exit(status ?? 1);

@@ -1,0 +1,46 @@
+/**
+ * The points at which others take part in a download. The spec's DownloadHooks, in TypeScript's manner: every method is
+ * optional, each may be asynchronous.
+ */
+import type { DownloadError } from "./errors.ts";
+import type { DownloadChunk } from "./manifest.ts";
+import type { Session } from "./session.ts";
+
+/** What is known before the first byte is fetched. */
+export interface HookMetadata {
+  readonly sessionId: string;
+  readonly batchId?: string;
+  readonly format?: string;
+  readonly quality?: string;
+  readonly size?: number;
+  readonly contentType?: string;
+  readonly filename?: string;
+}
+
+/** What an error hook may decide. `undefined`: the ordinary policy. */
+export type Recovery =
+  | { readonly action: "wait"; readonly seconds: number }
+  | { readonly action: "retry"; readonly url?: string; readonly headers?: ReadonlyArray<readonly [string, string]> }
+  | { readonly action: "fail" };
+
+/** Hooks of the download lifecycle. */
+export interface DownloadHooks {
+  /** Before anything is fetched. Throwing vetoes the download; the error's message is the reason. */
+  preDownload?(url: string, metadata: HookMetadata): void | Promise<void>;
+  /** After a chunk is on disk and proved. `chunk.data` is absent: the bytes are on disk. */
+  postChunk?(chunk: DownloadChunk, sha256: string): void | Promise<void>;
+  /** After the file is in place. */
+  postDownload?(url: string, filePath: string): void | Promise<void>;
+  /** After an attempt failed. */
+  onError?(url: string, error: DownloadError, attempt: number): Recovery | undefined | Promise<Recovery | undefined>;
+}
+
+/** Hooks of the session lifecycle. */
+export interface SessionHooks {
+  onCreated?(session: Session): void | Promise<void>;
+  onUpdated?(session: Session, previous: Session): void | Promise<void>;
+  /** `milestone` is 25, 50, 75 or 100 (percent). */
+  onProgress?(session: Session, milestone: number): void | Promise<void>;
+  onSessionError?(session: Session): void | Promise<void>;
+  onCleaned?(session: Session): void | Promise<void>;
+}

@@ -1,0 +1,393 @@
+/**
+ * What rooms need of each other, as interfaces. Rooms on floor 3 never import one another: each implements or is handed
+ * one of these, and the composition root introduces them. Every port has one contract test that each implementation
+ * passes (test/contract/).
+ */
+import type { DownloadError } from "./errors.ts";
+import type { NumberedEvent } from "./events.ts";
+import type { DownloadOptions, DownloadRequest, IfExists, ResourceInfo, Session, SessionStatus } from "./session.ts";
+
+// ── time and words ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Time, so that tests can hold it. */
+export interface Clock {
+  /** Milliseconds since the epoch; may jump. */
+  now(): number;
+  /** Milliseconds from an arbitrary start; never goes back. For timeouts and rates. */
+  monotonic(): number;
+  /** Resolves after `ms`; rejects with the signal's reason if it aborts first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls back once after `ms` (any length); the returned function calls it off. Never keeps the process alive. */
+  timer(ms: number, callback: () => void): () => void;
+}
+
+/** Structured log; the object comes first, as in pino. Secrets are the caller's to keep out. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  child(fields: object): Logger;
+}
+
+// ── keys and values ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One change of a batch. `space` names a sublevel. */
+export type Write =
+  | { readonly type: "put"; readonly space: string; readonly key: string; readonly value: string }
+  | { readonly type: "del"; readonly space: string; readonly key: string };
+
+/** Bounds of a scan, by UTF-8 order of the keys. */
+export interface KeyRange {
+  readonly gt?: string;
+  readonly gte?: string;
+  readonly lt?: string;
+  readonly lte?: string;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+}
+
+/** An ordered store of strings in named spaces. */
+export interface KeyValue {
+  get(space: string, key: string): Promise<string | undefined>;
+  getMany(space: string, keys: readonly string[]): Promise<(string | undefined)[]>;
+  entries(space: string, range?: KeyRange): AsyncIterable<readonly [key: string, value: string]>;
+  /**
+   * All or nothing, across spaces. Calls are applied in the order in which they were made; those that wait at the same
+   * time share one write to the disk.
+   * @param options.sync - resolve only when it survives a power cut; otherwise it survives the death of the process
+   */
+  write(writes: readonly Write[], options?: { readonly sync?: boolean }): Promise<void>;
+}
+
+// ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Takes bytes as they come. The buffer is only valid during the call: copy it. A promise holds the sender back. */
+export type ByteSink = (bytes: Uint8Array) => void | Promise<void>;
+
+/** A request; only GET and HEAD exist here. */
+export interface HttpRequest {
+  readonly url: string;
+  readonly method?: "GET" | "HEAD";
+  /** Sent to the URL's own origin; fields that may be secret are dropped when a redirect leaves it. */
+  readonly headers?: ReadonlyArray<readonly [name: string, value: string]>;
+  /** Milliseconds without a byte, before and inside the body. */
+  readonly timeoutMs?: number;
+  /** Follow redirects (RFC 9110 §15.4); default true. */
+  readonly follow?: boolean;
+}
+
+/** An answer whose header section is here and whose body waits. Exactly one of `pipe`, `text` and `cancel` is called. */
+export interface HttpResponse {
+  readonly status: number;
+  /** By lower-case name; repeated fields are joined by ", ". */
+  readonly headers: ReadonlyMap<string, string>;
+  /** After redirects. */
+  readonly url: string;
+  /** The URLs on the way, the first one included. */
+  readonly chain: readonly string[];
+  /**
+   * Hands the body to `sink`, in order, and resolves at its end. Rejects with NetworkError (CONNECTION_LOST, TRUNCATED,
+   * TIMED_OUT …), with the signal's reason, or with what the sink threw; in each case the connection is closed.
+   */
+  pipe(sink: ByteSink): Promise<void>;
+  /** The body as text, for small documents. @throws NetworkError PROTOCOL_ERROR if it is longer than `maxBytes` */
+  text(maxBytes: number): Promise<string>;
+  /** Drops the body. */
+  cancel(): void;
+}
+
+/** The client that everything which leaves by HTTP goes through. Statuses are not errors here. */
+export interface HttpClient {
+  /** Sends a request and resolves with the answer's head. @throws NetworkError */
+  request(request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse>;
+}
+
+// ── where bytes come from ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a source is asked for. */
+export interface RangeRequest {
+  /** First byte. */
+  readonly start: number;
+  /** Exclusive; absent: to the end. */
+  readonly end?: number;
+  /** What the bytes must belong to; absent on the first request. A source that now has another version says so. */
+  readonly expected?: ResourceInfo;
+  readonly signal: AbortSignal;
+}
+
+/** An open range. Exactly one of `pipe` and `cancel` is called. */
+export interface RangeStream {
+  /** First byte that will come: `start` as asked, or 0 if the source knows no ranges. */
+  readonly start: number;
+  /** Where it will end (exclusive), if that is known; may be less than was asked for. */
+  readonly end?: number;
+  readonly resource: ResourceInfo;
+  /** As in {@link HttpResponse.pipe}. */
+  pipe(sink: ByteSink): Promise<void>;
+  cancel(): void;
+}
+
+/**
+ * Something that holds a resource's bytes: an HTTP origin, a mirror, a stored file, a peer.
+ *
+ * `open` throws ResourceError RESOURCE_CHANGED if `expected` is no longer what it has, ResourceError HTTP_* for the origin's
+ * refusals, ResourceError RANGE_INVALID for an answer that does not fit what was asked, and NetworkError.
+ */
+export interface ChunkSource {
+  /** For logs and hooks: a URL without secrets. */
+  readonly id: string;
+  open(request: RangeRequest): Promise<RangeStream>;
+}
+
+/** Makes the source of a URL. */
+export interface SourceFactory {
+  http(url: string, options: { headers?: ReadonlyArray<readonly [string, string]>; timeoutMs?: number }): ChunkSource;
+}
+
+/** A cache that may hold whole resources by digest; asked before an origin is. */
+export interface DownloadCache {
+  /** A source for bytes with this digest, if it has them all. */
+  sourceFor(digest: { readonly algorithm: string; readonly value: string }): Promise<ChunkSource | undefined>;
+}
+
+// ── where bytes go ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A file under construction. It never bears the final name. */
+export interface PartFile {
+  readonly path: string;
+  /** Writes all of `bytes` at `position`. */
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  /** Reads `length` bytes at `position`; fewer only at the end of the file. */
+  read(position: number, length: number): Promise<Uint8Array>;
+  /** Until this resolves, what was written may be lost in a power cut (fdatasync). */
+  sync(): Promise<void>;
+  /** Reserves room. @throws SystemResourceError DISK_FULL */
+  reserve(size: number): Promise<void>;
+  truncate(size: number): Promise<void>;
+  size(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Files and folders, as far as a download needs them. Every method throws FileSystemError or SystemResourceError. */
+export interface FileStore {
+  /** Opens a part file for reading and writing; makes it (0600 & ~umask bits for others) if it does not exist. */
+  openPart(path: string): Promise<PartFile>;
+  exists(path: string): Promise<boolean>;
+  stat(path: string): Promise<{ size: number; mtimeMs: number; ino: number } | undefined>;
+  /** Makes the folder with its parents, and checks that it can be written. */
+  ensureDirectory(path: string): Promise<void>;
+  /**
+   * The target for a name in a folder under a policy: the name made safe, cut by bytes, and, for "rename", made unique.
+   * The answer is reserved in this process until {@link FileStore.release} or {@link FileStore.place}.
+   * @throws FileSystemError TARGET_EXISTS under "skip", TARGET_BUSY if it is reserved already
+   */
+  claim(directory: string, name: string, policy: IfExists): Promise<string>;
+  /** The same for a path that is taken literally. */
+  claimPath(path: string, policy: IfExists): Promise<string>;
+  /** Reserves a path that an earlier run claimed. @throws FileSystemError TARGET_BUSY */
+  reclaim(path: string): void;
+  release(path: string): void;
+  /**
+   * Gives a synced part file its final name: mtime, mode, rename, sync of the folder (in groups). Refuses to replace an
+   * existing file unless `replace`. @returns the identity of the file in place
+   */
+  place(
+    part: string,
+    target: string,
+    options: { mtimeMs?: number; replace: boolean },
+  ): Promise<{ size: number; mtimeMs: number; ino: number }>;
+  remove(path: string): Promise<void>;
+  /** Bytes free for this process in the folder's file system. */
+  freeSpace(directory: string): Promise<number>;
+  /** A file's bytes, for digests. */
+  readStream(path: string): AsyncIterable<Uint8Array>;
+}
+
+// ── sessions ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What may change in a session. `undefined` removes the field. */
+export type SessionPatch = { readonly [K in keyof Omit<Session, "id" | "seq" | "createdAt">]?: Session[K] | undefined };
+
+/** Which sessions. */
+export interface SessionFilter {
+  readonly status?: SessionStatus;
+  readonly statusNot?: SessionStatus;
+  readonly batchId?: string;
+  /** With `*` at the ends. */
+  readonly url?: string;
+}
+
+/** A page of sessions. */
+export interface SessionPage {
+  readonly sessions: readonly Session[];
+  readonly nextPageToken?: string;
+}
+
+/** More for a batch of sessions that are made together. Everything is written in one atomic batch. */
+export interface CreateOptions {
+  readonly batchId?: string;
+  /** Sessions that exist already and join the batch (the same URL to the same place was asked for before). */
+  readonly adopt?: readonly string[];
+  /** Called with the new sessions; what it returns is written in the same batch: the ledger of a list. */
+  readonly with?: (created: readonly Session[]) => readonly Write[];
+}
+
+/** What is looked up in the archive: a URL and the place it was asked for, a file's path or else a folder's. */
+export interface ArchiveKey {
+  readonly url: string;
+  readonly target: string;
+}
+
+/** Chunk digests of a session's current epoch, by index. */
+export type ChunkDigests = ReadonlyMap<number, string>;
+
+/** The record of all sessions: durable, ordered, observable. */
+export interface SessionStore {
+  /** Makes sessions, queued in this order behind all others, and resolves when they survive a power cut. */
+  create(requests: readonly DownloadRequest[], options?: CreateOptions): Promise<Session[]>;
+  get(id: string): Promise<Session | undefined>;
+  /** The one session whose id begins so. @throws DownloadError SESSION_NOT_FOUND, SESSION_AMBIGUOUS */
+  find(idOrPrefix: string): Promise<Session>;
+  /**
+   * Changes a session. The status change is checked against the transitions. Resolves when the change survives the
+   * death of the process, or with `sync` a power cut; the new value is visible to `get` at once.
+   * @throws DownloadError SESSION_NOT_FOUND, WRONG_STATUS
+   */
+  update(id: string, patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<Session>;
+  /** Keeps fresh progress for `get` and events without writing it: a restart recounts it from the chunks. */
+  progress(id: string, downloadedBytes: number, totalBytes?: number): void;
+  /** Forgets sessions and everything kept with them. */
+  remove(ids: readonly string[]): Promise<void>;
+  list(filter: SessionFilter, page: { size: number; token?: string; reverse?: boolean }): Promise<SessionPage>;
+  counts(): Readonly<Record<SessionStatus, number>>;
+
+  /** The next queued sessions in queue order, at most `limit`, without those in `except`. */
+  nextQueued(limit: number, except: ReadonlySet<string>): Promise<Session[]>;
+  /** Waiting sessions whose time has come, at most `limit`. */
+  due(now: number, limit: number): Promise<Session[]>;
+  /** When the next waiting session's time comes. */
+  nextDue(): Promise<number | undefined>;
+  move(id: string, to: "top" | "bottom" | { by: number } | { position: number }): Promise<void>;
+  /** 1 for the next to start; undefined if it is not queued. */
+  queuePosition(id: string): Promise<number | undefined>;
+
+  /** Records chunks whose bytes are on disk and synced. Survives a power cut when it resolves. */
+  recordChunks(
+    id: string,
+    epoch: number,
+    chunks: ReadonlyArray<readonly [index: number, sha256: string]>,
+  ): Promise<void>;
+  chunks(id: string, epoch: number): Promise<ChunkDigests>;
+  /** Drops every chunk of a session, of all epochs. */
+  dropChunks(id: string): Promise<void>;
+
+  /** For each key the session that last brought, or brings, that URL to that place. */
+  archived(keys: readonly ArchiveKey[]): Promise<(Session | undefined)[]>;
+
+  subscribe(listener: (event: NumberedEvent) => void): () => void;
+}
+
+// ── lists and watch folders ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** A line that did not become a request. */
+export interface RefusedEntry {
+  readonly lineNumber: number;
+  readonly line: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A line of a list that became a request, or why it did not. `lineNumber` counts from 1. */
+export type ListEntry =
+  | { readonly lineNumber: number; readonly urls: readonly string[]; readonly options: DownloadOptions }
+  | { readonly lineNumber: number; readonly line: string; readonly error: DownloadError };
+
+/** What became of one accepted request: a new session, or one that exists for the same URL and place. */
+export interface Accepted {
+  readonly session: Session;
+  /** False if the session was there before: unfinished and going on, or finished with its file unchanged. */
+  readonly created: boolean;
+}
+
+/** Takes requests; implemented by the download manager. */
+export interface Intake {
+  /** Checks a request: URLs parse, options are in range, defaults are filled in. @throws DownloadError */
+  check(urls: readonly string[], options: DownloadOptions): DownloadRequest;
+  /**
+   * Queues checked requests as one durable batch. The same URL to the same place is one session, whatever the number of
+   * requests. Answers in the order of the requests; `options.with` gets those answers.
+   */
+  accept(requests: readonly DownloadRequest[], options?: AcceptOptions): Promise<readonly Accepted[]>;
+}
+
+/** More for requests that are accepted together. */
+export interface AcceptOptions {
+  readonly batchId?: string;
+  /** Called with the answers before they are durable; what it returns is written in the same atomic batch. */
+  readonly with?: (accepted: readonly Accepted[]) => readonly Write[];
+}
+
+// ── the house itself ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a check found. */
+export interface CheckOutcome {
+  readonly status: "ok" | "warning" | "failed" | "skipped";
+  readonly message: string;
+  /** What to do. */
+  readonly fix?: string;
+  readonly details?: Readonly<Record<string, string>>;
+}
+
+/** Something that can be examined: each room exports its own; doctor and `initializeConfig` gather them. */
+export interface Check {
+  /** Stable, snake_case. */
+  readonly id: string;
+  readonly title: string;
+  /** Must not throw and must heed the signal. */
+  run(signal: AbortSignal): Promise<CheckOutcome>;
+}
+
+/** A check's outcome with its name. */
+export interface CheckReport extends CheckOutcome {
+  readonly id: string;
+  readonly title: string;
+}
+
+/** One change that a reload made. Values as JSON; secrets as "***". */
+export interface ConfigChange {
+  readonly key: string;
+  readonly before: string;
+  readonly after: string;
+  readonly needsRestart: boolean;
+}
+
+/** One value of the configuration in force. */
+export interface ConfigValue {
+  readonly key: string;
+  readonly json: string;
+  readonly origin: "default" | "file" | "environment" | "flag";
+  readonly originDetail: string;
+  readonly needsRestart: boolean;
+}
+
+/** What the RPC room may do to the daemon. */
+export interface DaemonControl {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly addresses: readonly string[];
+  readonly paths: {
+    readonly configFile: string;
+    readonly stateDir: string;
+    readonly logFile: string;
+    readonly downloadDir: string;
+  };
+  config(): readonly ConfigValue[];
+  /** All or none. `null` takes a key out of the file. @throws DownloadError CONFIG_INVALID */
+  setConfig(values: Readonly<Record<string, unknown>>): Promise<readonly ConfigChange[]>;
+  /** @throws DownloadError CONFIG_INVALID; the configuration in force then stays */
+  reload(): Promise<readonly ConfigChange[]>;
+  check(ids: readonly string[], signal: AbortSignal): Promise<readonly CheckReport[]>;
+  /** Begins the end and returns at once. */
+  shutdown(reason: string): void;
+}

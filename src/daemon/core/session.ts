@@ -1,0 +1,185 @@
+/**
+ * A session: one URL on its way to one file, from the moment it was accepted. Plain readonly values; a change is a new
+ * value. The transitions that a status allows are written down here and nowhere else.
+ */
+import type { ErrorCode } from "../../shared/errors.ts";
+import { type DownloadError, failure } from "./errors.ts";
+
+/** Where a session stands. */
+export type SessionStatus = "queued" | "waiting" | "active" | "paused" | "completed" | "failed" | "cancelled";
+
+/** What an active session is doing, in this order. */
+export type Stage = "resolve" | "plan" | "fetch" | "verify" | "process" | "store" | "publish";
+
+/** What to do about a file that is there already and is not this session's. */
+export type IfExists = "rename" | "skip" | "overwrite";
+
+/** The algorithms of `--checksum`. */
+export type ChecksumAlgorithm = "sha-256" | "sha-512" | "sha-1" | "md5";
+
+/** The digest that a whole file must have; `value` is lower-case hex. */
+export interface Checksum {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly value: string;
+}
+
+/** What the caller asked for. Absent means the configuration's default. */
+export interface DownloadOptions {
+  /** Absolute folder; ignored if `output` is set. */
+  readonly directory?: string;
+  /** Absolute path, literal. */
+  readonly output?: string;
+  readonly checksum?: Checksum;
+  /** Sent to the URL's own origin only. */
+  readonly headers?: ReadonlyArray<readonly [name: string, value: string]>;
+  /** Connections at once, at most. */
+  readonly connections?: number;
+  /** Bytes a second; 0 is unlimited. */
+  readonly limit?: number;
+  readonly maxRetries?: number;
+  /** Seconds. */
+  readonly retryDelay?: number;
+  /** Seconds without a byte. */
+  readonly timeout?: number;
+  readonly ifExists?: IfExists;
+  readonly force?: boolean;
+  readonly format?: string;
+  readonly quality?: string;
+}
+
+/** A request that was checked: its URLs parse, its options are in range. */
+export interface DownloadRequest {
+  readonly url: string;
+  /** More places with the same bytes. */
+  readonly mirrors: readonly string[];
+  readonly options: DownloadOptions;
+}
+
+/** How far a session has come, in bytes that are on disk and proved. */
+export interface Progress {
+  readonly downloadedBytes: number;
+  readonly totalBytes?: number;
+}
+
+/** What the engine knows of the resource behind the URL: enough to go on after a restart, and to notice a change. */
+export interface ResourceInfo {
+  /** After redirects. */
+  readonly finalUrl: string;
+  /** Bytes of the whole; absent while unknown. */
+  readonly size?: number;
+  /** The origin answered a range with a right 206. */
+  readonly ranges: boolean;
+  /** The entity tag as received, weak ones too (RFC 9110 §8.8.3). */
+  readonly etag?: string;
+  /** The Last-Modified field as received. */
+  readonly lastModified?: string;
+  /** The value for If-Range: a strong entity tag, or a Last-Modified that is strong by RFC 9110 §8.8.2.2. */
+  readonly strongValidator?: string;
+  readonly contentType?: string;
+  /** A coding other than identity: such a body is never fetched by ranges. */
+  readonly contentEncoding?: string;
+  /** The name that Content-Disposition gives, decoded, not yet made safe. */
+  readonly filename?: string;
+}
+
+/** What is known of the content, in the words of the spec. */
+export interface Metadata {
+  readonly title?: string;
+  readonly format?: string;
+  readonly quality?: string;
+}
+
+/** The part file and its grid; fixed when the fetch begins, changed only with a new epoch. */
+export interface PartState {
+  readonly path: string;
+  readonly chunkSize: number;
+  /** Counts the versions of the resource that were begun; chunks of an older epoch are never used. */
+  readonly epoch: number;
+}
+
+/** The finished file, as it was when it was put in place. */
+export interface StoredFile {
+  readonly path: string;
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ino: number;
+}
+
+/** Why a session waits or failed. */
+export interface SessionError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+}
+
+/** One URL on its way to one file. Times are milliseconds since the epoch. */
+export interface Session {
+  /** UUID version 4. */
+  readonly id: string;
+  /** Order of creation. */
+  readonly seq: number;
+  readonly batchId?: string;
+  /** As asked for, with credentials if it had any: redact before showing. */
+  readonly url: string;
+  readonly mirrors: readonly string[];
+  readonly options: DownloadOptions;
+  readonly status: SessionStatus;
+  readonly stage?: Stage;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly completedAt?: number;
+  /** Attempts begun since a person last queued it. */
+  readonly attempt: number;
+  /** While waiting. */
+  readonly nextAttemptAt?: number;
+  readonly progress: Progress;
+  readonly metadata: Metadata;
+  readonly resource?: ResourceInfo;
+  readonly part?: PartState;
+  /** The final path, once planned. */
+  readonly target?: string;
+  readonly file?: StoredFile;
+  /** Root of the finished file's manifest. */
+  readonly manifestRoot?: string;
+  /** The file was there already; nothing was fetched. */
+  readonly already?: boolean;
+  readonly error?: SessionError;
+}
+
+/** Where each status may lead. */
+export const TRANSITIONS: Readonly<Record<SessionStatus, readonly SessionStatus[]>> = {
+  queued: ["active", "paused", "cancelled", "failed"],
+  waiting: ["queued", "active", "paused", "cancelled", "failed"],
+  active: ["queued", "waiting", "paused", "completed", "failed", "cancelled"],
+  paused: ["queued", "cancelled"],
+  completed: ["queued"],
+  failed: ["queued", "cancelled"],
+  cancelled: ["queued"],
+};
+
+/** True for an end that needs a person to leave. */
+export function hasEnded(status: SessionStatus): boolean {
+  return status === "completed" || status === "failed" || status === "cancelled";
+}
+
+/** Checks a change of status. @throws DownloadError WRONG_STATUS */
+export function assertTransition(session: Pick<Session, "id" | "status">, to: SessionStatus): void {
+  if (session.status !== to && !TRANSITIONS[session.status].includes(to))
+    throw failure("WRONG_STATUS", `session ${session.id} is ${session.status} and cannot become ${to}`, {
+      metadata: { session_id: session.id, status: session.status },
+    });
+}
+
+/** An error as a session keeps it. */
+export function sessionError(error: DownloadError, time: number): SessionError {
+  return {
+    code: error.code,
+    message: error.message,
+    retryable: error.retryable,
+    ...(Object.keys(error.metadata).length > 0 && { metadata: error.metadata }),
+    time,
+  };
+}

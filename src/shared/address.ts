@@ -1,0 +1,41 @@
+/** Addresses of the daemon, as people and configurations write them. */
+
+/** Where a daemon listens. */
+export type Address =
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly loopback: boolean };
+
+/** The port that is taken when an address names none. */
+export const DEFAULT_PORT = 7633;
+
+/**
+ * Reads `unix:/path`, `/path`, `host`, `host:port`, `[::1]:port` or `:port` (which means 127.0.0.1).
+ *
+ * @throws TypeError with a message for people
+ */
+export function parseAddress(text: string): Address {
+  const value = text.trim();
+  if (value.startsWith("unix:")) {
+    const path = value.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+    if (!path.startsWith("/")) throw new TypeError(`"${text}": a Unix socket needs an absolute path`);
+    return { kind: "unix", path };
+  }
+  if (value.startsWith("/")) return { kind: "unix", path: value };
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^:[\]/\s]*))(?::(?<port>\d{1,5}))?$/.exec(value);
+  if (!match || value === "") throw new TypeError(`"${text}" is not an address: use unix:/path or host:port`);
+  const host = match.groups?.["v6"] ?? (match.groups?.["host"] || "127.0.0.1");
+  const port = Number(match.groups?.["port"] ?? DEFAULT_PORT);
+  if (port > 65535) throw new TypeError(`"${text}": a port is at most 65535`);
+  return { kind: "tcp", host, port, loopback: isLoopback(host) };
+}
+
+/** The text that {@link parseAddress} reads back. */
+export function formatAddress(address: Address): string {
+  if (address.kind === "unix") return `unix:${address.path}`;
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** True for names and literals that never leave this machine (RFC 6761 §6.3, RFC 5735 §3, RFC 4291 §2.5.3). */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}

@@ -5,6 +5,7 @@
  */
 import type { DownloadError } from "./errors.ts";
 import type { NumberedEvent } from "./events.ts";
+import type { Plan } from "./plan.ts";
 import type { DownloadOptions, DownloadRequest, IfExists, ResourceInfo, Session, SessionStatus } from "./session.ts";
 
 // ── time and words ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -58,6 +59,8 @@ export interface KeyValue {
    * @param options.sync - resolve only when it survives a power cut; otherwise it survives the death of the process
    */
   write(writes: readonly Write[], options?: { readonly sync?: boolean }): Promise<void>;
+  /** Grows by one with every repair of a damaged database: whoever keeps derived entries then makes them anew. */
+  readonly repairs?: number;
 }
 
 // ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,6 +152,14 @@ export interface SourceFactory {
 export interface DownloadCache {
   /** A source for bytes with this digest, if it has them all. */
   sourceFor(digest: { readonly algorithm: string; readonly value: string }): Promise<ChunkSource | undefined>;
+}
+
+/** One kind of URL, and what it means. The first that claims a URL resolves it. */
+export interface Resolver {
+  readonly name: string;
+  claims(url: string): boolean;
+  /** @throws DownloadError */
+  resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan>;
 }
 
 // ── where bytes go ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -288,6 +299,22 @@ export interface SessionStore {
   subscribe(listener: (event: NumberedEvent) => void): () => void;
 }
 
+/** What an import did. */
+export interface ImportOutcome {
+  readonly imported: number;
+  /** Here already; left alone. */
+  readonly skipped: number;
+  /** Why lines are no session; the first 100. */
+  readonly refused: readonly string[];
+}
+
+/** Carries sessions out and back in, one line of JSON in the spec's session schema each; secrets included. */
+export interface SessionTransfer {
+  /** Lines without their line feed, in the order of creation. */
+  exportLines(filter: SessionFilter): AsyncIterable<string>;
+  importLines(lines: AsyncIterable<string>): Promise<ImportOutcome>;
+}
+
 // ── lists and watch folders ─────────────────────────────────────────────────────────────────────────────────────────
 
 /** A line that did not become a request. */
@@ -326,6 +353,82 @@ export interface AcceptOptions {
   readonly batchId?: string;
   /** Called with the answers before they are durable; what it returns is written in the same atomic batch. */
   readonly with?: (accepted: readonly Accepted[]) => readonly Write[];
+}
+
+/** Where the papers of a list go; all absolute. */
+export interface ListFiles {
+  /** The list itself, once it is taken. */
+  readonly done: string;
+  /** One line of JSON for each line of the list, appended as its outcome becomes known. */
+  readonly report: string;
+  /** The refused lines, if there are any. */
+  readonly rejected: string;
+}
+
+/** A list to take. */
+export interface ListJob {
+  /** For people, such as the file's name. */
+  readonly name: string;
+  /** The whole list from its first byte: text, or gzip of it. Read once, as fast as it is taken in. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Defaults for lines that do not say otherwise. `directory` is also what relative names in the list are joined to. */
+  readonly options: DownloadOptions;
+  /** Made if absent. */
+  readonly batchId?: string;
+  /** Folders that lines may write to; absent: any. */
+  readonly allowedDirectories?: readonly string[];
+  /** For a list that outlives this process: what it is known by, and where its papers go. */
+  readonly ledger?: { readonly key: string; readonly files: ListFiles };
+  /** Stops between two batches; what was taken stays taken. */
+  readonly signal?: AbortSignal;
+}
+
+/** What became of a list. */
+export interface ListTaken {
+  readonly batchId: string;
+  /** Entries that became sessions or met one. */
+  readonly accepted: number;
+  readonly refused: number;
+  /** The first hundred that this call refused. */
+  readonly refusedLines: readonly RefusedEntry[];
+  /** Where the papers really go: as asked for, or as an earlier call with the same key was told. */
+  readonly files?: ListFiles;
+}
+
+/** Takes lists; implemented by the intake room. */
+export interface ListTaker {
+  /**
+   * Takes a list to its end, in durable batches. With a ledger a call that was cut short, even by the death of the
+   * process, is continued by the next one with the same key, at the byte where the last batch ended.
+   * @throws what the bytes threw, or what the intake threw for a whole batch; refused lines are not thrown
+   */
+  take(job: ListJob): Promise<ListTaken>;
+  /** The list with this key is out of the way: the same key now means a new list. Its report goes on. */
+  settle(key: string): Promise<void>;
+}
+
+/** A folder in which a dropped list becomes downloads. */
+export interface WatchFolderState {
+  readonly path: string;
+  /** Where its files go. */
+  readonly directory: string;
+  /** It comes from the configuration and cannot be removed. */
+  readonly configured: boolean;
+  /** Lists taken since the daemon started. */
+  readonly listCount: number;
+  /** Milliseconds since the epoch. */
+  readonly lastListAt?: number;
+  /** Why it is not watched now. */
+  readonly problem?: string;
+}
+
+/** The folders that are watched; implemented by the watch room. Paths are absolute. */
+export interface WatchFolderControl {
+  list(): readonly WatchFolderState[];
+  /** Makes the folder if it does not exist. @throws DownloadError WATCH_FOLDER_INVALID and those of the file system */
+  add(path: string, directory?: string): Promise<WatchFolderState>;
+  /** @throws DownloadError WATCH_FOLDER_INVALID if it is not watched, or configured */
+  remove(path: string): Promise<void>;
 }
 
 // ── steering ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,84 @@
+/**
+ * "Have we got this?", asked before anything is queued. The archive is keyed by the URL and the place it was asked for:
+ * what is unfinished goes on, what is finished and unchanged on disk is there already, everything else is fetched.
+ */
+import type { Accepted, AcceptOptions, ArchiveKey } from "../core/ports.ts";
+import type { DownloadRequest, Session } from "../core/session.ts";
+import type { EngineParts } from "./run.ts";
+
+/** Queues checked requests as one durable batch; answers in their order. */
+export async function acceptRequests(
+  { store, files }: Pick<EngineParts, "store" | "files">,
+  requests: readonly DownloadRequest[],
+  { batchId, with: more }: AcceptOptions,
+): Promise<readonly Accepted[]> {
+  const keys = requests.map(archiveKey);
+  const known = await store.archived(keys);
+  const sessions = new Map<string, Session>();
+  const fresh = new Map<string, DownloadRequest>();
+  const adopted = new Map<string, Session>();
+  for (const [at, request] of requests.entries()) {
+    const name = nameOf(keys[at] ?? archiveKey(request));
+    if (sessions.has(name) || fresh.has(name)) continue;
+    const former = request.options.force ? undefined : known[at];
+    const useful = former && (await reuse(store, files, former, request));
+    if (useful) adopted.set(name, useful);
+    else fresh.set(name, request);
+    if (useful) sessions.set(name, useful);
+  }
+  const names = [...fresh.keys()];
+  const answer = (created: readonly Session[]): Accepted[] => {
+    const made = new Map(names.map((name, at) => [name, created[at]]));
+    return keys.flatMap((key) => {
+      const session = made.get(nameOf(key)) ?? sessions.get(nameOf(key));
+      return session ? [{ session, created: made.has(nameOf(key)) }] : [];
+    });
+  };
+  const created = await store.create([...fresh.values()], {
+    ...(batchId !== undefined && { batchId }),
+    adopt: [...adopted.values()].map((session) => session.id),
+    ...(more && { with: (made: readonly Session[]) => more(answer(made)) }),
+  });
+  return answer(created);
+}
+
+const archiveKey = ({ url, options }: DownloadRequest): ArchiveKey => ({
+  url,
+  target: options.output ?? options.directory ?? "",
+});
+
+const nameOf = ({ url, target }: ArchiveKey): string => `${url}\0${target}`;
+
+/** The former session if it can serve the request, brought back on its way if need be. */
+async function reuse(
+  store: EngineParts["store"],
+  files: EngineParts["files"],
+  former: Session,
+  request: DownloadRequest,
+): Promise<Session | undefined> {
+  const { checksum } = request.options;
+  const sameDigest = !checksum || checksum.value === former.options.checksum?.value;
+  switch (former.status) {
+    case "completed":
+      return sameDigest && (await unchanged(files, former)) ? former : undefined;
+    case "queued":
+    case "waiting":
+    case "active":
+      return sameDigest ? former : undefined;
+    case "paused":
+    case "failed":
+    case "cancelled":
+      // Asked for again: the new options hold, what is on disk is used.
+      return store.update(
+        former.id,
+        { status: "queued", options: request.options, mirrors: request.mirrors, attempt: 0, error: undefined },
+        { sync: true },
+      );
+  }
+}
+
+/** True if the file is as it was when it was put in place. */
+async function unchanged(files: EngineParts["files"], { file }: Session): Promise<boolean> {
+  const found = file && (await files.stat(file.path));
+  return found !== undefined && found.size === file?.size && found.mtimeMs === file.mtimeMs && found.ino === file.ino;
+}

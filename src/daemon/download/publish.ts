@@ -1,0 +1,18 @@
+/** Stage 7: the world is told. */
+import type { StoredFile } from "../core/session.ts";
+import type { Run } from "./run.ts";
+
+/** Marks the session completed, and tells the hooks. */
+export async function publish(run: Run, file: StoredFile): Promise<void> {
+  await run.update({
+    status: "completed",
+    stage: undefined,
+    error: undefined,
+    nextAttemptAt: undefined,
+    target: file.path,
+    file,
+    completedAt: run.engine.clock.now(),
+  });
+  run.logger.info({ path: file.path, size: file.size }, "completed");
+  await run.engine.hooks.postDownload(run.session.url, file.path);
+}

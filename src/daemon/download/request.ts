@@ -1,0 +1,88 @@
+/** Checks what a caller asks for, and fills in what it left open. What comes out can be queued. */
+import { isAbsolute, normalize } from "node:path";
+import { failure } from "../core/errors.ts";
+import type { Checksum, DownloadOptions, DownloadRequest } from "../core/session.ts";
+import { isDigest } from "./digest.ts";
+import type { DownloadSettings } from "./settings.ts";
+
+/** A URL longer than this is no URL that any server would take. */
+const LONGEST_URL = 64 * 1024;
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/**
+ * @param urls - the URL, then its mirrors
+ * @throws DownloadError INVALID_URL, UNSUPPORTED_SCHEME, INVALID_ARGUMENT
+ */
+export function checkRequest(
+  urls: readonly string[],
+  options: DownloadOptions,
+  settings: DownloadSettings,
+  claims: (url: string) => boolean,
+): DownloadRequest {
+  const [url, ...mirrors] = urls.map((text) => checkUrl(text, claims));
+  if (url === undefined) throw failure("INVALID_URL", "no URL was given");
+  const checked = checkOptions(options);
+  const directory = checked.directory ?? settings.downloadDir;
+  return { url, mirrors, options: checked.output === undefined ? { ...checked, directory } : checked };
+}
+
+function checkUrl(text: string, claims: (url: string) => boolean): string {
+  const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  if (text.length > LONGEST_URL) throw failure("INVALID_URL", `the URL has ${text.length} characters: ${shown}`);
+  const value = text.trim();
+  if (!URL.canParse(value)) {
+    const advice = /^[\w-]+(\.[\w-]+)+([/:?#]|$)/.test(value) ? `; did you mean https://${value}?` : "";
+    throw failure("INVALID_URL", `"${shown}" is not a URL${advice}`);
+  }
+  const url = new URL(value);
+  // A fragment is for the reader of the document, never for the origin (RFC 9110 §4.2.5).
+  url.hash = "";
+  if (!claims(url.href)) throw failure("UNSUPPORTED_SCHEME", `nothing here can fetch ${url.protocol} URLs: ${shown}`);
+  return url.href;
+}
+
+function checkOptions(options: DownloadOptions): DownloadOptions {
+  for (const [name, path] of [
+    ["output", options.output],
+    ["directory", options.directory],
+  ] as const) {
+    if (path === undefined) continue;
+    if (!isAbsolute(path)) throw invalid(name, `"${path}" is not an absolute path`);
+    if (path.includes("\0")) throw invalid(name, "a path cannot hold a NUL byte");
+  }
+  inRange("connections", options.connections, 1, 32, true);
+  inRange("limit", options.limit, 0, Number.MAX_SAFE_INTEGER, true);
+  inRange("max_retries", options.maxRetries, 0, 1_000_000, true);
+  inRange("retry_delay", options.retryDelay, 0, 86_400, false);
+  inRange("timeout", options.timeout, 0.001, 86_400, false);
+  for (const [name, value] of options.headers ?? []) {
+    if (!TOKEN.test(name)) throw invalid("headers", `"${name}" is not a header field's name`);
+    if (/[\0\r\n]/.test(value)) throw invalid("headers", `the value of "${name}" holds a line break or a NUL`);
+  }
+  return {
+    ...options,
+    ...(options.output !== undefined && { output: normalize(options.output) }),
+    ...(options.directory !== undefined && { directory: normalize(options.directory) }),
+    ...(options.checksum && { checksum: checkChecksum(options.checksum) }),
+  };
+}
+
+function checkChecksum({ algorithm, value }: Checksum): Checksum {
+  const checksum = { algorithm, value: value.toLowerCase() };
+  if (!isDigest(checksum))
+    throw invalid(
+      "checksum",
+      `"${value}" is not a ${algorithm} digest in hexadecimal (sha-256, sha-512, sha-1 or md5)`,
+    );
+  return checksum;
+}
+
+function inRange(name: string, value: number | undefined, least: number, most: number, whole: boolean): void {
+  if (value === undefined) return;
+  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value)))
+    throw invalid(name, `${value} is not ${whole ? "a whole number" : "a number"} from ${least} to ${most}`);
+}
+
+const invalid = (field: string, why: string) =>
+  failure("INVALID_ARGUMENT", `${field}: ${why}`, { metadata: { field } });

@@ -1,0 +1,20 @@
+/** Stage 1: what does the URL mean? */
+import { failure } from "../core/errors.ts";
+import type { Plan } from "../core/plan.ts";
+import type { Run } from "./run.ts";
+
+/** Asks the resolvers in order. @throws DownloadError UNSUPPORTED_SCHEME, or what the resolver threw */
+export async function resolve(run: Run): Promise<Plan> {
+  const { url, mirrors, options, attempt } = run.session;
+  const resolver = run.engine.resolvers.find((candidate) => candidate.claims(url));
+  if (!resolver) throw failure("UNSUPPORTED_SCHEME", `nothing here can fetch ${url.split(":", 1)[0]}: URLs`);
+  const plan = await resolver.resolve({ url, mirrors, options }, run.signal);
+  return { candidates: rotate(plan.candidates, attempt - 1) };
+}
+
+/** Each attempt begins with the next candidate, so that a dead first one does not hold up the others for ever. */
+function rotate(candidates: Plan["candidates"], by: number): Plan["candidates"] {
+  const at = Math.max(by, 0) % candidates.length;
+  const [first, ...rest] = [...candidates.slice(at), ...candidates.slice(0, at)];
+  return [first ?? candidates[0], ...rest];
+}

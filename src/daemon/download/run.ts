@@ -1,0 +1,81 @@
+/** What the stages share while they bring one session on its way: the engine's parts, and the run's own state. */
+import type {
+  Clock,
+  DownloadCache,
+  FileStore,
+  Logger,
+  Resolver,
+  SessionPatch,
+  SessionStore,
+  SourceFactory,
+} from "../core/ports.ts";
+import type { Session } from "../core/session.ts";
+import type { HookRunner } from "./hook-runner.ts";
+import type { Meter } from "./meter.ts";
+import type { RateLimit } from "./rate-limit.ts";
+import type { DownloadSettings } from "./settings.ts";
+import type { Slabs } from "./slabs.ts";
+
+/** What the engine is made of; handed over by the composition root. */
+export interface EngineParts {
+  readonly store: SessionStore;
+  readonly files: FileStore;
+  readonly sources: SourceFactory;
+  readonly resolvers: readonly Resolver[];
+  readonly cache?: DownloadCache;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What all runs of one engine share besides its parts. */
+export interface Engine extends EngineParts {
+  readonly hooks: HookRunner;
+  readonly slabs: Slabs;
+  /** The limit of the whole daemon. */
+  readonly limit: RateLimit;
+  readonly meter: Meter;
+}
+
+/** One session on its way, from the moment it became active until it ended, waits or was stopped. */
+export class Run {
+  readonly engine: Engine;
+  readonly settings: DownloadSettings;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly limit: RateLimit;
+  readonly meter: Meter;
+  /** Received, not yet proved. */
+  pendingBytes = 0;
+  connections = 0;
+  /** The origin gave a range and later refused to: no more ranges in this run. */
+  rangesRefused = false;
+  /** True once bytes were proved that were not before: the attempt was not in vain. */
+  advanced = false;
+  #session: Session;
+
+  constructor(init: {
+    engine: Engine;
+    session: Session;
+    settings: DownloadSettings;
+    signal: AbortSignal;
+    limit: RateLimit;
+    meter: Meter;
+  }) {
+    this.engine = init.engine;
+    this.settings = init.settings;
+    this.signal = init.signal;
+    this.limit = init.limit;
+    this.meter = init.meter;
+    this.#session = init.session;
+    this.logger = init.engine.logger.child({ session: init.session.id });
+  }
+
+  /** The session as last updated. */
+  get session(): Session {
+    return this.#session;
+  }
+
+  async update(patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<void> {
+    this.#session = await this.engine.store.update(this.#session.id, patch, options);
+  }
+}

@@ -1,0 +1,147 @@
+/** Pause, resume, cancel, retry, remove: the same walk over a selection, each with its own deed. */
+
+import { failure } from "../core/errors.ts";
+import type { Selection, SteerOutcome } from "../core/ports.ts";
+import type { Session, SessionStatus } from "../core/session.ts";
+import type { Queue } from "./queue.ts";
+import type { Engine } from "./run.ts";
+import type { Runner } from "./runner.ts";
+
+/** Sessions taken at once when all or a batch are meant. */
+const PAGE = 500;
+
+/** One kind of steering. */
+interface Deed {
+  /** Statuses that it applies to. */
+  readonly from: readonly SessionStatus[];
+  /** Does it to one session. */
+  readonly act: (session: Session) => Promise<Session>;
+  /** Statuses in which nothing is left to do; any other is an error if the session was named. */
+  readonly done: readonly SessionStatus[];
+  /** For the message, such as "paused". */
+  readonly name: string;
+}
+
+/** Steers sessions. */
+export class Steering {
+  readonly #engine: Engine;
+  readonly #runner: Runner;
+  readonly #queue: Queue;
+
+  constructor(engine: Engine, runner: Runner, queue: Queue) {
+    this.#engine = engine;
+    this.#runner = runner;
+    this.#queue = queue;
+  }
+
+  pause(selection: Selection): Promise<SteerOutcome> {
+    return this.#apply(selection, {
+      from: ["queued", "waiting", "active"],
+      done: ["paused"],
+      name: "paused",
+      act: (session) => this.#halt(session, "paused"),
+    });
+  }
+
+  resume(selection: Selection): Promise<SteerOutcome> {
+    return this.#requeue(selection, { from: ["paused", "waiting"], done: ["queued", "active"], name: "resumed" });
+  }
+
+  retry(selection: Selection): Promise<SteerOutcome> {
+    const done = ["queued", "active", "waiting"] as const;
+    return this.#requeue(selection, { from: ["failed", "cancelled"], done, name: "retried" });
+  }
+
+  cancel(selection: Selection): Promise<SteerOutcome> {
+    return this.#apply(selection, {
+      from: ["queued", "waiting", "active", "paused", "failed"],
+      done: ["cancelled"],
+      name: "called off",
+      act: async (session) => {
+        const halted = await this.#halt(session, "cancelled");
+        if (halted.status === "cancelled") await this.#discard(halted);
+        return halted;
+      },
+    });
+  }
+
+  remove(selection: Selection): Promise<SteerOutcome> {
+    return this.#apply(selection, {
+      from: ["queued", "waiting", "active", "paused", "completed", "failed", "cancelled"],
+      done: [],
+      name: "removed",
+      act: async (session) => {
+        this.#runner.stop(session.id, "removed");
+        await this.#queue.settled(session.id);
+        const last = (await this.#engine.store.get(session.id)) ?? session;
+        if (last.status !== "completed") await this.#discard(last);
+        await this.#engine.store.remove([session.id]);
+        return session;
+      },
+    });
+  }
+
+  async #requeue(selection: Selection, deed: Omit<Deed, "act">): Promise<SteerOutcome> {
+    const outcome = await this.#apply(selection, {
+      ...deed,
+      act: ({ id }) =>
+        this.#engine.store.update(
+          id,
+          { status: "queued", attempt: 0, nextAttemptAt: undefined, error: undefined },
+          { sync: true },
+        ),
+    });
+    this.#queue.wake();
+    return outcome;
+  }
+
+  /** Stops a session wherever it is. */
+  async #halt(session: Session, to: "paused" | "cancelled"): Promise<Session> {
+    const { store } = this.#engine;
+    if (this.#runner.stop(session.id, to)) {
+      await this.#queue.settled(session.id);
+      const now = await store.find(session.id);
+      // It may have ended before it noticed.
+      if (now.status === to || now.status === "completed") return now;
+    }
+    return store.update(session.id, { status: to, stage: undefined, nextAttemptAt: undefined }, { sync: true });
+  }
+
+  /** Takes away what an unfinished session has on disk. */
+  async #discard(session: Session): Promise<void> {
+    if (session.part) await this.#engine.files.remove(session.part.path);
+    await this.#engine.store.dropChunks(session.id);
+  }
+
+  async #apply(selection: Selection, deed: Deed): Promise<SteerOutcome> {
+    if ("ids" in selection) return this.#applyToIds(selection.ids, deed);
+    let changed = 0;
+    for (const status of deed.from) {
+      const filter = { status, ...("batchId" in selection && { batchId: selection.batchId }) };
+      let token: string | undefined;
+      do {
+        const page = await this.#engine.store.list(filter, { size: PAGE, ...(token !== undefined && { token }) });
+        await Promise.all(page.sessions.map((session) => deed.act(session)));
+        changed += page.sessions.length;
+        token = page.nextPageToken;
+      } while (token !== undefined);
+    }
+    return { changed, sessions: [] };
+  }
+
+  /** Ids are checked first: if one is wrong, nothing is done. */
+  async #applyToIds(ids: readonly string[], deed: Deed): Promise<SteerOutcome> {
+    const found = await Promise.all(ids.map((id) => this.#engine.store.find(id)));
+    const unique = [...new Map(found.map((session) => [session.id, session])).values()];
+    const due = unique.filter((session) => !deed.done.includes(session.status));
+    const wrong = due.find((session) => !deed.from.includes(session.status));
+    if (wrong)
+      throw failure("WRONG_STATUS", `session ${wrong.id} is ${wrong.status}; it cannot be ${deed.name}`, {
+        metadata: { session_id: wrong.id, status: wrong.status },
+      });
+    const acted = new Map(
+      await Promise.all(due.map(async (session) => [session.id, await deed.act(session)] as const)),
+    );
+    return { changed: acted.size, sessions: unique.map((session) => acted.get(session.id) ?? session) };
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Stage 6: the file gets its name. The order is the promise: datasync the part → record → rename → sync the folder. Killed
+ * between any two, the next run finds out from the record how far it came.
+ */
+import { basename, dirname } from "node:path";
+import { chunkRange, makeManifest } from "../core/manifest.ts";
+import type { StoredFile } from "../core/session.ts";
+import { sha256 } from "./digest.ts";
+import type { PlannedFile } from "./plan.ts";
+import type { Run } from "./run.ts";
+
+/** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */
+export async function store(run: Run, file: PlannedFile, size: number): Promise<StoredFile> {
+  const { engine, session } = run;
+  const target = await freeTarget(run, file.target);
+  const count = Math.ceil(size / file.chunkSize);
+  const chunks = Array.from({ length: count }, (_, index) => file.done.get(index) ?? "");
+  const { root } = makeManifest(size, file.chunkSize, chunks);
+  await file.part.sync();
+  await Promise.all([
+    // A file of one chunk was not recorded before; asked for together, both are one write to the disk.
+    count === 1 && engine.store.recordChunks(session.id, file.epoch, [[0, chunks[0] ?? ""]]),
+    run.update(
+      { stage: "store", target, manifestRoot: root, progress: { downloadedBytes: size, totalBytes: size } },
+      { sync: true },
+    ),
+  ]);
+  await file.part.close();
+  const mtimeMs = Date.parse(file.resource.lastModified ?? "");
+  const placed = await engine.files.place(file.part.path, target, {
+    ...(!Number.isNaN(mtimeMs) && { mtimeMs }),
+    replace: policyOf(run) === "overwrite",
+  });
+  return { path: target, ...placed };
+}
+
+/**
+ * A run that died between the rename and its record left a file in place and no part file. It is the session's own only
+ * if every chunk is what was recorded.
+ */
+export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
+  const { session, engine } = run;
+  const { target, part, manifestRoot, progress } = session;
+  if (manifestRoot === undefined || target === undefined || !part || (await engine.files.exists(part.path)))
+    return undefined;
+  const found = await engine.files.stat(target);
+  if (!found || found.size !== progress.totalBytes) return undefined;
+  const recorded = await engine.store.chunks(session.id, part.epoch);
+  const file = await engine.files.openPart(target);
+  try {
+    const chunks: string[] = [];
+    for (let index = 0; index * part.chunkSize < found.size; index++) {
+      run.signal.throwIfAborted();
+      const { start, end } = chunkRange(index, found.size, part.chunkSize);
+      const digest = await sha256(Buffer.from(await file.read(start, end - start)));
+      if (digest !== recorded.get(index)) return undefined;
+      chunks.push(digest);
+    }
+    return makeManifest(found.size, part.chunkSize, chunks).root === manifestRoot
+      ? { path: target, ...found }
+      : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Someone may have put a file under the name since it was claimed. */
+async function freeTarget(run: Run, target: string): Promise<string> {
+  const { files } = run.engine;
+  const policy = policyOf(run);
+  if (policy !== "rename" || !(await files.exists(target))) return target;
+  files.release(target);
+  return files.claim(dirname(target), basename(target), policy);
+}
+
+function policyOf(run: Run): "rename" | "skip" | "overwrite" {
+  return run.session.options.ifExists ?? run.settings.ifExists;
+}

@@ -1,0 +1,93 @@
+/** The checks of this room: the folders that the configuration names, plugins, FFmpeg, and a short profile. */
+import { randomBytes } from "node:crypto";
+import { readdir, rm, writeFile } from "node:fs/promises";
+import { join, parse } from "node:path";
+import type { Paths } from "../../shared/paths.ts";
+import type { Check, CheckOutcome } from "../core/ports.ts";
+import { ffmpegCheck } from "./check-ffmpeg.ts";
+import { profileCheck } from "./check-profile.ts";
+import { folderState } from "./folders.ts";
+import type { Config } from "./schema.ts";
+
+/** All checks of this room, for a configuration. */
+export function configChecks(config: Config, paths: Paths): readonly Check[] {
+  return [
+    foldersCheck(config, paths),
+    ffmpegCheck(config.ffmpeg.path),
+    pluginsCheck(config, paths.pluginDir),
+    profileCheck(config.download_dir),
+  ];
+}
+
+/** Every folder that is written to, in order of the message. */
+function foldersCheck(config: Config, paths: Paths): Check {
+  return {
+    id: "folders",
+    title: "Folders can be written",
+    async run() {
+      const folders: ReadonlyMap<string, string> = new Map([
+        ["download_dir", config.download_dir],
+        ["state folder", paths.stateDir],
+        ["cache folder", paths.cacheDir],
+        ...config.watch.folders.map(({ path }, index) => [`watch.folders[${index}]`, path] as const),
+      ]);
+      const obstacles: string[] = [];
+      const details: Record<string, string> = {};
+      for (const [name, folder] of folders) {
+        const obstacle = await writeProbe(folder);
+        details[name] = folder;
+        if (obstacle !== undefined) obstacles.push(`${name}: ${obstacle}`);
+      }
+      if (obstacles.length === 0)
+        return { status: "ok", message: `${folders.size} folders can be written or made`, details };
+      const fix = "Change their rights, or name other folders in the configuration.";
+      return { status: "failed", message: obstacles.join("; "), fix, details };
+    },
+  };
+}
+
+/** Writes a small file into a folder and removes it: rights alone do not tell of quotas, full or read-only disks. */
+async function writeProbe(folder: string): Promise<string | undefined> {
+  const { exists, obstacle } = await folderState(folder);
+  if (!exists || obstacle !== undefined) return obstacle;
+  const probe = join(folder, `.snatch-check-${randomBytes(6).toString("hex")}`);
+  try {
+    await writeFile(probe, "snatch\n", { flag: "wx" });
+    return undefined;
+  } catch (error) {
+    return `${folder} cannot be written: ${(error as Error).message}`;
+  } finally {
+    await rm(probe, { force: true });
+  }
+}
+
+const PLUGIN_FILE = /\.(js|mjs|ts|mts)$/;
+
+/** Which plugins are there, and which are configured without being there. */
+function pluginsCheck(config: Config, folder: string): Check {
+  return {
+    id: "plugins",
+    title: "Plugins",
+    async run(): Promise<CheckOutcome> {
+      const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT") return [];
+        throw error;
+      });
+      const found = entries
+        .filter((entry) => entry.isDirectory() || PLUGIN_FILE.test(entry.name))
+        .map((entry) => (entry.isDirectory() ? entry.name : parse(entry.name).name))
+        .sort();
+      const wanted = Object.entries(config.plugins).filter(([, plugin]) => plugin.enabled);
+      const missing = wanted.map(([name]) => name).filter((name) => !found.includes(name));
+      const details = { folder, found: found.join(", ") };
+      if (missing.length > 0)
+        return {
+          status: "warning",
+          message: `configured but not in ${folder}: ${missing.join(", ")}`,
+          fix: "Put the plugin's file into the folder, or take its section out of the configuration.",
+          details,
+        };
+      return { status: "ok", message: found.length === 0 ? "none found" : `found ${found.join(", ")}`, details };
+    },
+  };
+}

@@ -1,0 +1,117 @@
+/**
+ * Every key of the configuration, once: its type, range, default and meaning. Validation, the Config type, environment
+ * names, flags and docs/CONFIGURATION.md all come from here. The spec's options are flat and keep their names and
+ * defaults; the rest is in sections.
+ */
+import * as z from "zod";
+import type { Paths } from "../../shared/paths.ts";
+import { VERSION } from "../../shared/version.ts";
+import type { IfExists } from "../core/session.ts";
+import * as kind from "./kinds.ts";
+
+/** Names of plugins and format presets. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+const name = () => z.string().regex(NAME, "a name has letters, digits, - and _, and begins with a letter or digit");
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Particulars of a key, attached by `.meta()`. */
+interface About {
+  readonly description: string;
+  /** What a number counts. */
+  readonly unit?: string;
+  /** True if a change holds only after a restart. */
+  readonly needsRestart?: true;
+}
+/** Checks the shape of a key's particulars: `.meta()` itself takes anything. */
+const about = (particulars: About) => ({ ...particulars });
+const restart = { needsRestart: true } as const;
+
+const IF_EXISTS = ["rename", "skip", "overwrite"] as const satisfies readonly IfExists[];
+
+/**
+ * The schema.
+ *
+ * @param paths - the defaults of keys that name places
+ * @param place - where relative paths start
+ */
+// biome-ignore format: one key, one line
+export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "tokenFile">, place: kind.Place) {
+  const watchFolder = z.preprocess(
+    (value) => (typeof value === "string" ? { path: value } : value),
+    z.strictObject({ path: kind.path(place), directory: kind.path(place).optional() }),
+  );
+  return z.strictObject({
+    download_dir: kind.path(place).default(paths.downloadDir).meta(about({ description: "Folder for files whose place was not asked for." })),
+    allowed_dirs: z.array(kind.path(place)).default([]).meta(about({ description: "Folders besides `download_dir` that callers over TCP may write to." })),
+    max_concurrent_downloads: z.int().min(1).max(256).default(3).meta(about({ description: "Downloads at once.", unit: "downloads" })),
+    connections_per_download: z.int().min(1).max(32).default(4).meta(about({ description: "Connections that one download may open at once.", unit: "connections" })),
+    connections_per_host: z.int().min(1).max(64).default(8).meta(about({ description: "Connections that all downloads together may have open to one host.", unit: "connections" })),
+    limit: kind.bytes(0).default(0).meta(about({ description: "Speed limit of all downloads together; 0 is unlimited.", unit: "bytes/s" })),
+    timeout: kind.seconds(0.1, 86_400).default(30).meta(about({ description: "How long a server may stay silent before the connection is given up.", unit: "seconds" })),
+    max_retries: z.int().min(0).max(1000).default(5).meta(about({ description: "Attempts after the first, for errors that may pass.", unit: "attempts" })),
+    retry_delay: kind.seconds(0, 86_400).default(2.0).meta(about({ description: "Wait before the first retry; it doubles each time, and a random part of it is taken.", unit: "seconds" })),
+    chunk_size: kind.bytes(64 * KIB, 256 * MIB).default(8 * MIB).meta(about({ description: "Size of the pieces that are fetched, proved and recorded one by one; fixed for a download when it begins.", unit: "bytes" })),
+    enable_resume: z.boolean().default(true).meta(about({ description: "Go on from the chunks on disk; otherwise an interrupted download begins again." })),
+    verify_chunks: z.boolean().default(true).meta(about({ description: "Compare the chunks on disk with their recorded SHA-256 before a file gets its name." })),
+    if_exists: z.enum(IF_EXISTS).default("rename").meta(about({ description: "What to do when the target is there already and belongs to something else." })),
+    min_free_space: kind.bytes(0).default(64 * MIB).meta(about({ description: "Room that stays free on the disk; downloads wait rather than fill it.", unit: "bytes" })),
+    memory_limit_percent: z.int().min(1).max(100).default(80).meta(about({ description: "Memory in use, of all that there is, above which downloads get fewer buffers and connections.", unit: "percent" })),
+    daemon: z.strictObject({
+      listen: z.array(kind.address).max(16).default([]).meta(about({ description: "Addresses to listen on: `unix:/path`, `host:port`, `[::1]:port`. Empty: the Unix socket of the default place only. TCP needs the token, and TLS unless it is a loopback address.", ...restart })),
+      token_file: kind.path(place).default(paths.tokenFile).meta(about({ description: "File with the bearer token that callers over TCP must present; made with mode 0600 when TCP is used and it is missing.", ...restart })),
+      tls_cert: kind.optionalPath(place).default("").meta(about({ description: "Certificate chain for TCP, PEM.", ...restart })),
+      tls_key: kind.optionalPath(place).default("").meta(about({ description: "Private key of `tls_cert`, PEM.", ...restart })),
+      shutdown_timeout: kind.seconds(0, 3600).default(20).meta(about({ description: "How long running downloads may take to record where they are when the daemon ends.", unit: "seconds" })),
+    }).prefault({}),
+    log: z.strictObject({
+      level: z.enum(["debug", "info", "warn", "error"]).default("info").meta(about({ description: "The least important messages that are logged." })),
+      format: z.enum(["auto", "json", "pretty"]).default("auto").meta(about({ description: "`auto` is pretty on a terminal and JSON lines elsewhere.", ...restart })),
+      file: kind.optionalPath(place).default("").meta(about({ description: "Log file; empty for standard error or the journal.", ...restart })),
+      max_size: kind.bytes(64 * KIB).default(10 * MIB).meta(about({ description: "Size at which the log file is rotated.", unit: "bytes", ...restart })),
+      keep: z.int().min(0).max(1000).default(5).meta(about({ description: "Rotated log files that are kept.", unit: "files", ...restart })),
+    }).prefault({}),
+    watch: z.strictObject({
+      folders: z.array(watchFolder).max(100).default([{ path: paths.watchDir }]).meta(about({ description: "Folders whose `.txt` and `.urls` lists are taken; each a path, or a table of `path` and `directory` (where the list's files go instead of `download_dir`)." })),
+      settle: kind.seconds(0, 60).default(1.0).meta(about({ description: "How long a list must stay unchanged before it counts as whole.", unit: "seconds", ...restart })),
+    }).prefault({}),
+    sessions: z.strictObject({
+      keep_days: z.int().min(1).max(36_500).default(90).meta(about({ description: "Age at which ended sessions are forgotten; their files stay.", unit: "days" })),
+      keep_count: z.int().min(1).max(10_000_000).default(100_000).meta(about({ description: "Ended sessions that are kept at most.", unit: "sessions" })),
+      cleanup: kind.schedule.default("17 4 * * *").meta(about({ description: "When sessions are cleaned up: minute, hour, day of month, month, weekday. Empty: never.", ...restart })),
+    }).prefault({}),
+    events: z.strictObject({
+      keep: z.int().min(100).max(1_000_000).default(10_000).meta(about({ description: "Events that are kept in memory for clients that come back.", unit: "events", ...restart })),
+    }).prefault({}),
+    http: z.strictObject({
+      user_agent: z.string().regex(/^[\x20-\x7e]+$/, "expected printable ASCII").default(`snatch/${VERSION}`).meta(about({ description: "Value of the User-Agent field.", ...restart })),
+      max_redirects: z.int().min(0).max(100).default(10).meta(about({ description: "Redirects that are followed for one request.", unit: "redirects", ...restart })),
+    }).prefault({}),
+    ffmpeg: z.strictObject({
+      path: kind.program(place).default("").meta(about({ description: "The FFmpeg program; empty: the `ffmpeg` in PATH." })),
+    }).prefault({}),
+    checks: z.strictObject({
+      url: kind.httpUrl.default("").meta(about({ description: "URL that `snatchctl doctor` fetches to see whether the network is there. Empty: nothing is asked." })),
+    }).prefault({}),
+    plugins: z.record(name(), z.strictObject({
+      enabled: z.boolean().default(true).meta(about({ description: "Whether the plugin takes part.", ...restart })),
+      priority: z.int().min(-1000).max(1000).default(10).meta(about({ description: "Order among plugins; lower is earlier.", ...restart })),
+      config: z.record(z.string(), kind.json).default({}).meta(about({ description: "Options of the plugin itself.", ...restart })),
+    })).default({}),
+    formats: z.record(name(), z.strictObject({
+      format: z.string().trim().min(1).meta(about({ description: "What the preset stands for in `--format`, such as `bestaudio`." })),
+      quality: z.string().trim().min(1).optional().meta(about({ description: "Quality that goes with it, such as `320k`." })),
+    })).default({}),
+  });
+}
+
+/** Nothing in it can be changed, however deep. */
+type Immutable<T> = T extends (infer Item)[]
+  ? readonly Immutable<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Immutable<T[Key]> }
+    : T;
+
+/** The configuration in force. Keys are those of the file. Sizes in bytes, times in seconds, paths absolute. */
+export type Config = Immutable<z.output<ReturnType<typeof configSchema>>>;

@@ -1,0 +1,87 @@
+/** Faults of framing and of the connection: lengths that lie, bodies that end early or never. */
+import { gzipSync } from "node:zlib";
+import type { FaultTable } from "./catalogue.ts";
+import type { Call } from "./origin.ts";
+
+/** A raw head for the whole resource. */
+const head = (...fields: string[]): string =>
+  `HTTP/1.1 200 OK\r\n${fields.map((field) => `${field}\r\n`).join("")}\r\n`;
+
+/** The first half of the whole resource behind `fields`, and then `end`. */
+const half =
+  (end: "close" | "reset" | "keep", ...fields: string[]) =>
+  (call: Call): void => {
+    const { bytes } = call.state.resource;
+    const length = `Content-Length: ${bytes.length}`;
+    call.raw(Buffer.concat([Buffer.from(head(length, ...fields)), bytes.subarray(0, bytes.length / 2)]), end);
+  };
+
+export const framingFaults = {
+  "close-early": { about: "closes the connection half-way", answer: half("close") },
+  "close-early-no-keepalive": {
+    about: "the same, and said Connection: close",
+    answer: half("close", "Connection: close"),
+  },
+  "reset-early": { about: "resets the connection half-way", answer: half("reset") },
+  "stall-in-body": { about: "sends half of the body and then nothing more", answer: half("keep") },
+  "stall-before-head": { about: "accepts the request and never answers", answer: () => undefined },
+  "close-before-head": { about: "closes the connection without an answer", answer: (call) => call.raw("") },
+  "reset-before-head": { about: "resets the connection without an answer", answer: (call) => call.raw("", "reset") },
+  "no-length-chunked": {
+    about: "the whole, chunked, without a length",
+    answer: (call) =>
+      call.send(200, { "content-length": undefined, "transfer-encoding": "chunked" }, call.state.resource.bytes),
+  },
+  "no-length-close": {
+    about: "the whole, ended only by the end of the connection",
+    answer: (call) => call.raw(Buffer.concat([Buffer.from(head("Connection: close")), call.state.resource.bytes])),
+  },
+  "chunked-cut": {
+    about: "a chunked body without its last chunk",
+    answer: (call) => call.raw(`${head("Transfer-Encoding: chunked")}5\r\nhello\r\n`),
+  },
+  "length-and-chunked": {
+    about: "Content-Length together with Transfer-Encoding (RFC 9112 §6.3: smells of smuggling)",
+    answer: (call) => call.raw(`${head("Content-Length: 3", "Transfer-Encoding: chunked")}5\r\nhello\r\n0\r\n\r\n`),
+  },
+  "two-lengths": {
+    about: "two Content-Length fields that contradict each other",
+    answer: (call) => call.raw(`${head("Content-Length: 5", "Content-Length: 6")}hello!`),
+  },
+  "length-too-small": {
+    about: "more bytes than Content-Length announced",
+    answer: (call) => call.raw(`${head("Content-Length: 5")}hello, and more`),
+  },
+  "not-http": { about: "does not speak HTTP", answer: (call) => call.raw("SSH-2.0-OpenSSH_9.2\r\n") },
+  "huge-header": {
+    about: "a header section of 256 KiB",
+    answer: (call) => call.raw(`${head(`X-Big: ${"x".repeat(256 * 1024)}`, "Content-Length: 0")}`),
+  },
+  "early-hints": {
+    about: "an interim 103 before the answer",
+    answer: (call) => {
+      call.response.writeEarlyHints({ link: "</style.css>; rel=preload" });
+      call.answer();
+    },
+  },
+  "gzip-unasked": {
+    about: "Content-Encoding: gzip although identity was asked for, also in ranges",
+    answer: (call) => {
+      const coded = gzipSync(call.state.resource.bytes);
+      const { range } = call.seen;
+      const fields = { "content-encoding": "gzip", etag: '"gz"' };
+      if (!range) return call.send(200, fields, coded);
+      const end = Math.min(range.end, coded.length);
+      const field = `bytes ${range.start}-${end - 1}/${coded.length}`;
+      return call.send(206, { ...fields, "content-range": field }, coded.subarray(range.start, end));
+    },
+  },
+  drip: {
+    about: "one byte every 20 ms, without end",
+    answer: (call) => {
+      call.response.writeHead(200);
+      const timer = setInterval(() => call.response.write("x"), 20);
+      call.response.on("close", () => clearInterval(timer));
+    },
+  },
+} satisfies FaultTable;

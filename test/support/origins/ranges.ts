@@ -1,0 +1,159 @@
+/** Faults of ranges: what is sent is not what was asked for. */
+import type { FaultTable } from "./catalogue.ts";
+import type { Call } from "./origin.ts";
+
+/** A 206 whose Content-Range is `field`, with the bytes that were asked for. */
+const contentRange =
+  (field: (start: number, end: number, size: number) => string | undefined, chunked = false) =>
+  (call: Call): void => {
+    const { range } = call.seen;
+    if (!range) {
+      call.answer();
+      return;
+    }
+    const { bytes, etag } = call.state.resource;
+    const value = field(range.start, range.end, bytes.length);
+    call.send(
+      206,
+      {
+        etag,
+        ...(value !== undefined && { "content-range": value }),
+        ...(chunked && { "content-length": undefined, "transfer-encoding": "chunked" }),
+      },
+      bytes.subarray(range.start, range.end),
+    );
+  };
+
+export const rangeFaults = {
+  "well-behaved": { about: "does everything right", answer: (call) => call.answer() },
+  "range-ignored": {
+    about: "answers every range with the whole (200)",
+    answer: (call) => {
+      const { bytes, etag, lastModified } = call.state.resource;
+      call.send(200, { etag, "last-modified": lastModified }, bytes);
+    },
+  },
+  "range-ignored-on-resume": {
+    about: "gives the first range, and answers later ones with the whole (200) under the same strong ETag",
+    answer: (call) => {
+      if (call.seen.number === 1) return call.answer();
+      const { bytes, etag } = call.state.resource;
+      return call.send(200, { etag }, bytes);
+    },
+  },
+  "accept-ranges-none-lie": {
+    about: "says Accept-Ranges: none, and gives ranges all the same",
+    answer: (call) => call.answer({ "accept-ranges": "none" }),
+  },
+  "accept-ranges-bytes-lie": {
+    about: "says Accept-Ranges: bytes, and gives none",
+    answer: (call) => call.send(200, { "accept-ranges": "bytes", etag: '"v1"' }, call.state.resource.bytes),
+  },
+  "content-range-missing": { about: "a 206 without Content-Range", answer: contentRange(() => undefined) },
+  "content-range-garbled": {
+    about: "a 206 whose Content-Range is no range",
+    answer: contentRange(() => "bytes all/of it"),
+  },
+  "content-range-start": {
+    about: "a 206 that begins one byte later than was asked for",
+    answer: contentRange((start, end, size) => `bytes ${start + 1}-${end}/${size + 1}`),
+  },
+  "content-range-start-chunked": {
+    about: "the same, with a chunked body",
+    answer: contentRange((start, end, size) => `bytes ${start + 1}-${end}/${size + 1}`, true),
+  },
+  "content-range-end": {
+    about: "a 206 that says it ends behind what was asked for",
+    answer: contentRange((start, end, size) => `bytes ${start}-${end}/${size + 1}`),
+  },
+  "content-range-unit": {
+    about: "a 206 in another unit",
+    answer: contentRange((start, end, size) => `items ${start}-${end - 1}/${size}`),
+  },
+  "content-range-total": {
+    about: "a 206 whose total differs from request to request",
+    answer: (call) => contentRange((start, end, size) => `bytes ${start}-${end - 1}/${size + call.seen.number}`)(call),
+  },
+  "content-range-total-unknown": {
+    about: "a 206 that does not tell the total (*)",
+    answer: contentRange((start, end) => `bytes ${start}-${end - 1}/*`),
+  },
+  "range-shorter": {
+    about: "a right 206 with half of what was asked for",
+    answer: (call) => {
+      const { range } = call.seen;
+      const { bytes, etag } = call.state.resource;
+      if (!range) return call.answer();
+      const end = range.start + Math.ceil((range.end - range.start) / 2);
+      const field = `bytes ${range.start}-${end - 1}/${bytes.length}`;
+      return call.send(206, { etag, "content-range": field }, bytes.subarray(range.start, end));
+    },
+  },
+  "range-chunked": {
+    about: "a right 206 with a chunked body and no length",
+    answer: contentRange((start, end, size) => `bytes ${start}-${end - 1}/${size}`, true),
+  },
+  "range-chunked-short": {
+    about: "a chunked 206 that ends in good order, one byte short of its range",
+    answer: chunkedOff(-1),
+  },
+  "range-chunked-long": { about: "a chunked 206 with one byte more than its range", answer: chunkedOff(1) },
+  "range-length-differs": {
+    about: "a 206 whose Content-Length is not the length of its range",
+    answer: contentLengthOff,
+  },
+  multipart: {
+    about: "answers a single range with multipart/byteranges",
+    answer: (call) => {
+      const { range } = call.seen;
+      const { bytes } = call.state.resource;
+      if (!range) return call.answer();
+      const head = `--x\r\nContent-Range: bytes ${range.start}-${range.end - 1}/${bytes.length}\r\n\r\n`;
+      const body = Buffer.concat([
+        Buffer.from(head),
+        bytes.subarray(range.start, range.end),
+        Buffer.from("\r\n--x--\r\n"),
+      ]);
+      return call.send(206, { "content-type": "multipart/byteranges; boundary=x" }, body);
+    },
+  },
+  "unsatisfiable-with-total": {
+    about: "answers every range with 416 and `*/N`; the whole is to be had",
+    answer: (call) => {
+      const { bytes } = call.state.resource;
+      if (call.seen.range) call.send(416, { "content-range": `bytes */${bytes.length}` });
+      else call.send(200, { etag: call.state.resource.etag }, bytes);
+    },
+  },
+  "unsatisfiable-without-total": {
+    about: "answers every range with 416 that tells nothing; the whole is to be had",
+    answer: (call) => {
+      if (call.seen.range) call.send(416, {});
+      else call.send(200, { etag: call.state.resource.etag }, call.state.resource.bytes);
+    },
+  },
+} satisfies FaultTable;
+
+function chunkedOff(by: number): (call: Call) => void {
+  return (call) => {
+    const { range } = call.seen;
+    if (!range) return call.answer();
+    const { bytes, etag } = call.state.resource;
+    const part = bytes.subarray(range.start, range.end);
+    const body = by < 0 ? part.subarray(0, by) : Buffer.concat([part, Buffer.alloc(by)]);
+    const field = `bytes ${range.start}-${range.end - 1}/${bytes.length}`;
+    const fields = { etag, "content-range": field, "content-length": undefined, "transfer-encoding": "chunked" };
+    return call.send(206, fields, body);
+  };
+}
+
+function contentLengthOff(call: Call): void {
+  const { range } = call.seen;
+  const { bytes, etag } = call.state.resource;
+  const { start, end } = range ?? { start: 0, end: bytes.length };
+  call.send(
+    206,
+    { etag, "content-range": `bytes ${start}-${end - 1}/${bytes.length}` },
+    bytes.subarray(start, end - 1),
+  );
+}

@@ -2,7 +2,7 @@
  * The daemon's log: pino behind the {@link Logger} port. Where it goes decides how it looks: text on a terminal, text with
  * priorities in the journal, JSON in a file or a pipe. Everything is written from this thread and at once.
  */
-import { fstatSync } from "node:fs";
+import { fstatSync, statSync } from "node:fs";
 import { type Logger as Pino, pino, stdSerializers, stdTimeFunctions } from "pino";
 import type { Logger } from "../core/ports.ts";
 import { LogFile, type LogFileOptions } from "./log-file.ts";
@@ -17,8 +17,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** What a log needs to know. */
 export interface LogOptions {
   readonly level: LogLevel;
-  /** "auto": text on a terminal and in the journal, JSON elsewhere. */
-  readonly format?: "auto" | "text" | "json";
+  /** "auto": pretty on a terminal and in the journal, JSON elsewhere. */
+  readonly format?: "auto" | "pretty" | "json";
   /** Write to this file instead of the standard error. */
   readonly file?: LogFileOptions;
   /** For JOURNAL_STREAM and NO_COLOR. */
@@ -123,7 +123,7 @@ function writer(options: LogOptions, target: LogStream | LogFile): (line: string
   stream?.on?.("error", () => {});
   const journal = stream !== undefined && isJournal(env["JOURNAL_STREAM"], stream.fd);
   const terminal = stream?.isTTY === true;
-  const text = options.format === "text" || (options.format !== "json" && (journal || terminal));
+  const text = options.format === "pretty" || (options.format !== "json" && (journal || terminal));
   if (!text && !journal) return (line) => void target.write(line);
   const style = { time: !journal, colour: terminal && !env["NO_COLOR"] };
   return (line) => {
@@ -131,6 +131,19 @@ function writer(options: LogOptions, target: LogStream | LogFile): (line: string
     const priority = journal ? (PRIORITY[String(record["level"])] ?? "<6>") : "";
     target.write(text ? `${priority}${formatRecord(record, style)}\n` : `${priority}${line}`);
   };
+}
+
+/**
+ * True if a descriptor, by default the standard error, is this very file: so snatchctl starts the daemon in the background.
+ * Such a log is to be written as a file, since nobody else rotates it.
+ */
+export function writesTo(path: string, fd = 2): boolean {
+  try {
+    const [open, named] = [fstatSync(fd), statSync(path)];
+    return open.isFile() && open.dev === named.dev && open.ino === named.ino;
+  } catch {
+    return false;
+  }
 }
 
 /** JOURNAL_STREAM names the device and inode of the journal's socket; a redirected stream is another (systemd.exec(5)). */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { failure } from "../../../src/daemon/core/errors.ts";
-import { Log, type LogOptions } from "../../../src/daemon/os/log.ts";
+import { Log, type LogOptions, writesTo } from "../../../src/daemon/os/log.ts";
 import { LogFile } from "../../../src/daemon/os/log-file.ts";
 import { escapeControls, formatRecord } from "../../../src/daemon/os/log-text.ts";
 
@@ -77,7 +77,7 @@ describe("the log", () => {
   });
 
   test("an error shows its class, code, message and cause", () => {
-    const { log, lines } = capture({ format: "text" });
+    const { log, lines } = capture({ format: "pretty" });
     const error = failure("CONNECTION_LOST", "the line broke", { cause: new Error("read ECONNRESET") });
     log.logger.error({ err: error }, "attempt failed");
     assert.match(
@@ -93,7 +93,7 @@ describe("the log", () => {
         fc.dictionary(fc.string({ unit: "binary" }), fc.string({ unit: "binary" })),
         fc.string({ unit: "binary" }),
         (fields, message) => {
-          const { log, lines } = capture({ format: "text" });
+          const { log, lines } = capture({ format: "pretty" });
           log.logger.info(fields, message);
           assert.match(lines[0] ?? "", /^[^\p{Cc}\p{Bidi_Control}\u2028\u2029]*\n$/u);
         },
@@ -166,6 +166,16 @@ describe("a log file", () => {
     using file = new LogFile({ path, maxBytes: 20, keep: 1 });
     for (let line = 0; line < 9; line++) file.write(`line ${line}\n`);
     assert.equal(readFileSync(path, "utf8").split("\n").length, 10);
+  });
+
+  test("a descriptor is known to be the log file, or not", () => {
+    using folder = temporary();
+    const path = join(folder.path, "snatchd.log");
+    const fd = openSync(path, "a");
+    assert.equal(writesTo(path, fd), true);
+    renameSync(path, `${path}.1`);
+    assert.equal(writesTo(path, fd), false);
+    assert.equal(writesTo(folder.path, fd), false);
   });
 
   test("a reader that goes away does not end the process", async () => {

@@ -73,6 +73,7 @@ export const ERRORS = {
   UNSUPPORTED_SCHEME: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "The URL's scheme is not one that Snatch fetches.", "Use a URL that begins with http:// or https://."),
   LIST_LINE_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A line of a list is neither a URL, a comment nor an option line.", "Correct the line; the refused lines are in the rejected/ folder."),
   LIST_NOT_TEXT: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A list holds bytes that are not UTF-8 text.", "Save the list as plain UTF-8 text, or gzip of it."),
+  LIST_TOO_LARGE: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A compressed list unpacks to far more than is plausible.", "Unpack it and drop the text instead."),
   SESSION_NOT_FOUND: row("download", "NOT_FOUND", false, EXIT.usage, "There is no session with this id.", "See `snatchctl list` for the ids."),
   SESSION_AMBIGUOUS: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "The beginning of an id fits more than one session.", "Give more characters of the id."),
   WRONG_STATUS: row("download", "FAILED_PRECONDITION", false, EXIT.refused, "The session's status does not allow what was asked.", "See `snatchctl show ID` for where it stands."),

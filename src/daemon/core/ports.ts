@@ -405,6 +405,8 @@ export interface ListTaker {
   take(job: ListJob): Promise<ListTaken>;
   /** The list with this key is out of the way: the same key now means a new list. Its report goes on. */
   settle(key: string): Promise<void>;
+  /** True if the report of an unfinished list goes to this file: another list must not be given it. */
+  isReporting(report: string): boolean;
 }
 
 /** A folder in which a dropped list becomes downloads. */

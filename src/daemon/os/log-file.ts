@@ -9,7 +9,7 @@ import { dirname } from "node:path";
 export interface LogFileOptions {
   readonly path: string;
   /** Bytes after which the file is put aside. */
-  readonly maxBytes: number;
+  readonly maxSize: number;
   /** Older files to keep as PATH.1 (the newest) to PATH.N. */
   readonly keep: number;
 }
@@ -27,7 +27,7 @@ export class LogFile implements Disposable {
 
   constructor(options: LogFileOptions) {
     this.#options = options;
-    this.#rotateAt = options.maxBytes;
+    this.#rotateAt = options.maxSize;
   }
 
   /** Lines that could not be written since the last one that could. */
@@ -41,7 +41,7 @@ export class LogFile implements Disposable {
     mkdirSync(dirname(this.#options.path), { recursive: true, mode: 0o700 });
     this.#fd = openSync(this.#options.path, "a", 0o600);
     this.#size = fstatSync(this.#fd).size;
-    this.#rotateAt = this.#options.maxBytes;
+    this.#rotateAt = this.#options.maxSize;
   }
 
   /** Writes a line, which brings its line feed. Never throws. */
@@ -76,7 +76,7 @@ export class LogFile implements Disposable {
   }
 
   #rotate(): void {
-    const { path, keep, maxBytes } = this.#options;
+    const { path, keep, maxSize } = this.#options;
     try {
       if (keep === 0) truncateSync(path);
       else {
@@ -86,7 +86,7 @@ export class LogFile implements Disposable {
       }
       this.reopen();
     } catch {
-      this.#rotateAt = this.#size + maxBytes;
+      this.#rotateAt = this.#size + maxSize;
     }
   }
 }

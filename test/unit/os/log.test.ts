@@ -108,7 +108,7 @@ describe("a log file", () => {
   test("rotates at its size and keeps as many as it is told", () => {
     using folder = temporary();
     const path = join(folder.path, "logs/snatchd.log");
-    using file = new LogFile({ path, maxBytes: 100, keep: 2 });
+    using file = new LogFile({ path, maxSize: 100, keep: 2 });
     for (let line = 0; line < 50; line++) file.write(`${String(line).padStart(39, "0")}\n`);
     assert.deepEqual(readdirSync(join(folder.path, "logs")).sort(), ["snatchd.log", "snatchd.log.1", "snatchd.log.2"]);
     assert.match(readFileSync(path, "utf8"), /^0+48\n0+49\n$/);
@@ -120,7 +120,7 @@ describe("a log file", () => {
   test("keeps none if it is told so", () => {
     using folder = temporary();
     const path = join(folder.path, "snatchd.log");
-    using file = new LogFile({ path, maxBytes: 20, keep: 0 });
+    using file = new LogFile({ path, maxSize: 20, keep: 0 });
     for (let line = 0; line < 9; line++) file.write(`line ${line}\n`);
     assert.deepEqual(readdirSync(folder.path), ["snatchd.log"]);
     assert.ok(statSync(path).size <= 20);
@@ -129,7 +129,7 @@ describe("a log file", () => {
   test("goes on at the end of what is there, and opens anew when it was moved away", () => {
     using folder = temporary();
     const path = join(folder.path, "snatchd.log");
-    using log = new Log({ level: "info", file: { path, maxBytes: 10_000, keep: 1 } });
+    using log = new Log({ level: "info", file: { path, maxSize: 10_000, keep: 1 } });
     assert.equal(log.path, path);
     log.logger.info({}, "one");
     renameSync(path, `${path}.moved`);
@@ -141,7 +141,7 @@ describe("a log file", () => {
   });
 
   test("a full disk costs lines, not the process", { skip: process.platform !== "linux" && "needs /dev/full" }, () => {
-    using file = new LogFile({ path: "/dev/full", maxBytes: 1000, keep: 0 });
+    using file = new LogFile({ path: "/dev/full", maxSize: 1000, keep: 0 });
     for (let line = 0; line < 5; line++) file.write("lost\n");
     assert.equal(file.lost, 5);
   });
@@ -150,7 +150,7 @@ describe("a log file", () => {
     using folder = temporary();
     const path = join(folder.path, "snatchd.log");
     mkdirSync(path);
-    using file = new LogFile({ path, maxBytes: 1000, keep: 1 });
+    using file = new LogFile({ path, maxSize: 1000, keep: 1 });
     file.write("lost\n");
     file.write("lost\n");
     rmSync(path, { recursive: true });
@@ -163,7 +163,7 @@ describe("a log file", () => {
     using folder = temporary();
     const path = join(folder.path, "snatchd.log");
     mkdirSync(`${path}.1`);
-    using file = new LogFile({ path, maxBytes: 20, keep: 1 });
+    using file = new LogFile({ path, maxSize: 20, keep: 1 });
     for (let line = 0; line < 9; line++) file.write(`line ${line}\n`);
     assert.equal(readFileSync(path, "utf8").split("\n").length, 10);
   });

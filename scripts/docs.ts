@@ -47,7 +47,7 @@ function typeOf(shape: Shape, field: Field): string {
 }
 
 function defaultOf(shape: Shape, field: Field): string {
-  if (!("default" in shape)) return field.schema instanceof z.ZodOptional ? "none" : "required";
+  if (!("default" in shape)) return field.schema instanceof z.ZodExactOptional ? "none" : "required";
   const value = shape.default;
   if (typeof value === "number") return field.unit.startsWith("bytes") ? amount(value, field) : code(String(value));
   return code(JSON.stringify(value).replace(`snatch/${VERSION}`, "snatch/VERSION"));

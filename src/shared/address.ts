@@ -16,11 +16,11 @@ export const DEFAULT_PORT = 7633;
 export function parseAddress(text: string): Address {
   const value = text.trim();
   if (value.startsWith("unix:")) {
-    const path = value.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+    const path = value.slice("unix:".length);
     if (!path.startsWith("/")) throw new TypeError(`"${text}": a Unix socket needs an absolute path`);
-    return { kind: "unix", path };
+    return { kind: "unix", path: path.replace(/^\/+/, "/") };
   }
-  if (value.startsWith("/")) return { kind: "unix", path: value };
+  if (value.startsWith("/")) return { kind: "unix", path: value.replace(/^\/+/, "/") };
   const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^:[\]/\s]*))(?::(?<port>\d{1,5}))?$/.exec(value);
   if (!match || value === "") throw new TypeError(`"${text}" is not an address: use unix:/path or host:port`);
   const host = match.groups?.["v6"] ?? (match.groups?.["host"] || "127.0.0.1");

@@ -1,10 +1,11 @@
 /** Keeps secrets out of logs, lists and errors. */
 
 /** Header fields whose value is a secret by their name. */
-const SECRET_HEADER = /^(authorization|proxy-authorization|cookie|set-cookie)$|token|secret|api-?key|auth|signature/i;
+const SECRET_HEADER =
+  /^(authorization|proxy-authorization|cookie|set-cookie)$|token|secret|api[-_]?key|auth|signature/i;
 
 /** Query parameters whose value is a secret by their name: tokens, keys and signatures of signed URLs. */
-const SECRET_PARAMETER = /token|secret|passw|api-?key|^key$|auth|signature|^sig$|credential|session/i;
+const SECRET_PARAMETER = /token|secret|passw|api[-_]?key|^key$|auth|signature|^sig$|credential|session/i;
 
 /** True for a header field that must not be shown, logged or sent to another origin. */
 export function isSecretHeader(name: string): boolean {

@@ -1,22 +1,16 @@
-/** The checks of this room: the folders that the configuration names, plugins, FFmpeg, and a short profile. */
+/** The checks of this room: the folders that the configuration names, plugins, and FFmpeg. */
 import { randomBytes } from "node:crypto";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { join, parse } from "node:path";
 import type { Paths } from "../../shared/paths.ts";
 import type { Check, CheckOutcome } from "../core/ports.ts";
 import { ffmpegCheck } from "./check-ffmpeg.ts";
-import { profileCheck } from "./check-profile.ts";
 import { folderState } from "./folders.ts";
 import type { Config } from "./schema.ts";
 
 /** All checks of this room, for a configuration. */
 export function configChecks(config: Config, paths: Paths): readonly Check[] {
-  return [
-    foldersCheck(config, paths),
-    ffmpegCheck(config.ffmpeg.path),
-    pluginsCheck(config, paths.pluginDir),
-    profileCheck(config.download_dir),
-  ];
+  return [foldersCheck(config, paths), ffmpegCheck(config.ffmpeg.path), pluginsCheck(config, paths.pluginDir)];
 }
 
 /** Every folder that is written to, in order of the message. */

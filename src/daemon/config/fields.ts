@@ -83,7 +83,12 @@ function begins(pattern: readonly string[], path: readonly string[]): boolean {
 function unwrap(schema: z.ZodType): z.ZodType {
   let inner: z.core.$ZodType = schema;
   for (;;) {
-    if (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional)
+    if (
+      inner instanceof z.ZodDefault ||
+      inner instanceof z.ZodPrefault ||
+      inner instanceof z.ZodOptional ||
+      inner instanceof z.ZodExactOptional
+    )
       inner = inner.unwrap();
     else if (inner instanceof z.ZodPipe) inner = inner.out instanceof z.ZodTransform ? inner.in : inner.out;
     else return inner as z.ZodType;

@@ -36,7 +36,7 @@ export async function readConfigFile(file: string, required: boolean): Promise<C
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" && !required) return { table: {}, problems: [], detail: () => file };
-    return broken(file, code === "ENOENT" ? "there is no such file" : `cannot be read: ${message}`);
+    return broken(file, code === "ENOENT" ? "does not exist" : `cannot be read: ${message}`);
   }
   let text: string;
   try {

@@ -10,7 +10,7 @@ import { parseBytes, parseDuration } from "../../shared/format.ts";
 
 /** Hooks a reader of texts before a numeric schema; what it throws becomes the issue. */
 function readable<S extends z.ZodType>(read: (text: string) => number, schema: S) {
-  return z.preprocess((value, context) => {
+  return z.preprocess((value: number | string, context) => {
     if (typeof value !== "string") return value;
     try {
       return read(value);

@@ -42,6 +42,7 @@ export function tableLayer(
     problems.push({ severity: "error", key: path.join("."), message, where: detail(path) });
 
   const walk = (value: unknown, path: readonly string[]): void => {
+    if (value === undefined) return;
     const field = findField(fields, path);
     if (field) entries.push({ path, field, value, origin, detail: detail(path) });
     else if (!isSection(fields, path)) wrong(path, unknownKey(path.join("."), fields));

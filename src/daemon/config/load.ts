@@ -11,7 +11,7 @@ import { environmentLayer, flagLayer, tableLayer } from "./layers.ts";
 import { type ConfigProblem, invalidConfig } from "./problems.ts";
 import { places, resolveEntries } from "./resolve.ts";
 import { checkRules } from "./rules.ts";
-import type { Config } from "./schema.ts";
+import type { Config, ConfigInput } from "./schema.ts";
 
 /** Where to look. */
 export interface LoadOptions {
@@ -39,7 +39,7 @@ export interface LoadedConfig {
 /**
  * Loads the configuration.
  *
- * @param path - the file; default: that of the default place, which need not exist
+ * @param path - the file; only that of the default place, which is the default, need not exist
  * @throws DownloadError CONFIG_INVALID, with all problems, one a line
  */
 export async function loadConfig(path?: string, options: LoadOptions = {}): Promise<Config> {
@@ -56,8 +56,24 @@ export async function loadConfigWithOrigins(path?: string, options: LoadOptions 
 /** The same without throwing: the problems tell, and what is wrong has its default in the configuration. */
 export async function examineConfig(path: string | undefined, options: LoadOptions): Promise<LoadedConfig> {
   const located = locate(options.home, options.env ?? process.env);
-  const file = path === undefined ? await defaultFile(located.configFile) : resolve(path);
-  return composeConfig(file, await readConfigFile(file, path !== undefined), located, options);
+  const usual = await defaultFile(located.configFile);
+  const file = path === undefined ? usual : resolve(path);
+  return composeConfig(file, await readConfigFile(file, file !== usual), located, options);
+}
+
+/**
+ * A configuration from an object alone: for a program that uses the engine as a library and brings its settings along.
+ * Relative paths start at the current folder; nothing is read, neither file nor environment.
+ *
+ * @throws DownloadError CONFIG_INVALID, with all problems, one a line
+ */
+export function configOf(input: ConfigInput, paths: Paths): Config {
+  const layer = tableLayer(FIELDS, input, () => "");
+  const { here } = places("", process.env);
+  const { config, problems } = resolveEntries(layer.entries, paths, { file: here, here });
+  const all = [...layer.problems, ...problems];
+  if (all.length > 0) throw invalidConfig(all);
+  return config;
 }
 
 /** A file's content with the other layers over it. */

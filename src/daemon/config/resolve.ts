@@ -33,7 +33,10 @@ export function resolveEntries(
   paths: Paths,
   where: { readonly file: Place; readonly here: Place },
 ): Resolved {
-  const schemas = { file: fieldsOf(configSchema(paths, where.file)), here: fieldsOf(configSchema(paths, where.here)) };
+  const schema = configSchema(paths, where.here);
+  // Two schemas: relative paths start at different folders in them.
+  const fromFile = fieldsOf(configSchema(paths, where.file));
+  const fromHere = fieldsOf(schema);
   const problems: ConfigProblem[] = [];
   const winners = new Map<string, Entry>();
   const merged: Record<string, unknown> = Object.create(null);
@@ -42,9 +45,8 @@ export function resolveEntries(
     const key = entry.path.join(".");
     let value: unknown = {};
     if (entry.field) {
-      // The same field, in the schema whose relative paths start at the right folder.
-      const field = findField(entry.origin === "file" ? schemas.file : schemas.here, entry.path) ?? entry.field;
-      const checked = check(field, entry);
+      const field = findField(entry.origin === "file" ? fromFile : fromHere, entry.path);
+      const checked = check(field ?? entry.field, entry);
       problems.push(...checked.problems);
       if (checked.problems.length > 0) continue;
       value = checked.value;
@@ -53,22 +55,20 @@ export function resolveEntries(
     put(merged, entry.path, value);
   }
 
-  const schema = configSchema(paths, where.here);
   const parsed = schema.safeParse(merged);
   if (parsed.success) return { config: parsed.data, values: configValues(parsed.data, winners), problems };
-  // Each value is right, so what is left concerns keys that are missing or names that are no names.
+  // Each value is right, so what is left concerns named entries: keys that are missing, names that are no names.
   for (const issue of parsed.error.issues) {
     const key = issue.path.join(".");
-    const parent = entries.findLast(
-      (entry) =>
-        entry.path.every((part, index) => part === issue.path[index]) ||
-        issue.path.every((part, index) => part === entry.path[index]),
-    );
-    if (problems.some((problem) => problem.key === key)) continue;
-    problems.push({ severity: "error", key, message: reason(issue, merged, ""), where: parent?.detail ?? "" });
+    const [table = "", name = ""] = issue.path.map(String);
+    if (!problems.some((problem) => problem.key === key)) {
+      const where = entries.find(({ path }) => path[0] === table && path[1] === name)?.detail ?? "";
+      problems.push({ severity: "error", key, message: reason(issue, merged, ""), where });
+    }
+    if (isTable(merged[table])) delete merged[table][name];
   }
-  const config = schema.parse({});
-  return { config, values: configValues(config, new Map()), problems };
+  const config = schema.parse(merged);
+  return { config, values: configValues(config, winners), problems };
 }
 
 function check(field: Field, entry: Entry): { value: unknown; problems: ConfigProblem[] } {

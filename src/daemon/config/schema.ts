@@ -39,22 +39,22 @@ const IF_EXISTS = ["rename", "skip", "overwrite"] as const satisfies readonly If
 // biome-ignore format: one key, one line
 export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "tokenFile">, place: kind.Place) {
   const watchFolder = z.preprocess(
-    (value) => (typeof value === "string" ? { path: value } : value),
-    z.strictObject({ path: kind.path(place), directory: kind.path(place).optional() }),
+    (value: string | { path: string; directory?: string }) => (typeof value === "string" ? { path: value } : value),
+    z.strictObject({ path: kind.path(place), directory: z.exactOptional(kind.path(place)) }),
   );
   return z.strictObject({
     download_dir: kind.path(place).default(paths.downloadDir).meta(about({ description: "Folder for files whose place was not asked for." })),
     allowed_dirs: z.array(kind.path(place)).default([]).meta(about({ description: "Folders besides `download_dir` that callers over TCP may write to." })),
     max_concurrent_downloads: z.int().min(1).max(256).default(3).meta(about({ description: "Downloads at once.", unit: "downloads" })),
     connections_per_download: z.int().min(1).max(32).default(4).meta(about({ description: "Connections that one download may open at once.", unit: "connections" })),
-    connections_per_host: z.int().min(1).max(64).default(8).meta(about({ description: "Connections that all downloads together may have open to one host.", unit: "connections" })),
+    connections_per_host: z.int().min(1).max(64).default(8).meta(about({ description: "Connections that all downloads together may have open to one host.", unit: "connections", ...restart })),
     limit: kind.bytes(0).default(0).meta(about({ description: "Speed limit of all downloads together; 0 is unlimited.", unit: "bytes/s" })),
     timeout: kind.seconds(0.1, 86_400).default(30).meta(about({ description: "How long a server may stay silent before the connection is given up.", unit: "seconds" })),
     max_retries: z.int().min(0).max(1000).default(5).meta(about({ description: "Attempts after the first, for errors that may pass.", unit: "attempts" })),
     retry_delay: kind.seconds(0, 86_400).default(2.0).meta(about({ description: "Wait before the first retry; it doubles each time, and a random part of it is taken.", unit: "seconds" })),
     chunk_size: kind.bytes(64 * KIB, 256 * MIB).default(8 * MIB).meta(about({ description: "Size of the pieces that are fetched, proved and recorded one by one; fixed for a download when it begins.", unit: "bytes" })),
     enable_resume: z.boolean().default(true).meta(about({ description: "Go on from the chunks on disk; otherwise an interrupted download begins again." })),
-    verify_chunks: z.boolean().default(true).meta(about({ description: "Compare the chunks on disk with their recorded SHA-256 before a file gets its name." })),
+    verify_chunks: z.boolean().default(true).meta(about({ description: "Read chunks of an earlier run back and compare them with their recorded SHA-256 before they count." })),
     if_exists: z.enum(IF_EXISTS).default("rename").meta(about({ description: "What to do when the target is there already and belongs to something else." })),
     min_free_space: kind.bytes(0).default(64 * MIB).meta(about({ description: "Room that stays free on the disk; downloads wait rather than fill it.", unit: "bytes" })),
     memory_limit_percent: z.int().min(1).max(100).default(80).meta(about({ description: "Memory in use, of all that there is, above which downloads get fewer buffers and connections.", unit: "percent" })),
@@ -73,12 +73,12 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       keep: z.int().min(0).max(1000).default(5).meta(about({ description: "Rotated log files that are kept.", unit: "files", ...restart })),
     }).prefault({}),
     watch: z.strictObject({
-      folders: z.array(watchFolder).max(100).default([{ path: paths.watchDir }]).meta(about({ description: "Folders whose `.txt` and `.urls` lists are taken; each a path, or a table of `path` and `directory` (where the list's files go instead of `download_dir`)." })),
+      folders: z.array(watchFolder).max(100).default([{ path: paths.watchDir }]).meta(about({ description: "Folders whose `.txt` and `.urls` lists are taken; each a path, or a table of `path` and `directory` (where the list's files go instead of `download_dir`).", ...restart })),
       settle: kind.seconds(0, 60).default(1.0).meta(about({ description: "How long a list must stay unchanged before it counts as whole.", unit: "seconds", ...restart })),
     }).prefault({}),
     sessions: z.strictObject({
-      keep_days: z.int().min(1).max(36_500).default(90).meta(about({ description: "Age at which ended sessions are forgotten; their files stay.", unit: "days" })),
-      keep_count: z.int().min(1).max(10_000_000).default(100_000).meta(about({ description: "Ended sessions that are kept at most.", unit: "sessions" })),
+      keep_days: z.int().min(1).max(36_500).default(90).meta(about({ description: "Age at which ended sessions are forgotten; their files stay.", unit: "days", ...restart })),
+      keep_count: z.int().min(1).max(10_000_000).default(100_000).meta(about({ description: "Ended sessions that are kept at most.", unit: "sessions", ...restart })),
       cleanup: kind.schedule.default("17 4 * * *").meta(about({ description: "When sessions are cleaned up: minute, hour, day of month, month, weekday. Empty: never.", ...restart })),
     }).prefault({}),
     events: z.strictObject({
@@ -101,7 +101,7 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
     })).default({}),
     formats: z.record(name(), z.strictObject({
       format: z.string().trim().min(1).meta(about({ description: "What the preset stands for in `--format`, such as `bestaudio`." })),
-      quality: z.string().trim().min(1).optional().meta(about({ description: "Quality that goes with it, such as `320k`." })),
+      quality: z.exactOptional(z.string().trim().min(1)).meta(about({ description: "Quality that goes with it, such as `320k`." })),
     })).default({}),
   });
 }
@@ -115,3 +115,6 @@ type Immutable<T> = T extends (infer Item)[]
 
 /** The configuration in force. Keys are those of the file. Sizes in bytes, times in seconds, paths absolute. */
 export type Config = Immutable<z.output<ReturnType<typeof configSchema>>>;
+
+/** What a caller may give: like the file, any key may be absent. */
+export type ConfigInput = Immutable<z.input<ReturnType<typeof configSchema>>>;

@@ -47,7 +47,7 @@ export function diffConfig(before: Config, after: Config): ConfigChange[] {
 }
 
 /** Names, inside a plugin's own options, whose values are not shown. */
-const SECRET = /token|secret|passw|api_?-?key|credential/i;
+const SECRET = /token|secret|passw|api[-_]?key|credential/i;
 
 /** JSON that can be shown: without what a plugin's options or a URL hold in secrets. */
 function display(value: unknown): string {

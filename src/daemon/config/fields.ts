@@ -9,7 +9,7 @@ import { configSchema } from "./schema.ts";
 export const WILDCARD = "NAME";
 
 /** How text, from the environment or the command line, is read for a key. */
-export type FieldKind = "text" | "number" | "boolean" | "list" | "table";
+type FieldKind = "text" | "number" | "boolean" | "list" | "table";
 
 /** One key. */
 export interface Field {

@@ -121,7 +121,10 @@ function handle(child: ChildProcess, prefix: string, http: number, https: number
     const text = await readFile(log, "utf8");
     // The last piece is empty, or a line that is being written.
     const lines = text.split("\n").slice(0, -1);
-    return lines.map((line) => JSON.parse(line) as NginxRequest);
+    // $msec is in seconds.
+    return lines
+      .map((line) => JSON.parse(line) as NginxRequest)
+      .map((request) => ({ ...request, time: Math.round(request.time * 1000) }));
   };
   const stop = async () => {
     child.kill("SIGTERM");

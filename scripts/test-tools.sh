@@ -1,22 +1,35 @@
 #!/usr/bin/env bash
-# Installs the programs that the tests work with, where that is possible (root on Debian or Ubuntu). Elsewhere it names
-# what is missing; the tests that need it are then skipped, by name.
+# Installs the programs that the tests, the acceptance run and the bench work with, where that is possible (root on Debian
+# or Ubuntu). Elsewhere it names what is missing; the tests that need it are then skipped, by name.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
 
 # program:package
-tools=(nginx:nginx-light aria2c:aria2 curl:curl strace:strace openssl:openssl ffmpeg:ffmpeg systemd-analyze:systemd systemd-notify:systemd python3:python3)
+tools=(
+  nginx:nginx-light aria2c:aria2 curl:curl strace:strace openssl:openssl ffmpeg:ffmpeg git:git
+  systemd-analyze:systemd systemd-notify:systemd systemd-sysusers:systemd systemd-tmpfiles:systemd
+  python3:python3 time:time
+)
 
-missing=()
-for tool in "${tools[@]}"; do
-  command -v "${tool%%:*}" >/dev/null 2>&1 || missing+=("${tool##*:}")
-done
+# type -P finds files only: bash has a keyword called time.
+absent() {
+  local tool
+  for tool in "${tools[@]}"; do
+    type -P "${tool%%:*}" >/dev/null || echo "${tool##*:}"
+  done | sort -u
+}
+
+mapfile -t missing < <(absent)
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
-if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null 2>&1; then
+if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
   echo "installing for the tests: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq >/dev/null
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-else
-  echo "NOT HERE, tests that need them will be skipped: ${missing[*]}" >&2
+  # A failure is not the end: what is missing is named below, and the tests that need it are skipped, by name.
+  apt-get update -qq >/dev/null || true
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || true
+  mapfile -t missing < <(absent)
+fi
+if [[ ${#missing[@]} -gt 0 ]]; then
+  echo "NOT HERE, tests that need them will be skipped, by name: ${missing[*]}" >&2
 fi

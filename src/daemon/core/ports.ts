@@ -400,7 +400,8 @@ export interface ListTaker {
   /**
    * Takes a list to its end, in durable batches. With a ledger a call that was cut short, even by the death of the
    * process, is continued by the next one with the same key, at the byte where the last batch ended.
-   * @throws what the bytes threw, or what the intake threw for a whole batch; refused lines are not thrown
+   * @throws what the bytes threw, or what the intake threw for a whole batch; refused lines are not thrown. DownloadError
+   *   INVALID_ARGUMENT if a new list is to have the report of an unfinished one
    */
   take(job: ListJob): Promise<ListTaken>;
   /** The list with this key is out of the way: the same key now means a new list. Its report goes on. */

@@ -3,7 +3,7 @@
  * ledger's position, so a list that was cut short goes on at exactly that byte, and nothing in it is taken twice.
  */
 import { randomUUID } from "node:crypto";
-import { asDownloadError, DownloadError } from "../core/errors.ts";
+import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type {
   Accepted,
@@ -93,6 +93,8 @@ export class ListIntake implements ListTaker, Startable {
 
   async take(job: ListJob): Promise<ListTaken> {
     const found = job.ledger && (await this.#ledger.batchOf(job.ledger.key));
+    if (job.ledger && found === undefined && this.isReporting(job.ledger.files.report))
+      throw failure("INVALID_ARGUMENT", `${job.ledger.files.report} is the report of another list`);
     const run: Run = { job, record: found ?? newRecord(job), begun: found !== undefined, refusedLines: [] };
     if (job.ledger) await this.#report.note(run.record);
     if (run.record.phase === "taking") await this.#read(run);

@@ -16,7 +16,10 @@ const DIGEST_LENGTH: Readonly<Record<ChecksumAlgorithm, number>> = {
 };
 
 /** aria2 counts attempts and takes 0 for "never give up"; this many retries is that, in practice. */
-const MANY_RETRIES = 1000;
+const MANY_RETRIES = 1_000_000;
+
+/** More connections than Snatch opens for one download are asked for in vain, but not in error: it is an upper bound. */
+const MOST_CONNECTIONS = 32;
 
 /** Bytes of a file's name that file systems take. */
 const LONGEST_NAME = 255;
@@ -134,7 +137,7 @@ export function completeOptions(draft: OptionDraft, url: string, context: Option
     ...(output === undefined ? { directory } : { output }),
     ...(draft.checksum && { checksum: draft.checksum }),
     ...(headers.length > 0 && { headers }),
-    ...(Number.isFinite(connections) && { connections }),
+    ...(Number.isFinite(connections) && { connections: Math.min(connections, MOST_CONNECTIONS) }),
     ...(draft.limit !== undefined && { limit: draft.limit }),
     ...(draft.maxRetries !== undefined && { maxRetries: draft.maxRetries }),
     ...(draft.retryDelay !== undefined && { retryDelay: draft.retryDelay }),

@@ -76,8 +76,8 @@ export class ListParser {
 
   *#line(line: RawLine): Generator<ParsedEntry, void> {
     // A byte order mark may stand in the middle too, where lists were concatenated.
-    const marked = line.bytes[0] === 0xef && line.bytes[1] === 0xbb && line.bytes[2] === 0xbf;
-    const bytes = marked ? line.bytes.subarray(3) : line.bytes;
+    let bytes = line.bytes;
+    while (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
     if (bytes[0] === 0x23) return; // a comment, whatever its coding
     const indented = bytes[0] === 0x20 || bytes[0] === 0x09;
     const problem = line.tooLong

@@ -5,7 +5,7 @@
  *
  * One loop does all the writing, so that no two outcomes of a session can meet.
  */
-import { mkdir, open } from "node:fs/promises";
+import { mkdir, open, stat, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
 import type { NumberedEvent } from "../core/events.ts";
@@ -64,7 +64,12 @@ export class OutcomeReport implements AsyncDisposable {
   /** Goes on with the reports of earlier runs. What ended meanwhile is looked up beside, after this has resolved. */
   async start(): Promise<void> {
     this.#unsubscribe = this.#parts.sessions.subscribe((event) => this.#onEvent(event));
-    for await (const record of this.#parts.ledger.batches()) await this.note(record);
+    for await (const record of this.#parts.ledger.batches()) {
+      const { bytes } = await this.#parts.ledger.progress(record.batchId);
+      // What cannot be cut off now is cut off by the first append.
+      await cutOff(record.files.report, bytes).catch(() => {});
+      await this.note(record);
+    }
     if (this.#batches.size === 0) return;
     this.#recovery = this.#recover().catch((error: unknown) =>
       this.#parts.logger.error(
@@ -109,6 +114,8 @@ export class OutcomeReport implements AsyncDisposable {
     const { session } = event;
     if (hasEnded(session.status)) this.ended(session);
     else if (event.type === "cleaned") this.#forgotten(session.id, session);
+    // Queued again before its end was written down: then that was not the end.
+    else this.#ended.delete(session.id);
   }
 
   #forgotten(id: string, session: Session | undefined): void {
@@ -237,6 +244,11 @@ export class OutcomeReport implements AsyncDisposable {
     }
     await look();
   }
+}
+
+/** Shortens a file to the bytes that are accounted for. */
+async function cutOff(path: string, known: number): Promise<void> {
+  if ((await stat(path)).size > known) await truncate(path, known);
 }
 
 /**

@@ -1,0 +1,43 @@
+/** The acceptance scenarios in small, with the same code as at full size (accept/daemon.ts). */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { foreignClient } from "../support/scenarios/foreign-client.ts";
+import { killedDownload } from "../support/scenarios/killed-download.ts";
+import { killedList } from "../support/scenarios/killed-list.ts";
+import { listSpeed } from "../support/scenarios/list-speed.ts";
+import type { Outcome } from "../support/scenarios/outcome.ts";
+import { writeOrder } from "../support/scenarios/write-order.ts";
+import { missing } from "../support/tools.ts";
+
+const MIB = 1024 * 1024;
+const skip = missing("nginx");
+
+function met({ ok, values }: Outcome): void {
+  assert.ok(ok, JSON.stringify(values, undefined, 2));
+}
+
+describe("in small", () => {
+  test("a file is right after five kills at random moments", { skip }, async () => {
+    const small = { size: 32 * MIB, kills: 5, seed: 5, rate: 16 * MIB, connections: 4, chunkSize: MIB };
+    met(await killedDownload({ ...small, longestLifeMs: 500 }));
+  });
+
+  test("a list survives two kills and being dropped again", { skip }, async () => {
+    met(await killedList({ lines: 600, kills: 2, seed: 6, timeoutMs: 120_000 }));
+  });
+
+  test("bytes, record, name and folder reach the disk in this order", {
+    skip: missing("nginx", "strace"),
+  }, async () => {
+    met(await writeOrder({ size: 3 * MIB, chunkSize: MIB }));
+  });
+
+  test("a client that is not ours finds its way by reflection", async () => {
+    met(await foreignClient());
+  });
+
+  test("snatchctl list is quick", { skip }, async () => {
+    // The full-size limit is 100 ms; here other tests run at the same time.
+    met(await listSpeed({ sessions: 100, runs: 5, limitMs: 1000 }));
+  });
+});

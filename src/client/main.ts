@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+/**
+ * The launcher of snatchctl. It is all that an old Node ever parses, so it keeps to syntax and imports that any Node
+ * with ES modules knows; everything else comes after the version check, from the compile cache.
+ */
+import module from "node:module";
+
+const NEEDED = 24;
+
+if (Number.parseInt(process.versions.node, 10) < NEEDED) {
+  process.stderr.write(
+    `snatchctl: Node.js ${NEEDED} or newer is needed, and this is ${process.versions.node} (${process.execPath})\n`,
+  );
+  process.exit(1);
+} else {
+  module.enableCompileCache();
+  void import("./program.ts").then((program) => program.main(process.argv));
+}

@@ -3,7 +3,7 @@
  */
 import { createHash } from "node:crypto";
 import { type BigIntStats, constants } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, rename } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ListFiles } from "../core/ports.ts";
 
@@ -96,15 +96,29 @@ export async function moveList(path: string, target: string): Promise<string> {
   const name = target.slice(dirname(target).length + 1);
   for (let number = 1; ; number++) {
     const candidate = join(dirname(target), numberedName(name, number));
+    if (!(await hold(candidate))) continue;
     try {
-      // An empty file holds the name for the instant until the list takes its place.
-      await (await open(candidate, "wx")).close();
+      await rename(path, candidate);
+      return candidate;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EEXIST") continue;
+      await rm(candidate, { force: true });
       throw error;
     }
-    await rename(path, candidate);
-    return candidate;
+  }
+}
+
+/**
+ * Holds a name with an empty file, for the instant until a list takes its place. An empty file that is there already was
+ * left by an end in that instant, since empty lists are never taken. @returns false if the name is somebody's
+ */
+async function hold(path: string): Promise<boolean> {
+  try {
+    await (await open(path, "wx")).close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    const there = await look(path);
+    return there?.isFile() === true && there.size === 0n;
   }
 }
 

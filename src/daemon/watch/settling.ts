@@ -46,7 +46,8 @@ export function remaining(
   sighting: Sighting,
   context: LookContext,
 ): number {
-  // Writing sets both times to the same instant, renaming only the second.
+  // Writing sets both times to the same instant, renaming only the second. A rename within the same tick of the file
+  // system's clock is not told apart, and such a list waits like one that was written in place.
   const renamedIn = before?.ino !== stats.ino && stats.ctimeNs > stats.mtimeNs;
   if (renamedIn && context.finished) return 0;
   const need = context.settleMs * (context.finished ? 1 : UNFINISHED_FACTOR);

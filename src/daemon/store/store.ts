@@ -44,10 +44,8 @@ export class Store implements Startable {
     this.#migrations = options.migrations ?? MIGRATIONS;
   }
 
-  /** The spaces. @throws DownloadError SHUTTING_DOWN before the start and after the end */
-  get keyValue(): KeyValue {
-    return this.#opened().keyValue;
-  }
+  /** The spaces. May be handed on before the start; calls before it and after the end are refused with SHUTTING_DOWN. */
+  readonly keyValue: KeyValue = this.#facade();
 
   /**
    * Opens the database; makes it if there is none.
@@ -103,6 +101,19 @@ export class Store implements Startable {
     this.#open = undefined;
     await open?.keyValue.end();
     await open?.level.close();
+  }
+
+  #facade(): KeyValue {
+    const open = () => this.#opened().keyValue;
+    return {
+      get: async (space, key) => open().get(space, key),
+      getMany: async (space, keys) => open().getMany(space, keys),
+      entries: (space, range) => open().entries(space, range),
+      write: async (writes, options) => open().write(writes, options),
+      get repairs() {
+        return open().repairs;
+      },
+    };
   }
 
   #opened(): { level: Level; keyValue: LevelKeyValue } {

@@ -119,9 +119,9 @@ describe("a store", () => {
   test("refuses work before its start and after its end", async () => {
     await using where = await place();
     const store = new Store({ directory: where.directory, logger: new RecordLogger() });
-    assert.throws(() => store.keyValue, failsWith("SHUTTING_DOWN"));
-    await store.start();
     const { keyValue } = store;
+    await assert.rejects(keyValue.get("s0", "x"), failsWith("SHUTTING_DOWN"));
+    await store.start();
     const last = keyValue.write([{ type: "put", space: "s0", key: "x", value: "1" }]);
     await store[Symbol.asyncDispose]();
     await last;

@@ -1,0 +1,30 @@
+/** A session as it is kept: the session itself, and what only this room needs to find it again. */
+import { hash } from "node:crypto";
+import type { ArchiveKey } from "../core/ports.ts";
+import type { Session } from "../core/session.ts";
+
+/** What is kept of a session. */
+export interface SessionRecord {
+  readonly session: Session;
+  /** Its place in the queue (see place.ts). Kept through active, waiting and paused, so that it comes back to it. */
+  readonly place?: string;
+  /** Batches that it joined besides the one it was made in. */
+  readonly batches: readonly string[];
+  /** When it last came to an end, in milliseconds since the epoch; what its age is counted from. */
+  readonly endedAt?: number;
+}
+
+/** The place that a session was asked for: a file's path, else a folder's, else the daemon's default. */
+export function archiveKeyOf({ url, options }: Pick<Session, "url" | "options">): ArchiveKey {
+  return { url, target: options.output ?? options.directory ?? "" };
+}
+
+/** The archive's key, of one length whatever the URL's. No URL holds a NUL. */
+export function archiveDigest({ url, target }: ArchiveKey): string {
+  return hash("sha256", `${url}\0${target}`, "hex");
+}
+
+/** Every batch of a session, the first one first. */
+export function batchesOf({ session, batches }: SessionRecord): readonly string[] {
+  return session.batchId === undefined ? batches : [session.batchId, ...batches];
+}

@@ -1,0 +1,148 @@
+/**
+ * Puts the engine together from its rooms: what the daemon and the library have in common. Nothing here starts or
+ * touches a disk before `start()`.
+ */
+import { join } from "node:path";
+import type { Paths } from "../shared/paths.ts";
+import type { Config } from "./config/schema.ts";
+import type { Clock, DownloadCache, HttpClient, KeyValue, Logger } from "./core/ports.ts";
+import { DiskFileStore } from "./disk/file-store.ts";
+import type { EngineParts } from "./download/run.ts";
+import type { DownloadSettings } from "./download/settings.ts";
+import { UndiciClient } from "./http/client.ts";
+import { HttpSourceFactory } from "./http/source.ts";
+import { MemoryProbe } from "./os/memory.ts";
+import { direct } from "./resolve/direct.ts";
+import type { SessionManager } from "./session/session-manager.ts";
+import { Store } from "./store/store.ts";
+
+/** Milliseconds for which a reading of the free memory holds. */
+const MEMORY_READING_MS = 1000;
+
+/** What the engine works with besides the parts made here. */
+export interface BroughtParts {
+  readonly sessionManager: SessionManager;
+  readonly downloadCache?: DownloadCache;
+  readonly httpClient?: HttpClient;
+}
+
+/** Everything below the download manager. */
+export interface Engine {
+  readonly parts: EngineParts;
+  readonly settings: () => DownloadSettings;
+  readonly client: HttpClient;
+  readonly memory: MemoryProbe;
+  /** Made here, so ended here; none of it needs a start. */
+  readonly owned: readonly AsyncDisposable[];
+}
+
+/** What the engine is put together from. */
+export interface EngineInit {
+  /** The configuration in force; read anew wherever a change may take effect. */
+  readonly config: () => Config;
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Puts the engine together. */
+export function assembleEngine(init: EngineInit, brought: BroughtParts): Engine {
+  const { config, clock, logger } = init;
+  const made = makeClient(init);
+  const client = brought.httpClient ?? made;
+  const memory = new MemoryProbe();
+  return {
+    parts: {
+      store: brought.sessionManager,
+      files: new DiskFileStore(),
+      sources: new HttpSourceFactory({ client, clock }),
+      resolvers: [direct],
+      ...(brought.downloadCache && { cache: brought.downloadCache }),
+      clock,
+      logger: logger.child({ room: "download" }),
+    },
+    settings: settingsOf(config, memory, clock),
+    client,
+    memory,
+    owned: [made],
+  };
+}
+
+/** The database, and what the sessions in it are made of. */
+export interface SessionParts {
+  readonly store: Store;
+  readonly parts: ConstructorParameters<typeof SessionManager>[0] & { readonly store: KeyValue };
+}
+
+/** Makes the database, and what its sessions are made of. */
+export function assembleSessions({ config, paths, clock, logger }: EngineInit): SessionParts {
+  const store = new Store({ directory: join(paths.stateDir, "db"), logger: logger.child({ room: "store" }) });
+  const { sessions, events } = config();
+  return {
+    store,
+    parts: {
+      store: deferred(() => store.keyValue),
+      clock,
+      logger: logger.child({ room: "session" }),
+      options: {
+        keepDays: sessions.keep_days,
+        keepCount: sessions.keep_count,
+        milestones: [25, 50, 75, 100],
+        eventsKept: events.keep,
+      },
+    },
+  };
+}
+
+/** A database that is opened later: its users can be made before. */
+function deferred(keyValue: () => KeyValue): KeyValue {
+  return {
+    get: (space, key) => keyValue().get(space, key),
+    getMany: (space, keys) => keyValue().getMany(space, keys),
+    entries: (space, range) => keyValue().entries(space, range),
+    write: (writes, options) => keyValue().write(writes, options),
+  };
+}
+
+function makeClient({ config, clock, logger }: EngineInit): UndiciClient {
+  const { http, timeout, connections_per_host } = config();
+  return new UndiciClient(
+    {
+      userAgent: http.user_agent,
+      maxRedirects: http.max_redirects,
+      timeoutMs: timeout * 1000,
+      connectionsPerHost: connections_per_host,
+    },
+    { clock, logger: logger.child({ room: "http" }) },
+  );
+}
+
+function settingsOf(config: () => Config, memory: MemoryProbe, clock: Clock): () => DownloadSettings {
+  let headroom = 0;
+  let readAt = Number.NEGATIVE_INFINITY;
+  return () => {
+    const now = config();
+    return {
+      downloadDir: now.download_dir,
+      maxConcurrent: now.max_concurrent_downloads,
+      chunkSize: now.chunk_size,
+      maxRetries: now.max_retries,
+      retryDelay: now.retry_delay,
+      enableResume: now.enable_resume,
+      verifyChunks: now.verify_chunks,
+      connections: now.connections_per_download,
+      limit: now.limit,
+      timeout: now.timeout,
+      ifExists: now.if_exists,
+      minFreeSpace: now.min_free_space,
+      memoryHeadroom: () => {
+        // Every download asks; the files behind the answer are read once a second.
+        if (clock.monotonic() - readAt >= MEMORY_READING_MS) {
+          headroom = memory.headroom(now.memory_limit_percent);
+          readAt = clock.monotonic();
+        }
+        return headroom;
+      },
+    };
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * snatchd's command line: argv, environment and file make the configuration, the configuration makes the daemon; signals
+ * steer it, and how it ended becomes the exit code.
+ */
+import { EXIT } from "../shared/errors.ts";
+import type { Environment } from "../shared/paths.ts";
+import { VERSION } from "../shared/version.ts";
+import { initializeConfig } from "./config/initialize.ts";
+import { type LoadOptions, loadConfigWithOrigins } from "./config/load.ts";
+import { asDownloadError } from "./core/errors.ts";
+import { Daemon, roomChecks } from "./daemon.ts";
+
+const USAGE = `snatchd ${VERSION}: the Snatch download daemon
+
+usage: snatchd [--home DIR] [--config FILE] [--KEY=VALUE …]
+       snatchd --check [--json]
+
+  --home DIR      keep configuration, state, cache, socket, watch folder and downloads under DIR (SNATCH_HOME)
+  --config FILE   read this configuration instead of the default one
+  --check         examine configuration and machine, print what was found, and exit
+  --json          with --check: as JSON
+  --version       print the version
+  --help          print this
+
+Every key of the configuration is a flag: --max-concurrent-downloads=5, --log.level=debug.
+SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
+`;
+
+/** The program's own options; everything else is a key of the configuration. */
+interface Arguments {
+  readonly home?: string;
+  readonly config?: string;
+  readonly check: boolean;
+  readonly json: boolean;
+  readonly version: boolean;
+  readonly help: boolean;
+  readonly rest: readonly string[];
+}
+
+/** Runs the program. @returns the exit code */
+export async function run(argv: readonly string[], env: Environment): Promise<number> {
+  try {
+    const parsed = parseArguments(argv);
+    if (parsed.help) return print(USAGE);
+    if (parsed.version) return print(`${VERSION}\n`);
+    const options: LoadOptions = { home: parsed.home, env, argv: parsed.rest };
+    return parsed.check ? await check(parsed, options) : await serve(parsed.config, options);
+  } catch (error) {
+    const { code, message, entry } = asDownloadError(error);
+    process.stderr.write(`snatchd: ${code}: ${message}\n${entry.hint ? `  ${entry.hint}\n` : ""}`);
+    if (code === "INTERNAL" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    return entry.exit;
+  }
+}
+
+async function serve(configFile: string | undefined, options: LoadOptions): Promise<number> {
+  const load = () => loadConfigWithOrigins(configFile, options);
+  const daemon = new Daemon({ load, loaded: await load(), options });
+  const { promise: end, resolve: endWith } = Promise.withResolvers<string>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => endWith(signal));
+  process.on("SIGHUP", () => void daemon.reload().catch(() => undefined));
+  try {
+    await daemon.start();
+    const reason = await Promise.race([end, daemon.shutdownRequested]);
+    daemon.logger.info({ reason }, "ending");
+  } finally {
+    await daemon[Symbol.asyncDispose]();
+  }
+  return EXIT.ok;
+}
+
+/** `--check`: works with a broken configuration, and beside a running daemon. */
+async function check({ config, json }: Arguments, options: LoadOptions): Promise<number> {
+  const report = await initializeConfig({ ...options, path: config, checks: roomChecks });
+  const failed = report.config === undefined || report.checks.some(({ status }) => status === "failed");
+  if (json) {
+    const problems = report.problems.map(({ key, message, severity }) => ({ key, message, severity }));
+    const checks = report.checks.map(({ id, ...rest }) => ({ check_id: id, ...rest }));
+    print(`${JSON.stringify({ config_file: report.file, config_problems: problems, checks })}\n`);
+  } else {
+    for (const { status, title, message, fix } of report.checks)
+      print(`${status.padEnd(8)} ${title}: ${message}\n${fix ? `${" ".repeat(9)}${fix}\n` : ""}`);
+  }
+  return failed ? EXIT.config : EXIT.ok;
+}
+
+function parseArguments(argv: readonly string[]): Arguments {
+  const found = { check: false, json: false, version: false, help: false };
+  const named: { home?: string; config?: string } = {};
+  const rest: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const argument = argv[at] ?? "";
+    const [, flag, inline] = /^--(home|config)(?:=(.*))?$/s.exec(argument) ?? [];
+    const word = /^--(check|json|version|help)$/.exec(argument)?.[1] ?? (argument === "-h" ? "help" : undefined);
+    if (flag === "home" || flag === "config") {
+      const value = inline ?? argv[++at];
+      if (value === undefined) rest.push(argument);
+      else named[flag] = value;
+    } else if (word) found[word as keyof typeof found] = true;
+    else rest.push(argument);
+  }
+  return { ...found, ...named, rest };
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return EXIT.ok;
+}

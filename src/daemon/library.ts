@@ -1,0 +1,133 @@
+/**
+ * The engine as a library: the spec's DownloadManager and SessionManager, put together from a configuration. Whoever
+ * brings a part along keeps it: only what was made here is started and ended here.
+ */
+import { locate } from "../shared/paths.ts";
+import { assembleEngine, assembleSessions, type BroughtParts, type Engine, type EngineInit } from "./assemble.ts";
+import { configOf } from "./config/load.ts";
+import type { ConfigInput } from "./config/schema.ts";
+import type { Startable } from "./core/lifecycle.ts";
+import type { Logger } from "./core/ports.ts";
+import type { DownloadOptions, Session } from "./core/session.ts";
+import {
+  type BatchResult,
+  type DownloadResult,
+  DownloadManager as Manager,
+  type UrlOrMirrors,
+} from "./download/manager.ts";
+import { SystemClock } from "./os/clock.ts";
+import { SessionManager as Sessions } from "./session/session-manager.ts";
+
+/** What may be brought along. */
+export interface LibraryOptions extends Partial<BroughtParts> {
+  /** As SNATCH_HOME: state and downloads go under this folder. */
+  readonly home?: string;
+  /** Default: nothing is logged. */
+  readonly logger?: Logger;
+}
+
+const nothing = (): void => undefined;
+const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
+
+/** @throws DownloadError CONFIG_INVALID */
+function init(input: ConfigInput, { home, logger = silent }: Pick<LibraryOptions, "home" | "logger">): EngineInit {
+  const paths = locate(home);
+  const config = configOf(input, paths);
+  return { config: () => config, paths, clock: new SystemClock(), logger };
+}
+
+/**
+ * Downloads without a daemon. State is kept in the same place and form, so one process at a time may use it: a second
+ * one, or one beside a running daemon, gets ALREADY_RUNNING unless it has a `home` of its own.
+ */
+export class DownloadManager extends Manager {
+  /** The sessions behind it: to look at, and to subscribe to. */
+  readonly sessions: Sessions;
+  readonly #engine: Engine;
+  readonly #ownSessions: Sessions | undefined;
+  #started: Promise<void> | undefined;
+
+  /**
+   * @param config - keys as in the configuration file; what is absent has its default
+   * @param options - parts that are brought along
+   * @throws DownloadError CONFIG_INVALID
+   */
+  constructor(config: ConfigInput = {}, options: LibraryOptions = {}) {
+    const sessionManager = options.sessionManager ?? new SessionManager(config, options);
+    const engine = assembleEngine(init(config, options), { ...options, sessionManager });
+    super(engine.parts, engine.settings);
+    this.#engine = engine;
+    this.#ownSessions = sessionManager === options.sessionManager ? undefined : sessionManager;
+    this.sessions = sessionManager;
+  }
+
+  /** Starts at the first call; further calls wait for it. @throws DownloadError ALREADY_RUNNING, STORE_CORRUPT … */
+  override start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  override async download(
+    urls: UrlOrMirrors | readonly UrlOrMirrors[],
+    options?: DownloadOptions,
+  ): Promise<readonly DownloadResult[]> {
+    await this.start();
+    return super.download(urls, options);
+  }
+
+  override async enqueue(
+    urls: UrlOrMirrors | readonly UrlOrMirrors[],
+    options?: DownloadOptions,
+  ): Promise<readonly Session[]> {
+    await this.start();
+    return super.enqueue(urls, options);
+  }
+
+  override async batchDownload(urls: readonly UrlOrMirrors[], options?: DownloadOptions): Promise<BatchResult> {
+    await this.start();
+    return super.batchDownload(urls, options);
+  }
+
+  override async resumeDownload(sessionId: string): Promise<DownloadResult> {
+    await this.start();
+    return super.resumeDownload(sessionId);
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#started) return;
+    await this.#started.catch(nothing);
+    await super[Symbol.asyncDispose]();
+    for (const part of this.#engine.owned) await part[Symbol.asyncDispose]();
+    await this.#ownSessions?.[Symbol.asyncDispose]();
+  }
+
+  async #start(): Promise<void> {
+    await this.sessions.start();
+    await super.start();
+  }
+}
+
+/** Sessions without a daemon, in the same place and form as the daemon keeps them. */
+export class SessionManager extends Sessions {
+  readonly #store: Startable;
+  #started: Promise<void> | undefined;
+
+  /** @throws DownloadError CONFIG_INVALID */
+  constructor(config: ConfigInput = {}, options: Pick<LibraryOptions, "home" | "logger"> = {}) {
+    const { store, parts } = assembleSessions(init(config, options));
+    super(parts);
+    this.#store = store;
+  }
+
+  override start(): Promise<void> {
+    this.#started ??= this.#store.start().then(() => super.start());
+    return this.#started;
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#started) return;
+    await this.#started.catch(nothing);
+    await super[Symbol.asyncDispose]();
+    await this.#store[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * The library face of Snatch: the engine without the daemon, in the names of the specification. Nothing starts before it
+ * is needed; `await using` ends it.
+ *
+ * ```ts
+ * await using manager = new DownloadManager({ max_concurrent_downloads: 2 });
+ * const results = await manager.download(["https://example.org/file.iso"], { directory: "downloads" });
+ * ```
+ */
+
+export { type ConfigReport, type InitializeOptions, initializeConfig } from "./daemon/config/initialize.ts";
+export { type LoadOptions, loadConfig } from "./daemon/config/load.ts";
+export type { Config, ConfigInput } from "./daemon/config/schema.ts";
+export {
+  DownloadError,
+  FileSystemError,
+  NetworkError,
+  ResourceError,
+  SystemResourceError,
+} from "./daemon/core/errors.ts";
+export type { NumberedEvent, SessionEvent } from "./daemon/core/events.ts";
+export type { DownloadHooks, HookMetadata, Recovery, SessionHooks } from "./daemon/core/hooks.ts";
+export type { DownloadChunk, Manifest } from "./daemon/core/manifest.ts";
+export type {
+  ByteSink,
+  Check,
+  CheckOutcome,
+  CheckReport,
+  ChunkSource,
+  DownloadCache,
+  HttpClient,
+  HttpRequest,
+  HttpResponse,
+  RangeRequest,
+  RangeStream,
+  SessionStore,
+} from "./daemon/core/ports.ts";
+export type { Checksum, DownloadOptions, ResourceInfo, Session, SessionStatus, Stage } from "./daemon/core/session.ts";
+export type { BatchResult, DownloadResult, UrlOrMirrors } from "./daemon/download/manager.ts";
+export { DownloadManager, type LibraryOptions, SessionManager } from "./daemon/library.ts";
+export type { ErrorCode } from "./shared/errors.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -36,8 +36,9 @@ test("a list that is killed at every stage has each line once", { timeout: 120_0
     const lines = Array.from({ length: LINES }, (_, n) =>
       n % 100 === 7 ? `nonsense ${n}` : `http://h/${n % 50 === 3 ? n - 1 : n}`,
     );
-    await writeFile(join(home, "list.txt"), lines.join("\n"));
-    for (const killAt of ["batch 0", "batch 1", "batch 1", "batch 0", "taken", "taken"])
+    await mkdir(join(home, "watch"));
+    await writeFile(join(home, "watch", "list.txt"), lines.join("\n"));
+    for (const killAt of ["batch 0", "batch 1", "batch 1", "batch 0", "moved", "moved"])
       await run(home, killAt, Math.random() * 40);
     assert.equal(await run(home, undefined, 0), true, "the last run comes to its end");
 
@@ -46,7 +47,7 @@ test("a list that is killed at every stage has each line once", { timeout: 120_0
     await store.start();
     const sessions = await new ListSessions(store.keyValue).all();
     assert.equal(sessions.length, new Set(lines).size - refused.length);
-    const report = readFileSync(join(home, "done", "list.report.jsonl"), "utf8")
+    const report = readFileSync(join(home, "watch", "done", "list.report.jsonl"), "utf8")
       .trimEnd()
       .split("\n");
     const numbers = report.map((line) => (JSON.parse(line) as { line: number }).line).sort((a, b) => a - b);
@@ -54,7 +55,9 @@ test("a list that is killed at every stage has each line once", { timeout: 120_0
       numbers,
       Array.from(lines.keys(), (n) => n + 1),
     );
-    const rejected = readFileSync(join(home, "rejected", "list.txt"), "utf8");
+    const rejected = readFileSync(join(home, "watch", "rejected", "list.txt"), "utf8");
+    assert.deepEqual(readdirSync(join(home, "watch", "done")).sort(), ["list.report.jsonl", "list.txt"]);
+    assert.equal(readFileSync(join(home, "watch", "done", "list.txt"), "utf8"), lines.join("\n"));
     assert.deepEqual(
       rejected.split("\n").filter((line) => line.startsWith("nonsense")),
       refused,

@@ -1,12 +1,13 @@
 /**
- * A process that takes one list with a real database behind it, to be killed at any moment: `node list-taker.ts HOME`.
- * It prints a line after each batch, and "whole" when every line's outcome is in the report.
+ * A process that watches HOME/watch with a real database behind it, to be killed at any moment: `node list-taker.ts HOME`.
+ * It prints a line before each batch, "moved" when the list is in done/, and "whole" when its report is.
  */
-import { createReadStream, existsSync, mkdirSync, renameSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { ListIntake } from "../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { Store } from "../../src/daemon/store/store.ts";
+import { WatchFolders } from "../../src/daemon/watch/watch-folders.ts";
 import { eventually } from "./eventually.ts";
 import { ListSessions } from "./list-sessions.ts";
 import { RecordLogger } from "./record-logger.ts";
@@ -16,8 +17,9 @@ const logger = new RecordLogger();
 await using store = new Store({ directory: join(home, "db"), logger });
 await store.start();
 const sessions = new ListSessions(store.keyValue);
+const clock = new SystemClock();
 const parts = { intake: sessions, sessions, store: store.keyValue, directory: () => home };
-await using intake = new ListIntake({ ...parts, clock: new SystemClock(), logger });
+await using intake = new ListIntake({ ...parts, clock, logger });
 await intake.start();
 
 // Sessions end while the list is still being taken, as they do in the daemon.
@@ -35,21 +37,13 @@ sessions.beforeAccept = async (call) => {
   await endSome(500);
 };
 
-const report = join(home, "done", "list.report.jsonl");
-const list = join(home, "list.txt");
-const done = join(home, "done", "list.txt");
-if (existsSync(list)) {
-  await intake.take({
-    name: "list.txt",
-    bytes: createReadStream(list),
-    options: { directory: home },
-    ledger: { key: "the list", files: { done, report, rejected: join(home, "rejected", "list.txt") } },
-  });
-  console.log("taken");
-  mkdirSync(dirname(done), { recursive: true });
-  renameSync(list, done);
-}
-await intake.settle("the list");
+const watched = join(home, "watch");
+const options = { folders: [{ path: watched }], directory: () => home, settleMs: 50, rescanMs: 100 };
+await using folders = new WatchFolders({ lists: intake, store: store.keyValue, options, clock, logger });
+await folders.start();
+await eventually("the move of the list", () => !existsSync(join(watched, "list.txt")));
+console.log("moved");
 await endSome(Number.POSITIVE_INFINITY);
+const report = join(watched, "done", "list.report.jsonl");
 await eventually("the end of the report", () => !intake.isReporting(report));
 console.log("whole");

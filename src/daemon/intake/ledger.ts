@@ -14,7 +14,7 @@ const SPACE = "ledger";
 /**
  * How far a list is taken. `read`: every entry is in the ledger. `taken`: the refused lines are in their file too.
  */
-export type BatchPhase = "taking" | "read" | "taken";
+type BatchPhase = "taking" | "read" | "taken";
 
 /** How far a list is taken. */
 export interface BatchRecord {

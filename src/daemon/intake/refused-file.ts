@@ -37,7 +37,7 @@ export async function writeRefusedFile(path: string, rows: AsyncIterable<Refused
 }
 
 /** The lines of one refused entry. */
-export function refusedText(row: Pick<RefusedRow, "lineNumber" | "code" | "message" | "text">): string {
+function refusedText(row: Pick<RefusedRow, "lineNumber" | "code" | "message" | "text">): string {
   const message = row.message.replace(/\s+/g, " ");
   return `# line ${row.lineNumber}: ${row.code}: ${message}\n${row.text === "" ? "" : `${row.text}\n`}`;
 }

@@ -2,8 +2,8 @@
  * A list as a file: what makes it the same file as before, where its papers go, and how it is moved out of the way.
  */
 import { createHash } from "node:crypto";
-import { type BigIntStats, constants } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, rename, rm } from "node:fs/promises";
+import { type BigIntStats, closeSync, constants, lstatSync, openSync, renameSync, rmSync } from "node:fs";
+import { type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ListFiles } from "../core/ports.ts";
 
@@ -96,29 +96,31 @@ export async function moveList(path: string, target: string): Promise<string> {
   const name = target.slice(dirname(target).length + 1);
   for (let number = 1; ; number++) {
     const candidate = join(dirname(target), numberedName(name, number));
-    if (!(await hold(candidate))) continue;
+    if (!hold(candidate)) continue;
     try {
-      await rename(path, candidate);
+      renameSync(path, candidate);
       return candidate;
     } catch (error) {
-      await rm(candidate, { force: true });
+      rmSync(candidate, { force: true });
       throw error;
     }
   }
 }
 
 /**
- * Holds a name with an empty file, for the instant until a list takes its place. An empty file that is there already was
- * left by an end in that instant, since empty lists are never taken. @returns false if the name is somebody's
+ * Holds a name with an empty file until a list takes its place. Both are done synchronously, so that it is only there for
+ * an instant. An empty file that is there already was left by an end in that instant, since empty lists are never taken.
+ *
+ * @returns false if the name is somebody's
  */
-async function hold(path: string): Promise<boolean> {
+function hold(path: string): boolean {
   try {
-    await (await open(path, "wx")).close();
+    closeSync(openSync(path, "wx"));
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    const there = await look(path);
-    return there?.isFile() === true && there.size === 0n;
+    const there = lstatSync(path);
+    return there.isFile() && there.size === 0;
   }
 }
 

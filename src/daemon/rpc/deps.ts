@@ -1,0 +1,35 @@
+/** What the services work on. The composition root hands it over. */
+
+import type { Session as WireSession } from "../../gen/snatch/v1/session.ts";
+import type { EventLog } from "../core/events.ts";
+import type {
+  Clock,
+  DaemonControl,
+  Downloads,
+  ListTaker,
+  Logger,
+  SessionStore,
+  SessionTransfer,
+  WatchFolderControl,
+} from "../core/ports.ts";
+import type { Session } from "../core/session.ts";
+import { presentSession } from "./present.ts";
+
+/** The ports behind the RPCs. */
+export interface RpcPorts {
+  readonly downloads: Downloads;
+  readonly sessions: Pick<SessionStore, "find" | "get" | "list" | "counts" | "queuePosition">;
+  readonly transfer: SessionTransfer;
+  /** The log that the session store emits into. */
+  readonly events: Pick<EventLog, "after" | "newest" | "oldest" | "subscribe">;
+  readonly lists: Pick<ListTaker, "take">;
+  readonly watchFolders: WatchFolderControl;
+  readonly control: DaemonControl;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A session with what it does at this moment. */
+export function presentNow(session: Session, ports: Pick<RpcPorts, "downloads">): WireSession {
+  return presentSession(session, { live: session.status === "active" ? ports.downloads.live(session.id) : undefined });
+}

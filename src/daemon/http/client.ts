@@ -1,16 +1,20 @@
 /**
  * The one HTTP client: everything that leaves by HTTP goes through it, so that politeness, timeouts, redirects and errors
- * are the same everywhere. undici does the wire; one agent keeps a pool an origin, and idle connections close by
- * themselves.
+ * are the same everywhere. undici does the wire; idle connections close by themselves.
  */
-import { Agent } from "undici";
-import { type DownloadError, failure } from "../core/errors.ts";
+import { asDownloadError, failure } from "../core/errors.ts";
 import type { ByteSink, Clock, HttpClient, HttpRequest, HttpResponse, Logger } from "../core/ports.ts";
+import { Connections } from "./connections.ts";
 import { Exchange, type Head } from "./exchange.ts";
 import { fieldsFor, firstHop, type Hop, isRedirect, nextHop } from "./hop.ts";
-import { networkError } from "./network-error.ts";
 import { Politeness } from "./politeness.ts";
 import { statusError } from "./status.ts";
+
+/**
+ * Kept connections that may turn out to be closed, one after the other, before a request gives up: asking again is safe,
+ * since nothing was answered (RFC 9112 §9.3.1).
+ */
+const MOST_KEPT = 3;
 
 /** Settings of the client. */
 export interface HttpClientOptions {
@@ -39,11 +43,10 @@ export interface HttpClientParts {
 /** {@link HttpClient} over undici. Disposal breaks off what is under way. */
 export class UndiciClient implements HttpClient, AsyncDisposable {
   readonly #options: Required<Omit<HttpClientOptions, "certificateAuthorities">>;
-  readonly #certificateAuthorities: string | Buffer | undefined;
+  readonly #connections: Connections;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #politeness: Politeness;
-  #agent: Agent | undefined;
   #closed = false;
 
   constructor(options: HttpClientOptions, parts: HttpClientParts) {
@@ -56,7 +59,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
       keepAliveMs: 4000,
       ...rest,
     };
-    this.#certificateAuthorities = certificateAuthorities;
+    this.#connections = new Connections({ ...this.#options, certificateAuthorities });
     this.#clock = parts.clock;
     this.#logger = parts.logger;
     this.#politeness = new Politeness(this.#options.connectionsPerHost, parts.clock);
@@ -79,63 +82,39 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    await this.#agent?.destroy();
+    await this.#connections.destroy();
   }
 
   /** Sends one hop's request; once more if a kept connection turned out to be closed by the other side. */
   async #ask(hop: Hop, first: Hop, request: HttpRequest, signal: AbortSignal | undefined) {
-    const { host } = hop.url;
+    const { host, origin, pathname, search } = hop.url;
+    const headers = fieldsFor(hop, first, request, this.#options.userAgent);
     for (let attempt = 1; ; attempt++) {
+      const giveTurnBack = await this.#politeness.turn(host, signal);
+      if (this.#closed) throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
+      const connection = this.#connections.take(origin);
+      const kept = connection.served > 0;
       const exchange = new Exchange({
         host,
         timeoutMs: request.timeoutMs ?? this.#options.timeoutMs,
         clock: this.#clock,
         signal,
-        onDone: await this.#politeness.turn(host, signal),
+        onDone: (clean) => {
+          this.#connections.giveBack(connection, clean);
+          giveTurnBack();
+        },
       });
-      this.#dispatch(hop, fieldsFor(hop, first, request, this.#options.userAgent), request.method, exchange);
+      connection.client.dispatch({ path: pathname + search, method: request.method ?? "GET", headers }, exchange);
       try {
         const head = await exchange.head;
-        if (head.status === 429 || head.status === 503) {
-          const answer = { ...head, url: hop.url.href };
-          this.#politeness.hold(host, statusError(answer, this.#clock.now()));
-        }
+        if (head.status === 429 || head.status === 503)
+          this.#politeness.hold(host, statusError({ ...head, url: hop.url.href }, this.#clock.now()));
         return { head, exchange };
       } catch (error) {
-        if (attempt > 1 || !wasKeptTooLong(error)) throw error;
-        this.#logger.debug({ host }, "a kept connection was closed by the other side; asking again on a new one");
+        if (!kept || attempt > MOST_KEPT || asDownloadError(error).code !== "CONNECTION_LOST") throw error;
+        this.#logger.debug({ host }, "a kept connection was closed by the other side; asking again");
       }
     }
-  }
-
-  #dispatch(hop: Hop, headers: string[], method: "GET" | "HEAD" | undefined, exchange: Exchange): void {
-    const { origin, pathname, search, host } = hop.url;
-    try {
-      if (this.#closed) throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
-      this.#agent ??= this.#makeAgent();
-      this.#agent.dispatch({ origin, path: pathname + search, method: method ?? "GET", headers }, exchange);
-    } catch (error) {
-      const wrapped = networkError(error, { host, phase: "connect", received: 0 });
-      exchange.onResponseError(undefined, wrapped);
-    }
-  }
-
-  #makeAgent(): Agent {
-    const { timeoutMs, maxHeaderBytes, keepAliveMs } = this.#options;
-    return new Agent({
-      allowH2: false,
-      pipelining: 1,
-      maxHeaderSize: maxHeaderBytes,
-      keepAliveTimeout: keepAliveMs,
-      keepAliveMaxTimeout: 60_000,
-      // Exchange watches the clock itself: by a monotonic one, and not while the sink holds the sender back.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connect: {
-        timeout: timeoutMs,
-        ...(this.#certificateAuthorities !== undefined && { ca: this.#certificateAuthorities }),
-      },
-    });
   }
 
   #checkChain(chain: readonly string[], next: Hop): void {
@@ -185,12 +164,4 @@ class Answer implements HttpResponse {
   cancel(): void {
     this.#exchange.cancel();
   }
-}
-
-/** True if a connection that had served before was closed before it brought a byte of this answer (RFC 9112 §9.3.1). */
-function wasKeptTooLong(error: unknown): boolean {
-  const { code, cause } = error as DownloadError;
-  if (code !== "CONNECTION_LOST" || !(cause instanceof Error)) return false;
-  const { socket } = cause as Error & { socket?: { bytesRead?: number } };
-  return (socket?.bytesRead ?? 0) > 0;
 }

@@ -29,8 +29,8 @@ export interface ExchangeOptions {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal | undefined;
-  /** Called once, when the connection is no longer used by this exchange. */
-  readonly onDone: () => void;
+  /** Called once, when the connection is no longer used by this exchange; `clean` if it can be used again. */
+  readonly onDone: (clean: boolean) => void;
 }
 
 /** The handler of one dispatch. */
@@ -111,6 +111,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    // A resumed parser is first run on nothing, and reports that as a piece. Pausing on it again would never end.
+    if (chunk.length === 0) return;
     this.#lastByte = this.#options.clock.monotonic();
     this.#received += chunk.length;
     if (this.#sink !== undefined && !this.#held) {
@@ -124,7 +126,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     this.#ended = true;
-    this.#finish();
+    this.#finish(true);
     this.#settleIfDelivered();
   }
 
@@ -137,7 +139,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       ...(this.#announced !== undefined && { announced: this.#announced }),
     });
     this.#ended = true;
-    this.#finish();
+    this.#finish(false);
     this.#settleHead.reject(this.#error);
     // What arrived is right: it is delivered before the error is.
     this.#settleIfDelivered();
@@ -220,18 +222,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const running = !this.#ended;
     this.#ended = true;
     this.#sink = undefined;
-    this.#finish();
+    this.#finish(false);
     this.#settleHead.reject(this.#error);
     this.#settleBody?.reject(this.#error);
     if (running) this.#controller?.abort(asError(error));
   }
 
-  #finish(): void {
+  #finish(clean: boolean): void {
     if (this.#done) return;
     this.#done = true;
     this.#stopTimer();
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    this.#options.onDone();
+    this.#options.onDone(clean);
   }
 }
 

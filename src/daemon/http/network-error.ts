@@ -37,7 +37,6 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ERR_INVALID_URL: "INVALID_URL",
   UND_ERR_CONNECT_TIMEOUT: "CONNECT_FAILED",
   UND_ERR_HEADERS_OVERFLOW: "HEADERS_TOO_LARGE",
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "TRUNCATED",
   UND_ERR_INVALID_ARG: "INVALID_ARGUMENT",
   UND_ERR_DESTROYED: "SHUTTING_DOWN",
   UND_ERR_CLOSED: "SHUTTING_DOWN",
@@ -72,8 +71,10 @@ function classify(errno: string, message: string, { phase }: Circumstance): Erro
   if (errno === "UND_ERR_SOCKET" && message === "other side closed")
     return phase === "body" ? "TRUNCATED" : "CONNECTION_LOST";
   if (errno === "UND_ERR_SOCKET") return message.startsWith("bad ") ? "PROTOCOL_ERROR" : "CONNECTION_LOST";
-  if (errno === "HPE_INVALID_EOF_STATE") return phase === "body" ? "TRUNCATED" : "CONNECTION_LOST";
-  if (errno.startsWith("HPE_")) return "PROTOCOL_ERROR";
+  // undici says this too of lengths that contradict each other, which stop its parser inside of the head.
+  if (errno === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH") return phase === "body" ? "TRUNCATED" : "PROTOCOL_ERROR";
+  if (errno === "HTTPParserError" && message.includes("EOF")) return phase === "body" ? "TRUNCATED" : "CONNECTION_LOST";
+  if (errno === "HTTPParserError" || errno.startsWith("HPE_")) return "PROTOCOL_ERROR";
   if (TLS.test(errno)) return "TLS_FAILED";
   return CODES[errno] ?? (phase === "connect" ? "CONNECT_FAILED" : "CONNECTION_LOST");
 }

@@ -68,7 +68,8 @@ export class Politeness {
     const host = this.#hosts.get(name);
     if (host?.hold === undefined) return;
     const left = host.hold.until - this.#clock.monotonic();
-    if (left > 0) {
+    // A timer may fire a millisecond early: whoever waited for it has waited.
+    if (left > 1) {
       const { code, message, metadata } = host.hold.error;
       throw failure(code, message, { metadata, retryAfterMs: left, retryable: true });
     }

@@ -18,7 +18,7 @@ import type { ResourceInfo } from "../core/session.ts";
 import { dispositionName } from "./content-disposition.ts";
 import { formatRange, parseContentRange } from "./range.ts";
 import { statusError } from "./status.ts";
-import { contradiction, strongValidator } from "./validators.ts";
+import { contradiction, strongValidator, type Version } from "./validators.ts";
 
 /** More for the requests of a source. */
 export interface HttpSourceOptions {
@@ -117,7 +117,7 @@ class HttpSource implements ChunkSource {
     const field = headers.get("content-range");
     const range = field === undefined ? undefined : parseContentRange(field);
     const resource = describe(response, range?.kind === "range" ? range.total : undefined, true);
-    if (expected) refuseOther(response, expected, resource);
+    if (expected) refuseOther(response, expected, { ...resource, vouched: expected.strongValidator !== undefined });
     if (range?.kind !== "range")
       throw invalid(
         response,
@@ -149,7 +149,7 @@ class HttpSource implements ChunkSource {
   #readWhole(response: HttpResponse, { start, expected }: RangeRequest): RangeStream {
     const length = contentLength(response.headers);
     const resource = describe(response, length, false);
-    if (expected) refuseOther(response, expected, resource);
+    if (expected) refuseOther(response, expected, { ...resource, vouched: false });
     if (start !== 0)
       throw invalid(response, "range_ignored", `the whole, although bytes from ${start} on were asked for`);
     return stream(response, 0, resource.size, resource, false);
@@ -199,7 +199,7 @@ function describe(response: HttpResponse, size: number | undefined, ranges: bool
 }
 
 /** @throws ResourceError RESOURCE_CHANGED */
-function refuseOther(response: HttpResponse, expected: ResourceInfo, found: ResourceInfo): void {
+function refuseOther(response: HttpResponse, expected: ResourceInfo, found: Version): void {
   const why = contradiction(expected, found);
   if (why !== undefined) throw changed(response, why);
 }

@@ -36,28 +36,40 @@ export function strongValidator(headers: ReadonlyMap<string, string>): string | 
   return lastModified?.trim();
 }
 
-/** What an answer says about its version; `size` where it says that too. */
-export type Version = Pick<ResourceInfo, "etag" | "lastModified" | "size">;
+/** What an answer says about its version. */
+export interface Version extends Pick<ResourceInfo, "etag" | "lastModified" | "size"> {
+  /** The answer is a 206 to If-Range: the origin has compared already, and need not repeat what it compared. */
+  readonly vouched: boolean;
+}
 
 /**
  * What contradicts that `found` is the version that `expected` describes, in words; undefined if nothing does.
  *
- * With a strong validator that validator decides, and an answer to If-Range that repeats none is taken at its word.
- * Without one everything that was said at first must be said again in the same way.
+ * With a strong validator that validator decides, and the size where both are known. Without one everything that was said
+ * at first must be said again in the same way.
  */
 export function contradiction(expected: ResourceInfo, found: Version): string | undefined {
   const strong = expected.strongValidator;
   if (strong !== undefined) {
-    if (strong.startsWith('"')) return differs("ETag", strong, found.etag ?? strong);
-    return differs("Last-Modified", strong, found.lastModified ?? strong) ?? differs("ETag", undefined, found.etag);
+    const unsaid = found.vouched ? strong : undefined;
+    if (strong.startsWith('"')) return differs("ETag", strong, found.etag ?? unsaid) ?? sizeDiffers(expected, found);
+    return (
+      differs("Last-Modified", strong, found.lastModified ?? unsaid) ??
+      differs("ETag", undefined, found.etag) ??
+      sizeDiffers(expected, found)
+    );
   }
   return (
     differs("ETag", expected.etag, found.etag) ??
     differs("Last-Modified", expected.lastModified, found.lastModified) ??
-    (found.size === undefined || expected.size === undefined
-      ? undefined
-      : differs("size", `${expected.size}`, `${found.size}`))
+    sizeDiffers(expected, found)
   );
+}
+
+function sizeDiffers({ size: before }: ResourceInfo, { size: now, vouched }: Version): string | undefined {
+  // A part's total that does not fit is no other version but a wrong Content-Range.
+  if (before === undefined || now === undefined || vouched) return undefined;
+  return differs("size", `${before}`, `${now}`);
 }
 
 function differs(what: string, before: string | undefined, now: string | undefined): string | undefined {

@@ -113,7 +113,8 @@ function see(request: IncomingMessage, number: number, size: number): SeenReques
 
 function callOf(seen: SeenRequest, response: ServerResponse, state: { resource: Resource }, base: string): Call {
   const send: Call["send"] = (status, fields, body = "") => {
-    response.writeHead(status, { "content-length": Buffer.byteLength(body), ...fields });
+    const all = Object.entries({ "content-length": Buffer.byteLength(body), ...fields });
+    response.writeHead(status, Object.fromEntries(all.filter(([, value]) => value !== undefined)));
     response.end(seen.method === "HEAD" ? undefined : body);
   };
   return {

@@ -133,19 +133,25 @@ describe("validators", () => {
   test("what contradicts the expected version", () => {
     const info = (fields: Partial<ResourceInfo>): ResourceInfo => ({ finalUrl: "http://x/", ranges: true, ...fields });
     const strong = info({ etag: '"a"', strongValidator: '"a"', size: 10, lastModified: old });
-    assert.equal(contradiction(strong, { etag: '"a"', lastModified: date }), undefined);
-    assert.equal(contradiction(strong, {}), undefined);
-    assert.match(contradiction(strong, { etag: '"b"' }) ?? "", /ETag was "a" and is now "b"/);
-    assert.match(contradiction(strong, { etag: 'W/"a"' }) ?? "", /ETag/);
+    const part = (fields: object) => ({ vouched: true, ...fields });
+    const whole = (fields: object) => ({ vouched: false, ...fields });
+    assert.equal(contradiction(strong, part({ etag: '"a"', lastModified: date })), undefined);
+    assert.equal(contradiction(strong, part({})), undefined);
+    assert.match(contradiction(strong, part({ etag: '"b"' })) ?? "", /ETag was "a" and is now "b"/);
+    assert.match(contradiction(strong, part({ etag: 'W/"a"' })) ?? "", /ETag/);
+    assert.equal(contradiction(strong, whole({ etag: '"a"' })), undefined);
+    assert.match(contradiction(strong, whole({})) ?? "", /ETag was "a" and is now absent/);
+    assert.match(contradiction(strong, whole({ etag: '"a"', size: 11 })) ?? "", /size was 10 and is now 11/);
     const dated = info({ lastModified: old, strongValidator: old });
-    assert.equal(contradiction(dated, { lastModified: old }), undefined);
-    assert.match(contradiction(dated, { lastModified: date }) ?? "", /Last-Modified/);
-    assert.match(contradiction(dated, { etag: '"new"' }) ?? "", /ETag was absent/);
+    assert.equal(contradiction(dated, part({ lastModified: old })), undefined);
+    assert.match(contradiction(dated, part({ lastModified: date })) ?? "", /Last-Modified/);
+    assert.match(contradiction(dated, whole({})) ?? "", /Last-Modified/);
+    assert.match(contradiction(dated, part({ etag: '"new"' })) ?? "", /ETag was absent/);
     const weak = info({ etag: 'W/"a"', size: 10 });
-    assert.equal(contradiction(weak, { etag: 'W/"a"', size: 10 }), undefined);
-    assert.equal(contradiction(weak, { etag: 'W/"a"' }), undefined);
-    assert.match(contradiction(weak, { etag: 'W/"a"', size: 11 }) ?? "", /size was 10 and is now 11/);
-    assert.match(contradiction(weak, { size: 10 }) ?? "", /ETag/);
+    assert.equal(contradiction(weak, whole({ etag: 'W/"a"', size: 10 })), undefined);
+    assert.equal(contradiction(weak, whole({ etag: 'W/"a"' })), undefined);
+    assert.match(contradiction(weak, whole({ etag: 'W/"a"', size: 11 })) ?? "", /size was 10 and is now 11/);
+    assert.match(contradiction(weak, whole({ size: 10 })) ?? "", /ETag/);
   });
 });
 

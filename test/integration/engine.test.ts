@@ -27,7 +27,7 @@ describe("engine and nginx", needsNginx, () => {
     await writeFile(join(root, "näme with space.txt"), "hello");
     // Long ago, so that Last-Modified is a strong validator too.
     for (const name of ["big.bin", "small.bin"]) await utimes(join(root, name), 1_600_000_000, 1_600_000_000);
-    nginx = await startNginx({ root, limitRate: 3 * MIB });
+    nginx = await startNginx({ root });
   });
 
   after(async () => {
@@ -153,8 +153,8 @@ describe("engine and nginx", needsNginx, () => {
   test("killed in the middle and started again: only the rest is fetched", async () => {
     await nginx.clearRequests();
     await using home = await libraryHome();
-    const first = home.manager({ connections_per_download: 2 });
-    const [session] = await first.enqueue([`${nginx.http}/limited/big.bin`]);
+    const first = home.manager({ connections_per_download: 2, limit: 2 * MIB });
+    const [session] = await first.enqueue([`${nginx.http}/big.bin`]);
     assert.ok(session);
     await progressed(first, 2 * MIB);
     await first[Symbol.asyncDispose]();
@@ -172,8 +172,8 @@ describe("engine and nginx", needsNginx, () => {
 
   test("a chunk that rotted on disk meanwhile is noticed and fetched again", async () => {
     await using home = await libraryHome();
-    const first = home.manager({ connections_per_download: 1 });
-    const [session] = await first.enqueue([`${nginx.http}/limited/big.bin`]);
+    const first = home.manager({ connections_per_download: 1, limit: 2 * MIB });
+    const [session] = await first.enqueue([`${nginx.http}/big.bin`]);
     assert.ok(session);
     await progressed(first, MIB);
     await first[Symbol.asyncDispose]();
@@ -188,10 +188,11 @@ describe("engine and nginx", needsNginx, () => {
 
   test("the file changes in the middle: the new version, whole", async () => {
     await using home = await libraryHome();
-    const manager = home.manager({ connections_per_download: 2 });
+    const manager = home.manager({ connections_per_download: 2, limit: 2 * MIB });
     const changing = join(root, "changing.bin");
     await copyFile(join(root, "big.bin"), changing);
-    const waiting = manager.download([`${nginx.http}/limited/changing.bin`]);
+    await manager.start();
+    const waiting = manager.download([`${nginx.http}/changing.bin`]);
     await progressed(manager, MIB);
     const other = randomBytes(5 * MIB);
     await rm(changing);
@@ -203,8 +204,8 @@ describe("engine and nginx", needsNginx, () => {
 
   test("pause keeps what is here, resume goes on, cancel cleans up", async () => {
     await using home = await libraryHome();
-    const manager = home.manager({ connections_per_download: 1 });
-    const [session] = await manager.enqueue([`${nginx.http}/limited/big.bin`]);
+    const manager = home.manager({ connections_per_download: 1, limit: 2 * MIB });
+    const [session] = await manager.enqueue([`${nginx.http}/big.bin`]);
     assert.ok(session);
     await progressed(manager, MIB);
     const paused = await manager.pause({ ids: [session.id.slice(0, 8)] });
@@ -218,6 +219,19 @@ describe("engine and nginx", needsNginx, () => {
     assert.deepEqual(await home.files(), []);
     const result = await manager.resumeDownload(session.id);
     assert.equal(await sha256File(result.path ?? ""), digest);
+  });
+
+  test("a program that ends while it waits is told so; the session goes on the next time", async () => {
+    await using home = await libraryHome();
+    const first = home.manager({ limit: MIB });
+    await first.start();
+    const waiting = first.download([`${nginx.http}/big.bin`]);
+    await Promise.all([
+      assert.rejects(waiting, { code: "SHUTTING_DOWN" }),
+      progressed(first, 1).then(() => first[Symbol.asyncDispose]()),
+    ]);
+    const [result] = await home.manager().download([`${nginx.http}/big.bin`]);
+    assert.equal(await sha256File(result?.path ?? ""), digest);
   });
 
   test("404 is final, a server that is away is tried again", async () => {

@@ -143,14 +143,16 @@ function concernsAll(error: DownloadError): boolean {
 async function fetchStream(run: Run, file: PlannedFile, sheet: Sheet): Promise<number> {
   const stream = file.opening ?? (await file.source.open({ start: 0, signal: run.signal }));
   using lane = new Lane(sheet);
-  const span = { next: 0, end: Number.MAX_SAFE_INTEGER };
+  const { size: announced } = file.resource;
+  const end = announced === undefined ? Number.MAX_SAFE_INTEGER : chunkCount(announced, file.chunkSize);
+  const span = { next: 0, end };
   run.connections++;
   try {
     await lane.receive(stream, span);
     const size = lane.finish(span);
     await lane.drain();
-    if (file.resource.size !== undefined && size !== file.resource.size)
-      throw failure("TRUNCATED", `${file.source.id} announced ${file.resource.size} bytes and sent ${size}`);
+    if (announced !== undefined && size !== announced)
+      throw failure("TRUNCATED", `${file.source.id} announced ${announced} bytes and sent ${size}`);
     return size;
   } finally {
     await lane.drain().catch(() => undefined);

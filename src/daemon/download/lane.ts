@@ -58,9 +58,11 @@ export class Lane {
     }
   }
 
-  /** Ends a stream of unknown length: what is in the slab is the last chunk. @returns bytes of the file */
+  /** Ends a stream: what is in the slab is the last chunk. @returns bytes received in all */
   finish(span: Span): number {
-    const size = span.next * this.#sheet.chunkSize + this.#filled;
+    const received = span.next * this.#sheet.chunkSize + this.#filled;
+    // A last chunk that was complete is shorter than the others.
+    const size = Math.min(received, this.#sheet.size ?? received);
     if (this.#slab && this.#filled > 0) {
       this.#complete(this.#slab.subarray(0, this.#filled), this.#slab, span);
       this.#slab = undefined;

@@ -55,7 +55,7 @@ export class DownloadManager implements Downloads, Startable {
   readonly #runner: Runner;
   readonly #queue: Queue;
   readonly #steering: Steering;
-  readonly #waiters = new Map<string, Set<(session: Session) => void>>();
+  readonly #waiters = new Map<string, PromiseWithResolvers<Session>>();
   #unsubscribe: (() => void) | undefined;
 
   /** @param settings - read anew for every download */
@@ -97,6 +97,9 @@ export class DownloadManager implements Downloads, Startable {
     await stopped;
     this.#unsubscribe?.();
     this.#engine.slabs.clear();
+    for (const { reject } of this.#waiters.values())
+      reject(failure("SHUTTING_DOWN", "the download manager ended; what is unfinished goes on at the next start"));
+    this.#waiters.clear();
   }
 
   /** The settings have changed: limits hold at once, the rest from the next download on. */
@@ -246,20 +249,18 @@ export class DownloadManager implements Downloads, Startable {
 
   /** The session once it has ended. */
   async #ended(id: string): Promise<Session> {
-    const { promise, resolve: done } = Promise.withResolvers<Session>();
-    const waiters = this.#waiters.get(id) ?? new Set();
-    this.#waiters.set(id, waiters.add(done));
+    const waiter = this.#waiters.get(id) ?? Promise.withResolvers<Session>();
+    this.#waiters.set(id, waiter);
     // Subscribed first, looked at second: nothing can happen in between unseen.
     const session = await this.#engine.store.find(id);
-    if (hasEnded(session.status)) this.#tell(session);
-    return promise;
+    this.#tell(session);
+    return waiter.promise;
   }
 
   #tell(session: Session): void {
-    const waiters = this.#waiters.get(session.id);
-    if (!waiters || !hasEnded(session.status)) return;
+    if (!hasEnded(session.status)) return;
+    this.#waiters.get(session.id)?.resolve(session);
     this.#waiters.delete(session.id);
-    for (const done of waiters) done(session);
   }
 }
 

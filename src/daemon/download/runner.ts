@@ -123,7 +123,7 @@ export class Runner {
     await run.update({
       ...patch,
       status: "waiting",
-      nextAttemptAt: now + verdict.delayMs,
+      nextAttemptAt: Math.ceil(now + verdict.delayMs),
       attempt: verdict.free ? session.attempt - 1 : session.attempt,
     });
   }

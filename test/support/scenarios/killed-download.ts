@@ -74,6 +74,7 @@ export async function killedDownload(options: KilledDownloadOptions): Promise<Ou
   findings.note("sha256", digest);
   findings.note("body_bytes_sent", sent);
   findings.note("bound", `${bound} = ${size} + ${kills} × ${connections} × (${chunkSize} + ${buffers})`);
+  findings.note("bound without buffers", size + kills * connections * chunkSize);
   findings.note("fetched_twice", `${formatBytes(sent - size)}, ${formatBytes((sent - size) / kills)} a kill`);
   return findings.outcome();
 }

@@ -61,10 +61,10 @@ function next(
   return after && calls.find((call) => call.begin > after.end && fits(call));
 }
 
-/** A line that fits a terminal: long strings are cut, the home is "~". */
+/** A line that fits a terminal: what was written is cut, the home is "~". */
 function shorten(text: string, home: string): string {
   return text
     .replaceAll(home, "~")
-    .replace(/"((?:[^"\\]|\\.){24})(?:[^"\\]|\\.)*"/g, '"$1…"')
-    .replace(/"~[^"]*…"/g, (path) => path);
+    .replace(/"(?!~)((?:[^"\\]|\\.){24})(?:[^"\\]|\\.)*"/g, '"$1…"')
+    .replace(/\s+/g, " ");
 }

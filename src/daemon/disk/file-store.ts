@@ -1,153 +1,121 @@
-/** Files and folders, as far as a download needs them: names claimed, parts opened, finished files put in place. */
-import { createReadStream } from "node:fs";
-import { access, chmod, constants, copyFile, lstat, mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { asDownloadError, failure } from "../core/errors.ts";
+/**
+ * Files and folders for downloads. What survives a power cut, and in which order, is decided here and in place.ts:
+ * write < fdatasync < (the caller's record) < rename < fsync of the folder.
+ */
+import { constants, createReadStream } from "node:fs";
+import { access, mkdir, rm, stat, statfs } from "node:fs/promises";
+import { basename, dirname, isAbsolute, join, normalize } from "node:path";
+import { failure } from "../core/errors.ts";
 import type { FileStore, PartFile } from "../core/ports.ts";
 import type { IfExists } from "../core/session.ts";
-import { numberedName, safeName } from "./filename.ts";
+import { Claims } from "./claims.ts";
+import { fileError, isMissing, naming } from "./file-error.ts";
+import { fits, safeName } from "./filename.ts";
 import { FolderSync } from "./folder-sync.ts";
-import { openPart } from "./part-file.ts";
-import { freeSpace } from "./space.ts";
+import { nearest } from "./nearest.ts";
+import { openPartFile } from "./part-file.ts";
+import { type FileIdentity, renameInto } from "./place.ts";
 
-/** How a file is known again. */
-type Identity = { size: number; mtimeMs: number; ino: number };
-
-/** Bytes read at a time for digests. */
+/** Bytes of one piece of {@link DiskFileStore.readStream}. */
 const READ_BYTES = 1024 * 1024;
 
-/** {@link FileStore} on this machine's disks. */
+/** {@link FileStore} on the disks of this machine. */
 export class DiskFileStore implements FileStore {
-  readonly #claimed = new Set<string>();
+  readonly #claims = new Claims();
   readonly #folders = new FolderSync();
+  #mode: number | undefined;
 
   openPart(path: string): Promise<PartFile> {
-    return openPart(path);
+    return openPartFile(path);
   }
 
   async exists(path: string): Promise<boolean> {
-    return (await identity(path, lstat)) !== undefined;
+    return (await this.stat(path)) !== undefined;
   }
 
-  stat(path: string): Promise<Identity | undefined> {
-    return identity(path, stat);
+  async stat(path: string): Promise<FileIdentity | undefined> {
+    try {
+      const { size, mtimeMs, ino } = await stat(path);
+      return { size, mtimeMs, ino };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw fileError(error, "looking at", path);
+    }
   }
 
   async ensureDirectory(path: string): Promise<void> {
     try {
       await mkdir(path, { recursive: true });
-      await access(path, constants.W_OK | constants.X_OK);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "EEXIST" || code === "ENOTDIR")
-        throw failure("DIRECTORY_MISSING", `${path} is not a folder`, { cause: error, metadata: { path } });
-      throw asDownloadError(error);
+      // Node says ENOENT for every parent in which it may not make one: the parent knows why.
+      if (code === "ENOENT") await naming("making the folder", path, access(await nearest(path), constants.W_OK));
+      if (code !== "EEXIST") throw fileError(error, "making the folder", path);
+      throw failure("DIRECTORY_MISSING", `${path} is a file, not a folder`, { metadata: { path } });
     }
+    await naming("writing to the folder", path, access(path, constants.W_OK | constants.X_OK));
   }
 
-  async claim(directory: string, name: string, policy: IfExists): Promise<string> {
-    return this.claimPath(join(directory, safeName(name)), policy);
+  claim(directory: string, name: string, policy: IfExists): Promise<string> {
+    return this.#claims.claim(join(directory, safeName(name)), policy);
   }
 
   async claimPath(path: string, policy: IfExists): Promise<string> {
-    if (policy === "rename") return this.#claimFree(path);
-    this.reclaim(path);
-    try {
-      const found = await lstat(path).catch(absent);
-      if (found?.isDirectory()) throw failure("TARGET_EXISTS", `${path} is a folder`, { metadata: { path } });
-      if (found && policy === "skip")
-        throw failure("TARGET_EXISTS", `${path} is there already`, { metadata: { path } });
-      return path;
-    } catch (error) {
-      this.release(path);
-      throw asDownloadError(error);
-    }
+    checkLiteral(path);
+    return this.#claims.claim(normalize(path), policy);
   }
 
   reclaim(path: string): void {
-    if (this.#claimed.has(path))
-      throw failure("TARGET_BUSY", `${path} is being written by another download`, { metadata: { path } });
-    this.#claimed.add(path);
+    this.#claims.reserve(path);
   }
 
   release(path: string): void {
-    this.#claimed.delete(path);
+    this.#claims.release(path);
   }
 
-  async place(part: string, target: string, options: { mtimeMs?: number; replace: boolean }): Promise<Identity> {
+  async place(part: string, target: string, options: { mtimeMs?: number; replace: boolean }): Promise<FileIdentity> {
+    // What the user's mask leaves of the bits that open(2) with 0666 would give; asked once.
+    this.#mode ??= 0o666 & ~process.umask();
+    const identity = await naming(
+      "moving the finished file to",
+      target,
+      renameInto(part, target, { ...options, mode: this.#mode }),
+    );
+    await this.#folders.sync(dirname(target));
+    this.#claims.release(target);
+    return identity;
+  }
+
+  remove(path: string): Promise<void> {
+    return naming("removing", path, rm(path, { force: true }));
+  }
+
+  async freeSpace(directory: string): Promise<number> {
+    // A folder that is still to be made will lie in its parent's file system.
+    const path = await nearest(directory);
+    const { bavail, bsize } = await naming("looking at the free space of", path, statfs(path));
+    return bavail * bsize;
+  }
+
+  async *readStream(path: string): AsyncIterable<Uint8Array> {
     try {
-      if (options.mtimeMs !== undefined) {
-        const seconds = options.mtimeMs / 1000;
-        await utimes(part, seconds, seconds);
-      }
-      if (!options.replace && (await this.exists(target)))
-        throw failure("TARGET_EXISTS", `${target} is there already`, { metadata: { path: target } });
-      await rename(part, target).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== "EXDEV") throw error;
-        return moveAcross(part, target);
-      });
-      await this.#folders.sync(dirname(target));
-      const placed = await identity(target, stat);
-      if (!placed)
-        throw failure("IO_ERROR", `${target} vanished as it was put in place`, { metadata: { path: target } });
-      return placed;
+      yield* createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Uint8Array>;
     } catch (error) {
-      throw asDownloadError(error);
-    } finally {
-      this.release(target);
-    }
-  }
-
-  async remove(path: string): Promise<void> {
-    await rm(path, { force: true }).catch((error: unknown) => {
-      throw asDownloadError(error);
-    });
-  }
-
-  freeSpace(directory: string): Promise<number> {
-    return freeSpace(directory);
-  }
-
-  readStream(path: string): AsyncIterable<Uint8Array> {
-    return createReadStream(path, { highWaterMark: READ_BYTES });
-  }
-
-  /** The name itself, else the first free "name (n)". */
-  async #claimFree(path: string): Promise<string> {
-    for (let number = 0; ; number++) {
-      const candidate = number === 0 ? path : join(dirname(path), numberedName(basename(path), number));
-      if (this.#claimed.has(candidate)) continue;
-      // Claimed first: another download may look at the same name while this one waits for the disk.
-      this.#claimed.add(candidate);
-      const taken = await this.exists(candidate).catch((error: unknown) => {
-        this.release(candidate);
-        throw error;
-      });
-      if (!taken) return candidate;
-      this.release(candidate);
+      if (!isMissing(error)) throw fileError(error, "reading", path);
+      throw failure("IO_ERROR", `reading ${path} failed: it is not there`, { cause: error, metadata: { path } });
     }
   }
 }
 
-/** A target on another file system than its part, such as a bind mount: copied beside itself first, then renamed. */
-async function moveAcross(part: string, target: string): Promise<void> {
-  const copy = `${target}.copying`;
-  await copyFile(part, copy, constants.COPYFILE_FICLONE);
-  const { mode, atime, mtime } = await stat(part);
-  await chmod(copy, mode);
-  await utimes(copy, atime, mtime);
-  const handle = await open(copy, "r+");
-  await handle.datasync().finally(() => handle.close());
-  await rename(copy, target);
-  await rm(part, { force: true });
-}
-
-async function identity(path: string, look: typeof stat | typeof lstat): Promise<Identity | undefined> {
-  const found = await look(path).catch(absent);
-  return found && { size: found.size, mtimeMs: found.mtimeMs, ino: found.ino };
-}
-
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
-  throw asDownloadError(error);
+/** A path that a person wrote is taken as it is, if it can be a file at all. @throws FileSystemError NAME_INVALID */
+function checkLiteral(path: string): void {
+  const why = !isAbsolute(path)
+    ? "it is not absolute"
+    : path.endsWith("/")
+      ? "it ends in a slash, and a file is wanted"
+      : fits(basename(path))
+        ? undefined
+        : "its last part is longer than 255 bytes, or holds a NUL";
+  if (why !== undefined)
+    throw failure("NAME_INVALID", `${JSON.stringify(path)} cannot be a file: ${why}`, { metadata: { path } });
 }

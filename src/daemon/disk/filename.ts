@@ -1,59 +1,79 @@
 /**
- * Names that came over the network, made safe: no path, no control characters, nothing that a shell, a terminal or another
- * system stumbles over, and not longer than a file system takes.
+ * Names that every file system takes and no shell trips over. A name comes from a stranger (a header, a URL), so nothing
+ * of it is trusted: not its length, not its characters, not the direction in which it reads.
  */
 import filenamify from "filenamify";
 
-/** Bytes of a name on every common file system (NAME_MAX). */
-const NAME_BYTES = 255;
+/** Bytes that a file system takes for one name (NAME_MAX of Linux, and of macOS in UTF-8). */
+const NAME_MAX = 255;
 
-/** Room that is left for what is added to a name: " (999)" and ".xxxxxxxx.part". */
-const SUFFIX_BYTES = 20;
+/** Left free in a name for what is put behind it: " (123)", and the suffix of a part file. */
+const SUFFIX_ROOM = 32;
 
-/** When nothing usable is left of a name. */
+/** The longest name that {@link safeName} gives, in bytes of UTF-8. */
+export const MAX_NAME_BYTES = NAME_MAX - SUFFIX_ROOM;
+
+/** For a name of which nothing is left. */
 const FALLBACK = "download";
 
-/** C0, DEL, C1; bidirectional controls and other characters that are not seen (Unicode UAX #9, UTS #39). */
-const UNSEEN = /[\p{Cc}\p{Cs}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
+/** Longer than this it is no extension but a sentence with a dot in it. */
+const MAX_EXTENSION_BYTES = 20;
 
-/** Endings that belong together with the one before. */
-const DOUBLE = /(\.tar)?(\.[^.\s]{1,16})$/i;
+/** Extensions that belong together: `.tar.gz` and its like. */
+const COMPOUND = /\.tar\.[a-z0-9]{1,5}$/i;
+const SIMPLE = /\.[^. ]+$/;
 
-/** A safe file name out of any text; never empty, never "." or "..", at most 235 bytes of UTF-8. */
+/** Characters that are not seen: controls, directions (UAX #9), other format characters but the joiners of scripts. */
+const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu;
+
+/**
+ * A leading dot hides a file, a leading dash is an option to every program, a leading tilde a home folder, and dots with
+ * separators climb out of the folder.
+ */
+const LEADING = /^[\s.~\-/\\]+/u;
+const TRAILING = /[\s.]+$/u;
+
+/** Makes a name safe: see the head of this file. Never empty, never more than {@link MAX_NAME_BYTES} bytes. */
 export function safeName(text: string): string {
-  const last = text.split(/[/\\]/).findLast((part) => part.trim() !== "") ?? "";
-  const plain = filenamify(last.normalize("NFC").replace(UNSEEN, ""), { replacement: "_", maxLength: 1000 })
-    // A leading dot hides, a leading dash is an option, trailing dots and spaces vanish on Windows.
-    .replace(/^[.\s-]+/, "")
-    .replace(/[.\s]+$/, "");
-  return plain === "" ? FALLBACK : cut(plain, NAME_BYTES - SUFFIX_BYTES);
+  const seen = text.toWellFormed().normalize("NFC").replace(UNSEEN, "").replace(LEADING, "").replace(TRAILING, "");
+  if (seen === "") return FALLBACK;
+  // Separators, and what Windows reserves: characters, and names such as CON.
+  const name = filenamify(seen, { replacement: "_", maxLength: Number.POSITIVE_INFINITY });
+  const cut = cutName(name.replace(LEADING, ""), MAX_NAME_BYTES);
+  return cut === "" ? FALLBACK : cut;
 }
 
-/** The stem and the extension with its dot: "archive" and ".tar.gz"; the extension may be empty. */
-export function splitName(name: string): { stem: string; extension: string } {
-  const extension = DOUBLE.exec(name)?.[0] ?? "";
-  return extension.length < name.length
-    ? { stem: name.slice(0, name.length - extension.length), extension }
-    : { stem: name, extension: "" };
+/** Splits "a.tar.gz" into "a" and ".tar.gz". A name that is only an extension has none. */
+export function splitName(name: string): [stem: string, extension: string] {
+  const extension = (COMPOUND.exec(name) ?? SIMPLE.exec(name))?.[0] ?? "";
+  if (extension.length === name.length || Buffer.byteLength(extension) > MAX_EXTENSION_BYTES) return [name, ""];
+  return [name.slice(0, name.length - extension.length), extension];
 }
 
-/** The name with a number: "name (1).tar.gz". */
+/** "a (2).tar.gz": the same name, told apart by a number. */
 export function numberedName(name: string, number: number): string {
-  const { stem, extension } = splitName(name);
-  return `${stem} (${number})${extension}`;
+  const [stem, extension] = splitName(name);
+  const suffix = ` (${number})${extension}`;
+  return cutText(stem, NAME_MAX - Buffer.byteLength(suffix)) + suffix;
 }
 
-/** Cuts by bytes of UTF-8, keeps the extension, and never splits a character. */
-function cut(name: string, bytes: number): string {
+/** True if the file system takes the name as it is. */
+export function fits(name: string): boolean {
+  return Buffer.byteLength(name) <= NAME_MAX && !name.includes("\0");
+}
+
+function cutName(name: string, bytes: number): string {
   if (Buffer.byteLength(name) <= bytes) return name;
-  const { stem, extension } = splitName(name);
-  const room = bytes - Buffer.byteLength(extension);
-  let kept = "";
-  let used = 0;
-  for (const { segment } of new Intl.Segmenter().segment(stem)) {
-    used += Buffer.byteLength(segment);
-    if (used > room) break;
-    kept += segment;
-  }
-  return (kept.trimEnd() || FALLBACK) + extension;
+  const [stem, extension] = splitName(name);
+  return cutText(stem, bytes - Buffer.byteLength(extension)).replace(TRAILING, "") + extension;
+}
+
+/** The longest beginning of at most `bytes` bytes that does not split a code point. */
+function cutText(text: string, bytes: number): string {
+  const encoded = Buffer.from(text);
+  if (encoded.length <= bytes) return text;
+  let end = bytes;
+  // 10xxxxxx continues a code point.
+  while (end > 0 && ((encoded[end] ?? 0) & 0xc0) === 0x80) end--;
+  return encoded.toString("utf8", 0, end);
 }

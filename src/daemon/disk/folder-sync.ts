@@ -1,44 +1,64 @@
 /**
- * Makes renames durable: a new name is safe only when its folder is synced. Callers that come while a sync of the same
- * folder is under way share the next one, which is what lets thousands of small files a second through.
+ * Syncs folders in groups. A rename survives a power cut only when its folder is synced, and a sync covers every rename
+ * before it: so whoever comes while one runs shares the next one.
  */
-import { open } from "node:fs/promises";
+import { close, fsync, open } from "node:fs";
+import { fileError } from "./file-error.ts";
 
-interface Turn {
-  readonly running: Promise<void>;
-  next: Promise<void> | undefined;
+/** File systems that cannot sync a folder say so; there is nothing more to be done then. */
+const CANNOT = new Set(["EINVAL", "ENOTSUP", "EBADF", "EISDIR"]);
+
+interface Folder {
+  /** Those who come now and wait for the sync after the running one. */
+  waiting: PromiseWithResolvers<void> | undefined;
 }
 
-/** Syncs folders in groups. */
+/** Shares syncs between those who need one of the same folder. */
 export class FolderSync {
-  readonly #turns = new Map<string, Turn>();
+  readonly #running = new Map<string, Folder>();
+  #count = 0;
 
-  /** Resolves when everything that was renamed into the folder before the call survives a power cut. */
-  sync(directory: string): Promise<void> {
-    const turn = this.#turns.get(directory);
-    if (!turn) return this.#begin(directory);
-    // The one under way may have begun before the caller's rename: only the one after it will do.
-    turn.next ??= turn.running.catch(() => undefined).then(() => this.#begin(directory));
-    return turn.next;
+  /** Syncs that were made, for telling how many were shared. */
+  get count(): number {
+    return this.#count;
   }
 
-  #begin(directory: string): Promise<void> {
-    const running = syncFolder(directory);
-    const turn: Turn = { running, next: undefined };
-    this.#turns.set(directory, turn);
-    const end = (): void => {
-      if (this.#turns.get(directory) === turn && !turn.next) this.#turns.delete(directory);
-    };
-    running.then(end, end);
-    return running;
+  /** Resolves when every change to the folder's entries that was made before this call survives a power cut. */
+  sync(path: string): Promise<void> {
+    const running = this.#running.get(path);
+    if (running) {
+      running.waiting ??= Promise.withResolvers();
+      return running.waiting.promise;
+    }
+    const folder: Folder = { waiting: undefined };
+    this.#running.set(path, folder);
+    return new Promise((resolve, reject) => {
+      this.#run(path, folder, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  #run(path: string, folder: Folder, done: (error: Error | undefined) => void): void {
+    this.#count++;
+    syncFolder(path, (error) => {
+      done(error);
+      const { waiting } = folder;
+      folder.waiting = undefined;
+      if (waiting) this.#run(path, folder, (failed) => (failed ? waiting.reject(failed) : waiting.resolve()));
+      else this.#running.delete(path);
+    });
   }
 }
 
-async function syncFolder(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+function syncFolder(path: string, done: (error: Error | undefined) => void): void {
+  open(path, "r", (error, descriptor) => {
+    if (error) {
+      done(fileError(error, "opening", path));
+      return;
+    }
+    fsync(descriptor, (failed) => {
+      close(descriptor, () => {
+        done(failed && !CANNOT.has(failed.code ?? "") ? fileError(failed, "syncing", path) : undefined);
+      });
+    });
+  });
 }

@@ -1,97 +1,128 @@
-/** A file under construction, on the callback API of node:fs: a promise for each call would cost more than it brings. */
-import { close, constants, fdatasync, fstat, ftruncate, open, read, write } from "node:fs";
+/**
+ * A file under construction, on a bare descriptor: one call to the thread pool and one promise for each write, at its own
+ * position, so that any number of them can be under way side by side.
+ */
+import { close, constants, fdatasync, fstat, ftruncate, open, read, statfs, write } from "node:fs";
 import { dirname } from "node:path";
-import { asDownloadError, failure } from "../core/errors.ts";
+import { failure } from "../core/errors.ts";
 import type { PartFile } from "../core/ports.ts";
-import { freeSpace } from "./space.ts";
+import { fileError } from "./file-error.ts";
 
-/** Opens a part file for reading and writing; makes it if it does not exist. A symbolic link is not followed. */
-export function openPart(path: string): Promise<PartFile> {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+/** Not through a symbolic link: in a folder that others can write to it may lead anywhere. */
+const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+
+/** Only for us until it is whole. */
+const MODE = 0o600;
+
+/** Opens or makes a part file. @throws FileSystemError, SystemResourceError */
+export function openPartFile(path: string): Promise<PartFile> {
   return new Promise((resolve, reject) => {
-    open(path, flags, 0o666, (error, fd) => (error ? reject(asDownloadError(error)) : resolve(new DiskPart(path, fd))));
+    open(path, FLAGS, MODE, (error, descriptor) => {
+      if (error) reject(fileError(error, "opening", path));
+      else resolve(new DescriptorPartFile(path, descriptor));
+    });
   });
 }
 
-class DiskPart implements PartFile {
+class DescriptorPartFile implements PartFile {
   readonly path: string;
-  #fd: number | undefined;
+  readonly #descriptor: number;
+  #closed: Promise<void> | undefined;
 
-  constructor(path: string, fd: number) {
+  constructor(path: string, descriptor: number) {
     this.path = path;
-    this.#fd = fd;
+    this.#descriptor = descriptor;
   }
 
   write(bytes: Uint8Array, position: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const fd = this.#open();
-      const step = (offset: number): void => {
-        // One call may write less than it was given: a signal, a quota, a disk that is nearly full.
-        write(fd, bytes, offset, bytes.length - offset, position + offset, (error, written) => {
-          if (error) reject(asDownloadError(error));
-          else if (offset + written < bytes.length) step(offset + written);
+      const writeFrom = (offset: number): void => {
+        write(this.#descriptor, bytes, offset, bytes.length - offset, position + offset, (error, written) => {
+          if (error) reject(fileError(error, "writing", this.path));
+          // A nearly full disk takes a part and says why only when it is asked for the rest.
+          else if (offset + written < bytes.length) writeFrom(offset + written);
           else resolve();
         });
       };
-      step(0);
+      this.#check(reject, "writing", () => writeFrom(0));
     });
   }
 
   read(position: number, length: number): Promise<Uint8Array> {
+    const bytes = Buffer.allocUnsafeSlow(length);
     return new Promise((resolve, reject) => {
-      const fd = this.#open();
-      const bytes = Buffer.allocUnsafeSlow(length);
-      const step = (offset: number): void => {
-        read(fd, bytes, offset, length - offset, position + offset, (error, count) => {
-          if (error) reject(asDownloadError(error));
-          else if (count === 0 || offset + count === length) resolve(bytes.subarray(0, offset + count));
-          else step(offset + count);
+      const readFrom = (offset: number): void => {
+        read(this.#descriptor, bytes, offset, length - offset, position + offset, (error, count) => {
+          if (error) reject(fileError(error, "reading", this.path));
+          else if (count > 0 && offset + count < length) readFrom(offset + count);
+          else resolve(bytes.subarray(0, offset + count));
         });
       };
-      step(0);
+      this.#check(reject, "reading", () => readFrom(0));
     });
   }
 
   sync(): Promise<void> {
-    return done((callback) => fdatasync(this.#open(), callback));
+    return this.#call("syncing", (done) => fdatasync(this.#descriptor, done));
   }
 
   async reserve(size: number): Promise<void> {
-    const free = await freeSpace(dirname(this.path));
-    const missing = size - (await this.size());
-    if (missing > free)
-      throw failure("DISK_FULL", `${this.path} needs ${missing} more bytes, ${free} are free`, {
-        metadata: { needed: String(missing), free: String(free) },
+    const { size: now, blocks } = await this.#stat();
+    const free = await this.#free();
+    const missing = size - blocks * 512;
+    if (missing > free) {
+      throw failure("DISK_FULL", `${this.path} needs ${missing} more bytes, and ${free} are free in its folder`, {
+        metadata: { path: this.path, needed: String(missing), free: String(free) },
       });
-    // Node has no fallocate(2): the length is set, the blocks come with the bytes.
-    if (missing > 0) await this.truncate(size);
+    }
+    // Node has no fallocate: the length is set, and the blocks come with the bytes.
+    if (size > now) await this.truncate(size);
   }
 
   truncate(size: number): Promise<void> {
-    return done((callback) => ftruncate(this.#open(), size, callback));
+    return this.#call("resizing", (done) => ftruncate(this.#descriptor, size, done));
   }
 
-  size(): Promise<number> {
+  async size(): Promise<number> {
+    return (await this.#stat()).size;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve, reject) => {
+      close(this.#descriptor, (error) => (error ? reject(fileError(error, "closing", this.path)) : resolve()));
+    });
+    return this.#closed;
+  }
+
+  #stat(): Promise<{ size: number; blocks: number }> {
     return new Promise((resolve, reject) => {
-      fstat(this.#open(), (error, stats) => (error ? reject(asDownloadError(error)) : resolve(stats.size)));
+      this.#check(reject, "looking at", () =>
+        fstat(this.#descriptor, (error, stats) =>
+          error ? reject(fileError(error, "looking at", this.path)) : resolve(stats),
+        ),
+      );
     });
   }
 
-  async close(): Promise<void> {
-    const fd = this.#fd;
-    if (fd === undefined) return;
-    this.#fd = undefined;
-    await done((callback) => close(fd, callback));
+  #free(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      statfs(dirname(this.path), (error, { bavail, bsize } = {} as never) =>
+        error ? reject(fileError(error, "looking at the free space of", this.path)) : resolve(bavail * bsize),
+      );
+    });
   }
 
-  #open(): number {
-    if (this.#fd === undefined) throw failure("INTERNAL", `${this.path} is closed`);
-    return this.#fd;
+  #call(doing: string, work: (done: (error: Error | null) => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#check(reject, doing, () =>
+        work((error) => (error ? reject(fileError(error, doing, this.path)) : resolve())),
+      );
+    });
   }
-}
 
-function done(call: (callback: (error: NodeJS.ErrnoException | null) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    call((error) => (error ? reject(asDownloadError(error)) : resolve()));
-  });
+  /** A closed descriptor's number may be another file's by now. */
+  #check(reject: (error: Error) => void, doing: string, work: () => void): void {
+    if (this.#closed === undefined) work();
+    else reject(failure("IO_ERROR", `${doing} ${this.path} failed: it is closed`, { metadata: { path: this.path } }));
+  }
 }

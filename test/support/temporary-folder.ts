@@ -1,0 +1,52 @@
+/** Folders that go away with the test that made them. */
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** A folder for one test; `await using` removes it with all that is in it. */
+export interface TemporaryFolder extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** Makes an empty folder. */
+export async function temporaryFolder(): Promise<TemporaryFolder> {
+  const path = await mkdtemp(join(tmpdir(), "snatch-test-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Options for a test that mounts file systems: says by name that it did not run where that is not allowed. */
+export const needsMount: { readonly skip: string | false } = {
+  skip: !mayMount() && "mounting a tmpfs is not allowed here (needs root): this test did NOT run",
+};
+
+/** A small file system of its own, in memory. */
+export interface TemporaryMount extends TemporaryFolder {
+  /** Makes it read-only, or writable again. */
+  remount(mode: "ro" | "rw"): void;
+}
+
+/** Mounts a tmpfs. @param bytes - its size */
+export async function temporaryMount(bytes: number): Promise<TemporaryMount> {
+  const folder = await temporaryFolder();
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", folder.path]);
+  return {
+    path: folder.path,
+    remount: (mode) => void execFileSync("mount", ["-o", `remount,${mode}`, folder.path]),
+    async [Symbol.asyncDispose]() {
+      execFileSync("umount", [folder.path]);
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function mayMount(): boolean {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
+  try {
+    // In a mount namespace of its own: nothing is left behind.
+    execFileSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/tmp"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}

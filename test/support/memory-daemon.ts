@@ -34,6 +34,7 @@ import {
   type SessionStatus,
   sessionError,
 } from "../../src/daemon/core/session.ts";
+import { matchesFilter } from "../../src/daemon/session/filter.ts";
 
 const STATUSES = ["queued", "waiting", "active", "paused", "completed", "failed", "cancelled"] as const;
 
@@ -148,12 +149,10 @@ export class MemoryDaemon
 
   list(filter: SessionFilter, page: { size: number; token?: string; reverse?: boolean }): Promise<SessionPage> {
     const adopted = filter.batchId === undefined ? undefined : this.#adopted.get(filter.batchId);
-    let all = [...this.#sessions.values()].filter(
-      (session) =>
-        (filter.status === undefined || session.status === filter.status) &&
-        (filter.statusNot === undefined || session.status !== filter.statusNot) &&
-        (filter.batchId === undefined || session.batchId === filter.batchId || adopted?.has(session.id) === true),
-    );
+    let all = [...this.#sessions.values()].filter((session) => {
+      const joined = filter.batchId !== undefined && adopted?.has(session.id) === true ? [filter.batchId] : [];
+      return matchesFilter(session, filter, session.batchId === undefined ? joined : [session.batchId, ...joined]);
+    });
     if (page.reverse === true) all.reverse();
     if (page.token !== undefined) {
       const after = Number(page.token);

@@ -14,6 +14,12 @@ import { failure } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import { toServiceError } from "./status.ts";
 
+/**
+ * A client on Node that cancels an upload ends its stream and then resets it: for a moment what was cut short looks like
+ * the whole. This many milliseconds a reset may come after the end.
+ */
+const RESET_MS = 50;
+
 /** Sends one message of a stream; resolves when the next one may be sent. Rejects when the caller has left. */
 export type Send<R> = (message: R) => Promise<void>;
 
@@ -121,6 +127,7 @@ export class Calls {
           abort.signal.throwIfAborted();
           yield decoded(message as Q | Malformed);
         }
+        await once(abort.signal, "abort", { signal: AbortSignal.timeout(RESET_MS) }).catch(() => {});
         abort.signal.throwIfAborted();
       }
       // The reading may wait for a caller that sends nothing: draining must not wait for it.

@@ -142,7 +142,7 @@ export interface Session {
   /** The final path, once planned. */
   readonly target?: string;
   readonly file?: StoredFile;
-  /** Root of the finished file's manifest. */
+  /** Root of the file's manifest. Set when all of it is verified and synced, before the file gets its name. */
   readonly manifestRoot?: string;
   /** The file was there already; nothing was fetched. */
   readonly already?: boolean;

@@ -16,7 +16,7 @@ const REQUIRED = new Set<string>([
   "metadata",
 ]);
 /** What is true of a completed session only. */
-const OF_COMPLETED = ["completedAt", "manifestRoot", "already"] as const;
+const OF_COMPLETED = ["completedAt", "already"] as const;
 
 /**
  * The record after a patch.

@@ -2,7 +2,7 @@
  * The sockets that the daemon listens on: its own Unix socket, TCP addresses, and those that the service manager has
  * opened already (sd_listen_fds(3)).
  */
-import { lstat, mkdir, readFile, readlink, unlink } from "node:fs/promises";
+import { chmod, lstat, mkdir, readFile, readlink, unlink } from "node:fs/promises";
 import { connect, type ListenOptions, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { type Address, isLoopback } from "../../shared/address.ts";
@@ -32,7 +32,7 @@ export async function listenUnix(server: Server, path: string): Promise<void> {
     );
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await removeStale(path);
-  // The socket is made inside listen(), synchronously: it never exists with other rights.
+  // The socket is made inside listen(), synchronously: it never exists with rights for others.
   const before = process.umask(0o077);
   let listening: Promise<void>;
   try {
@@ -41,6 +41,7 @@ export async function listenUnix(server: Server, path: string): Promise<void> {
     process.umask(before);
   }
   await listening;
+  await chmod(path, 0o600);
 }
 
 /** Listens on TCP. @returns the address, with the port that was given for port 0 */

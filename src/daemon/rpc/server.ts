@@ -79,6 +79,7 @@ export class RpcServer implements Startable {
   readonly #health = new LazyHealth(SERVICES.map(({ fullName }) => fullName));
   readonly #servers: Server[] = [];
   readonly #sockets: NetServer[] = [];
+  readonly #connections = new Set<Socket>();
   readonly #addresses: string[] = [];
   readonly #endReflection: (() => void)[] = [];
   #drained: Promise<void> | undefined;
@@ -173,7 +174,9 @@ export class RpcServer implements Startable {
   #socket(): { server: NetServer; accept(injector: ConnectionInjector): void } {
     const accepted = Promise.withResolvers<ConnectionInjector>();
     const server = createServer({ noDelay: true }, (connection: Socket) => {
+      this.#connections.add(connection);
       connection.on("error", () => connection.destroy());
+      connection.on("close", () => this.#connections.delete(connection));
       void accepted.promise.then((injector) => injector.injectConnection(connection));
     });
     server.on("error", (error) => this.#ports.logger.error({ err: error }, "a listening socket failed"));
@@ -213,19 +216,21 @@ export class RpcServer implements Startable {
     this.#health.stop();
     this.#calls.drain();
     for (const end of this.#endReflection) end();
-    const closed = this.#sockets.map(
-      (socket) => new Promise<void>((resolve) => (socket.listening ? socket.close(() => resolve()) : resolve())),
+    for (const server of this.#servers) server.tryShutdown(() => {});
+    // grpc-js does not wait for calls under way, but their connections close when the last of them has ended.
+    const closed = Promise.all(
+      this.#sockets.map(
+        (socket) => new Promise<void>((resolve) => (socket.listening ? socket.close(() => resolve()) : resolve())),
+      ),
     );
     const timeout = new AbortController();
-    const finished = Promise.all(
-      this.#servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()))),
-    );
     await Promise.race([
-      finished.then(() => timeout.abort()),
+      closed.then(() => timeout.abort()),
       this.#ports.clock.sleep(deadlineMs, timeout.signal).catch(() => {}),
     ]);
+    for (const connection of this.#connections) connection.destroy();
     for (const server of this.#servers) server.forceShutdown();
-    await Promise.all(closed);
+    await closed;
   }
 }
 

@@ -18,9 +18,10 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 /** Where the program is, or undefined. Debian puts it in a folder that is not on every PATH. */
-export const NGINX_BINARY = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"]
-  .map((folder) => join(folder, "nginx"))
-  .find(isExecutable);
+export const NGINX_BINARY = findProgram("nginx");
+
+/** Ends its program when the one that started it dies, however it dies (prctl(2), PR_SET_PDEATHSIG). */
+const SETPRIV = process.platform === "linux" ? findProgram("setpriv") : undefined;
 
 /** Options for a test that needs nginx: `test("…", needsNginx, …)`. */
 export const needsNginx: { readonly skip: string | false } = {
@@ -100,7 +101,9 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
       const [http, https] = await freePorts(2);
       if (http === undefined || https === undefined) throw new Error("no free port on loopback");
       await writeFile(join(prefix, "nginx.conf"), configuration(options, http, https));
-      const child = spawn(NGINX_BINARY, ["-p", prefix, "-c", "nginx.conf", "-e", "logs/error.log"], {
+      const guard = SETPRIV === undefined ? [] : [SETPRIV, "--pdeathsig", "TERM"];
+      const [program = NGINX_BINARY, ...rest] = [...guard, NGINX_BINARY];
+      const child = spawn(program, [...rest, "-p", prefix, "-c", "nginx.conf", "-e", "logs/error.log"], {
         stdio: ["ignore", "ignore", "pipe"],
       });
       const complaint = await settled(child, http);
@@ -238,6 +241,11 @@ async function makeCertificate(folder: string): Promise<void> {
   const files = ["-keyout", join(folder, "key.pem"), "-out", join(folder, "cert.pem")];
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   await run("openssl", ["req", "-x509", ...key, "-days", "2", "-subj", "/CN=localhost", "-addext", names, ...files]);
+}
+
+function findProgram(name: string): string | undefined {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/bin", "/usr/sbin", "/usr/local/sbin"];
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
 function isExecutable(path: string): boolean {

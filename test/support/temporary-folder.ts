@@ -29,22 +29,26 @@ export interface TemporaryMount extends TemporaryFolder {
 /** Mounts a tmpfs. @param bytes - its size */
 export async function temporaryMount(bytes: number): Promise<TemporaryMount> {
   const folder = await temporaryFolder();
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", folder.path]);
+  tool("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", folder.path);
   return {
     path: folder.path,
-    remount: (mode) => void execFileSync("mount", ["-o", `remount,${mode}`, folder.path]),
+    remount: (mode) => tool("mount", "-o", `remount,${mode}`, folder.path),
     async [Symbol.asyncDispose]() {
-      execFileSync("umount", [folder.path]);
+      tool("umount", folder.path);
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+function tool(program: string, ...options: string[]): void {
+  execFileSync(program, options, { stdio: "ignore" });
 }
 
 function mayMount(): boolean {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
   try {
     // In a mount namespace of its own: nothing is left behind.
-    execFileSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/tmp"], { stdio: "ignore" });
+    tool("unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/tmp");
     return true;
   } catch {
     return false;

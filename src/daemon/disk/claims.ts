@@ -73,7 +73,7 @@ export class Claims {
 }
 
 /** What bears a name, also a symbolic link that leads nowhere. */
-async function kindOf(path: string): Promise<"folder" | "file" | undefined> {
+export async function kindOf(path: string): Promise<"folder" | "file" | undefined> {
   try {
     return (await lstat(path)).isDirectory() ? "folder" : "file";
   } catch (error) {

@@ -8,16 +8,23 @@ import { basename, dirname, isAbsolute, join, normalize } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { FileStore, PartFile } from "../core/ports.ts";
 import type { IfExists } from "../core/session.ts";
-import { Claims } from "./claims.ts";
+import { Claims, kindOf } from "./claims.ts";
 import { fileError, isMissing, naming } from "./file-error.ts";
 import { fits, safeName } from "./filename.ts";
 import { FolderSync } from "./folder-sync.ts";
 import { nearest } from "./nearest.ts";
 import { openPartFile } from "./part-file.ts";
-import { type FileIdentity, renameInto } from "./place.ts";
+import { renameInto } from "./place.ts";
 
 /** Bytes of one piece of {@link DiskFileStore.readStream}. */
 const READ_BYTES = 1024 * 1024;
+
+/** What a file is known by later. */
+export interface FileIdentity {
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ino: number;
+}
 
 /** {@link FileStore} on the disks of this machine. */
 export class DiskFileStore implements FileStore {
@@ -30,7 +37,7 @@ export class DiskFileStore implements FileStore {
   }
 
   async exists(path: string): Promise<boolean> {
-    return (await this.stat(path)) !== undefined;
+    return (await kindOf(path)) !== undefined;
   }
 
   async stat(path: string): Promise<FileIdentity | undefined> {
@@ -76,14 +83,13 @@ export class DiskFileStore implements FileStore {
   async place(part: string, target: string, options: { mtimeMs?: number; replace: boolean }): Promise<FileIdentity> {
     // What the user's mask leaves of the bits that open(2) with 0666 would give; asked once.
     this.#mode ??= 0o666 & ~process.umask();
-    const identity = await naming(
-      "moving the finished file to",
-      target,
-      renameInto(part, target, { ...options, mode: this.#mode }),
-    );
-    await this.#folders.sync(dirname(target));
+    await naming("moving the finished file to", target, renameInto(part, target, { ...options, mode: this.#mode }));
+    const [{ size, mtimeMs, ino }] = await Promise.all([
+      naming("looking at", target, stat(target)),
+      this.#folders.sync(dirname(target)),
+    ]);
     this.#claims.release(target);
-    return identity;
+    return { size, mtimeMs, ino };
   }
 
   remove(path: string): Promise<void> {

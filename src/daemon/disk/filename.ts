@@ -44,7 +44,7 @@ export function safeName(text: string): string {
 }
 
 /** Splits "a.tar.gz" into "a" and ".tar.gz". A name that is only an extension has none. */
-export function splitName(name: string): [stem: string, extension: string] {
+function splitName(name: string): [stem: string, extension: string] {
   const extension = (COMPOUND.exec(name) ?? SIMPLE.exec(name))?.[0] ?? "";
   if (extension.length === name.length || Buffer.byteLength(extension) > MAX_EXTENSION_BYTES) return [name, ""];
   return [name.slice(0, name.length - extension.length), extension];

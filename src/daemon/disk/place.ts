@@ -9,13 +9,6 @@ import { dirname, join } from "node:path";
 import { failure } from "../core/errors.ts";
 import { isMissing } from "./file-error.ts";
 
-/** What a file is known by later. */
-export interface FileIdentity {
-  readonly size: number;
-  readonly mtimeMs: number;
-  readonly ino: number;
-}
-
 /** How to place. */
 export interface PlaceOptions {
   readonly mtimeMs?: number;
@@ -33,7 +26,7 @@ export interface PlaceOptions {
  *
  * @throws FileSystemError TARGET_EXISTS; errors of Node
  */
-export async function renameInto(part: string, target: string, options: PlaceOptions): Promise<FileIdentity> {
+export async function renameInto(part: string, target: string, options: PlaceOptions): Promise<void> {
   const { mtimeMs, replace, mode } = options;
   const [, , taken] = await Promise.all([
     mtimeMs !== undefined && utimes(part, new Date(), new Date(mtimeMs)),
@@ -47,8 +40,6 @@ export async function renameInto(part: string, target: string, options: PlaceOpt
     if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
     await copyAcross(part, target);
   }
-  const { size, mtimeMs: modified, ino } = await stat(target);
-  return { size, mtimeMs: modified, ino };
 }
 
 async function copyAcross(part: string, target: string): Promise<void> {

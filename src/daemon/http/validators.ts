@@ -9,7 +9,7 @@ import { parseHttpDate } from "./http-date.ts";
  * How much older than the answer's Date a Last-Modified must be before it counts as strong. One second is the least that
  * RFC 9110 §8.8.2.2 allows, for one clock behind both; a minute is enough difference for two clocks as well.
  */
-export const STRONG_AFTER_MS = 60_000;
+const STRONG_AFTER_MS = 60_000;
 
 const ENTITY_TAG = /^(W\/)?("[\x21\x23-\x7e\x80-\xff]*")$/;
 

@@ -9,7 +9,7 @@ import { statusFaults } from "./statuses.ts";
 import { versionFaults } from "./versions.ts";
 
 /** One way to misbehave. */
-export interface Fault {
+interface Fault {
   /** What the origin does, for people. */
   readonly about: string;
   readonly answer: (call: Call) => void;

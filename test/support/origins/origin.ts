@@ -14,7 +14,7 @@ export interface Resource {
 }
 
 /** A request as an origin saw it. */
-export interface SeenRequest {
+interface SeenRequest {
   /** Counts from 1. */
   readonly number: number;
   readonly method: string;

@@ -93,52 +93,6 @@ export class DiskFileStore implements FileStore {
     } finally {
       this.#claims.release(target);
     }
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw fileError(error, "looking at", path);
-    }
-  }
-
-  async ensureDirectory(path: string): Promise<void> {
-    try {
-      await mkdir(path, { recursive: true });
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // Node says ENOENT for every parent in which it may not make one: the parent knows why.
-      if (code === "ENOENT") await naming("making the folder", path, access(await nearest(path), constants.W_OK));
-      if (code !== "EEXIST") throw fileError(error, "making the folder", path);
-      throw failure("DIRECTORY_MISSING", `${path} is a file, not a folder`, { metadata: { path } });
-    }
-    await naming("writing to the folder", path, access(path, constants.W_OK | constants.X_OK));
-  }
-
-  claim(directory: string, name: string, policy: IfExists): Promise<string> {
-    return this.#claims.claim(join(directory, safeName(name)), policy);
-  }
-
-  async claimPath(path: string, policy: IfExists): Promise<string> {
-    checkLiteral(path);
-    return this.#claims.claim(normalize(path), policy);
-  }
-
-  reclaim(path: string): void {
-    this.#claims.reserve(path);
-  }
-
-  release(path: string): void {
-    this.#claims.release(path);
-  }
-
-  async place(part: string, target: string, options: { mtimeMs?: number; replace: boolean }): Promise<FileIdentity> {
-    // What the user's mask leaves of the bits that open(2) with 0666 would give; asked once.
-    this.#mode ??= 0o666 & ~process.umask();
-    await naming("moving the finished file to", target, renameInto(part, target, { ...options, mode: this.#mode }));
-    const [{ size, mtimeMs, ino }] = await Promise.all([
-      naming("looking at", target, stat(target)),
-      this.#folders.sync(dirname(target)),
-    ]);
-    this.#claims.release(target);
-    return { size, mtimeMs, ino };
   }
 
   remove(path: string): Promise<void> {

@@ -24,8 +24,7 @@ const IF_EXISTS = { [IfExists.RENAME]: "rename", [IfExists.SKIP]: "skip", [IfExi
 /** Field names are tokens (RFC 9110 §5.6.2). */
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Field values hold no control characters but TAB (RFC 9110 §5.5). */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+const CONTROL = /[^\P{Cc}\t]/u;
 
 /** Limits that no honest caller meets. */
 const LONGEST_PATH = 4096;

@@ -14,6 +14,7 @@ import { once } from "./once.ts";
 
 const require = createRequire(import.meta.url);
 
+type Description = ConstructorParameters<typeof Reflection.ReflectionService>[0];
 /** What a package hands to `addService`. */
 type Registered = readonly [ServiceDefinition, UntypedServiceImplementation];
 type Kind = "unary" | "server-stream" | "bidirectional";
@@ -56,12 +57,10 @@ export function addReflection(server: Server): () => void {
   const streams = new Set<Stream>();
   const load = once(() => {
     const { ReflectionService } = require("@grpc/reflection") as typeof Reflection;
-    const { service: health } = require("grpc-health-check") as typeof Health;
-    const own = { fileDescriptorProtos: FILE_DESCRIPTORS.map((text) => Buffer.from(text, "base64")) };
-    // Only the descriptors are read of a package definition; those of health come with its messages.
-    const types = Object.values(health).flatMap((method) => [method.requestType, method.responseType]);
-    const all = Object.fromEntries([own, ...types].map((entry, index) => [String(index), entry]));
-    const service = new ReflectionService(all as ConstructorParameters<typeof Reflection.ReflectionService>[0]);
+    // Only the descriptors are read of a package definition. grpc-health-check's own are no use: their types have relative
+    // names, which other clients do not resolve.
+    const all = { all: { fileDescriptorProtos: FILE_DESCRIPTORS.map((text) => Buffer.from(text, "base64")) } };
+    const service = new ReflectionService(all as unknown as Description);
     return capture((stand) => service.addToServer(stand));
   });
   for (const name of REFLECTION) register(server, name, { ServerReflectionInfo: "bidirectional" }, load, streams);

@@ -14,10 +14,10 @@ import { asDownloadError, type DownloadError } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 
 /** The trailer that holds the encoded google.rpc.Status. */
-export const DETAILS_TRAILER = "grpc-status-details-bin";
+const DETAILS_TRAILER = "grpc-status-details-bin";
 
 /** Who defined the reasons. */
-export const ERROR_DOMAIN = "snatch";
+const ERROR_DOMAIN = "snatch";
 
 /** Trailers share one header section, which clients limit to 8 or 16 KiB: a text longer than this is cut. */
 const LONGEST_MESSAGE = 2000;

@@ -7,6 +7,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type CallOptions, type ChannelCredentials, credentials, Metadata, status } from "@grpc/grpc-js";
 import { DaemonServiceClient } from "../../src/gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceClient } from "../../src/gen/snatch/v1/download_service.ts";
@@ -15,7 +16,7 @@ import { SessionServiceClient, type WatchSessionsResponse } from "../../src/gen/
 import { eventually } from "../support/eventually.ts";
 import { call, errorOf, rpcFixture } from "../support/rpc-server.ts";
 import { detailsOf } from "../support/rpc-status.ts";
-import { missing } from "../support/tools.ts";
+import { missing, requireTool } from "../support/tools.ts";
 
 const bearer = (token: string): Metadata => {
   const metadata = new Metadata();
@@ -92,7 +93,7 @@ describe("the Unix socket", () => {
     const listener = createServer();
     await new Promise<void>((resolve) => listener.listen(path, resolve));
     const { fd } = (listener as unknown as { _handle: { fd: number } })._handle;
-    const script = join(import.meta.dirname, "../support/scenarios/activated-rpc.ts");
+    const script = fileURLToPath(new URL("../support/scenarios/activated-rpc.ts", import.meta.url));
     const child = spawn(process.execPath, [script, join(fixture.folder, "run", "own.sock")], {
       stdio: ["pipe", "pipe", "inherit", fd],
       env: { ...process.env, LISTEN_FDS: "1" },
@@ -187,9 +188,13 @@ describe("TCP", () => {
     const [tlsKey, tlsCert] = [join(keys.folder, "key.pem"), join(keys.folder, "cert.pem")];
     const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
     const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
-    execFileSync("openssl", ["req", "-x509", ...curve, "-nodes", "-keyout", tlsKey, "-out", tlsCert, ...subject], {
-      stdio: "ignore",
-    });
+    execFileSync(
+      requireTool("openssl"),
+      ["req", "-x509", ...curve, "-nodes", "-keyout", tlsKey, "-out", tlsCert, ...subject],
+      {
+        stdio: "ignore",
+      },
+    );
     await using fixture = await rpcFixture({ listen: ["0.0.0.0:0"], tlsCert, tlsKey });
     await fixture.server.start();
     const address = (fixture.tcp()[0] ?? "").replace("0.0.0.0", "127.0.0.1");

@@ -35,7 +35,7 @@ export async function follow(connection: Connection, options: FollowOptions): Pr
         if (tally.settled) break;
       }
       if (signal.aborted) return;
-      if (tally.endedCount !== tally.summary?.totalCount) await reconcile(connection, options);
+      if (tally.open.size > 0 || tally.endedCount !== tally.summary?.totalCount) await reconcile(connection, options);
       if (tally.allOpenPaused) return;
       // The stream ended before the downloads did: the daemon is about to go.
       await sleep(250, undefined, { signal }).catch(() => {});
@@ -58,6 +58,7 @@ async function reconcile(connection: Connection, { request, tally, onNews }: Fol
     }
     return;
   }
+  const gone = new Set(tally.open.keys());
   let pageToken = "";
   do {
     const page = await connection.ask(SessionServiceService.listSessions, {
@@ -68,8 +69,10 @@ async function reconcile(connection: Connection, { request, tally, onNews }: Fol
     });
     const news = page.sessions.filter(({ sessionId }) => !tally.knows(sessionId)).map((session) => tally.note(session));
     await onNews(news.filter((entry) => entry !== undefined));
+    for (const { sessionId } of page.sessions) gone.delete(sessionId);
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
+  for (const sessionId of gone) tally.forget(sessionId);
 }
 
 async function comeBack(connection: Connection, options: FollowOptions, cause: unknown): Promise<void> {

@@ -93,6 +93,13 @@ export class Tally {
     return { kind: "waiting", session };
   }
 
+  /** A person has removed the session: it did not end well, and nothing more will be heard of it. */
+  forget(id: string): void {
+    this.open.delete(id);
+    this.#ended.add(id);
+    this.#failures.set(id, EXIT.refused);
+  }
+
   #end(session: Session): Occurrence | undefined {
     const id = session.sessionId;
     this.open.delete(id);

@@ -486,7 +486,8 @@ export class FakeDaemon implements AsyncDisposable {
 function masked(session: Session, paths: readonly string[] | undefined): Session {
   if (paths === undefined) return session;
   const camel = paths.map((path) => path.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()));
-  return Session.fromPartial(Object.fromEntries(Object.entries(session).filter(([name]) => camel.includes(name))));
+  const chosen = Object.fromEntries(Object.entries(session).filter(([name]) => camel.includes(name)));
+  return Session.fromPartial(chosen as Partial<Session>);
 }
 
 function detail(code: ErrorCode, message: string): ErrorDetail {

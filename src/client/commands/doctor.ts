@@ -17,8 +17,8 @@ interface Finding {
   readonly title: string;
   readonly status: string;
   readonly message: string;
-  readonly fix: string;
-  readonly details: Readonly<Record<string, string>>;
+  readonly fix?: string;
+  readonly details?: Readonly<Record<string, string>>;
 }
 
 /** Something about the configuration: an error keeps the daemon from starting. */
@@ -111,7 +111,7 @@ async function reportProblem(problem: Problem, globals: Globals): Promise<void> 
 
 async function reportCheck(check: Finding, globals: Globals): Promise<void> {
   if (globals.json) {
-    await print(jsonLine(check));
+    await print(jsonLine({ fix: "", details: {}, ...check }));
     return;
   }
   if (globals.quiet && (check.status === "ok" || check.status === "skipped")) return;

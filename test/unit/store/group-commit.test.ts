@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Write } from "../../../src/daemon/core/ports.ts";
+import { GroupCommit } from "../../../src/daemon/store/group-commit.ts";
+
+const put = (key: string): Write => ({ type: "put", space: "s", key, value: "" });
+
+/** A disk that writes when it is told to. */
+class Disk {
+  readonly written: { readonly keys: string; readonly sync: boolean }[] = [];
+  readonly #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+  readonly commits = new GroupCommit((writes, sync) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.written.push({ keys: writes.map(({ key }) => key).join(""), sync });
+    this.#waiting.push({ resolve, reject });
+    return promise;
+  });
+
+  async finish(error?: Error): Promise<void> {
+    await settled();
+    const next = this.#waiting.shift();
+    assert.ok(next, "a write is under way");
+    if (error) next.reject(error);
+    else next.resolve();
+    await settled();
+  }
+}
+
+const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+test("calls of one tick go together, those that come meanwhile in the next write, synced if one of them wants it", async () => {
+  const disk = new Disk();
+  const first = [disk.commits.write([put("a")], false), disk.commits.write([put("b"), put("c")], false)];
+  await settled();
+  const next = [
+    disk.commits.write([put("d")], false),
+    disk.commits.write([], false),
+    disk.commits.write([put("e")], true),
+  ];
+  await disk.finish();
+  await Promise.all(first);
+  await disk.finish();
+  await Promise.all(next);
+  assert.deepEqual(disk.written, [
+    { keys: "abc", sync: false },
+    { keys: "de", sync: true },
+  ]);
+});
+
+test("a failed write takes those with it that wait behind it, and none that come later", async () => {
+  const disk = new Disk();
+  const failing = [disk.commits.write([put("a")], true)];
+  await settled();
+  failing.push(disk.commits.write([put("b")], true), disk.commits.write([], false));
+  const outcomes = Promise.allSettled(failing);
+  await disk.finish(new Error("no room"));
+  for (const outcome of await outcomes) assert.equal(outcome.status, "rejected");
+  const later = disk.commits.write([put("c")], false);
+  await disk.finish();
+  await later;
+  assert.deepEqual(
+    disk.written.map(({ keys }) => keys),
+    ["a", "c"],
+  );
+});
+
+test("a write is bounded, but for a single larger call", async () => {
+  const disk = new Disk();
+  const large = Array.from({ length: 30_000 }, () => put("x"));
+  const calls = [
+    disk.commits.write(large, false),
+    disk.commits.write(large.slice(0, 15_000), false),
+    disk.commits.write([put("y")], false),
+  ];
+  await disk.finish();
+  await disk.finish();
+  await Promise.all(calls);
+  assert.deepEqual(
+    disk.written.map(({ keys }) => keys.length),
+    [30_000, 15_001],
+  );
+  await disk.commits.idle();
+});

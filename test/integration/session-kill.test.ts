@@ -7,13 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Store } from "../../src/daemon/store/store.ts";
 import { RecordLogger } from "../support/record-logger.ts";
 import { sessionFixture } from "../support/session-fixture.ts";
 import { verifyIndices } from "../support/verify-sessions.ts";
 
 const KILLS = 5;
-const WRITER = join(import.meta.dirname, "../support/session-writer.ts");
+const WRITER = fileURLToPath(import.meta.resolve("../support/session-writer.ts"));
 
 interface Acknowledged {
   readonly attempts: Map<string, number>;

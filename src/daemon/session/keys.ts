@@ -59,9 +59,9 @@ export const timeOfKey = (key: string): number => Number(key.slice(0, TIME_WIDTH
 export const queueKey = (place: string, seq: number): string => `${place}!${sequenceKey(seq)}`;
 /** The place that a key of the queue begins with. */
 export const placeOfKey = (key: string): string => key.slice(0, -SEQUENCE_WIDTH - 1);
-export const statusKey = (status: SessionStatus, seq: number): string => `${status}!${sequenceKey(seq)}`;
-export const batchKey = (batch: string, seq: number): string => `${batch}!${sequenceKey(seq)}`;
-export const dueKey = (time: number, seq: number): string => `${timeKey(time)}!${sequenceKey(seq)}`;
+const statusKey = (status: SessionStatus, seq: number): string => `${status}!${sequenceKey(seq)}`;
+const batchKey = (batch: string, seq: number): string => `${batch}!${sequenceKey(seq)}`;
+const dueKey = (time: number, seq: number): string => `${timeKey(time)}!${sequenceKey(seq)}`;
 
 /** Every key that begins with `name!` and a digit. */
 export const under = (name: string): { readonly gte: string; readonly lt: string } => ({

@@ -27,7 +27,7 @@ interface Damage {
 }
 
 /** The first damaged place of a log, as its offset in bytes; undefined if there is none. */
-export function findDamage(log: Uint8Array): number | undefined {
+function findDamage(log: Uint8Array): number | undefined {
   const view = new DataView(log.buffer, log.byteOffset, log.byteLength);
   for (let block = 0; block < log.length; block += BLOCK) {
     const end = Math.min(block + BLOCK, log.length);

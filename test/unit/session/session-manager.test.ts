@@ -120,7 +120,11 @@ describe("changing", () => {
     const active = await sessions.update(id, { status: "active", metadata: { title: "A" } });
     assert.equal(active.nextAttemptAt, undefined);
     assert.equal(active.updatedAt, clock.now());
-    const done = await sessions.update(id, { status: "completed", manifestRoot: "00" });
+    await sessions.update(id, { stage: "store", manifestRoot: "00" });
+    await sessions.update(id, { status: "queued" });
+    const ready = await sessions.update(id, { status: "active" });
+    assert.equal(ready.manifestRoot, "00", "verified before the file got its name, and still");
+    const done = await sessions.update(id, { status: "completed" });
     assert.equal(done.completedAt, clock.now());
     const again = await sessions.update(id, { status: "queued" });
     assert.deepEqual([again.completedAt, again.manifestRoot, again.metadata.title], [undefined, undefined, "A"]);

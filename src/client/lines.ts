@@ -30,7 +30,7 @@ export function refusalLine({ text, lineNumber, error }: Refusal): string {
 }
 
 /** Time left at the present rate; undefined while that cannot be known. */
-export function timeLeft(session: Session): number | undefined {
+function timeLeft(session: Session): number | undefined {
   const { totalBytes, downloadedBytes = 0, pendingBytes = 0, bytesPerSecond = 0 } = session.progress ?? {};
   if (totalBytes === undefined || bytesPerSecond <= 0) return undefined;
   return (Math.max(totalBytes - downloadedBytes - pendingBytes, 0) / bytesPerSecond) * 1000;

@@ -45,7 +45,7 @@ class SilentView implements ProgressView {
 }
 
 /** A line every few seconds, when there is something new to say. */
-export class PlainView implements ProgressView {
+class PlainView implements ProgressView {
   readonly #intervalMs: number;
   #next: number;
   #last = "";

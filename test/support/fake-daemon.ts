@@ -49,12 +49,12 @@ import { ERRORS, type ErrorCode } from "../../src/shared/errors.ts";
 import { locate } from "../../src/shared/paths.ts";
 
 /** Bytes of every file that completes. */
-export const FILE_SIZE = 3 * 1024 * 1024;
+const FILE_SIZE = 3 * 1024 * 1024;
 /** Between two steps of a download. */
 const STEP_MS = 10;
 
 /** An error as the daemon sends it: a status, and google.rpc.ErrorInfo in the trailers. */
-export function rpcError(code: ErrorCode, message: string): Partial<ServiceError> {
+function rpcError(code: ErrorCode, message: string): Partial<ServiceError> {
   const info = ErrorInfo.encode(ErrorInfo.fromPartial({ reason: code, domain: "snatch" })).finish();
   const grpc = status[ERRORS[code].grpc];
   const details = [{ typeUrl: "type.googleapis.com/google.rpc.ErrorInfo", value: Buffer.from(info) }];

@@ -81,7 +81,7 @@ export function assembleSessions({ config, paths, clock, logger }: EngineInit): 
   return {
     store,
     parts: {
-      store: deferred(() => store.keyValue),
+      store: store.keyValue,
       clock,
       logger: logger.child({ room: "session" }),
       options: {
@@ -91,16 +91,6 @@ export function assembleSessions({ config, paths, clock, logger }: EngineInit): 
         eventsKept: events.keep,
       },
     },
-  };
-}
-
-/** A database that is opened later: its users can be made before. */
-function deferred(keyValue: () => KeyValue): KeyValue {
-  return {
-    get: (space, key) => keyValue().get(space, key),
-    getMany: (space, keys) => keyValue().getMany(space, keys),
-    entries: (space, range) => keyValue().entries(space, range),
-    write: (writes, options) => keyValue().write(writes, options),
   };
 }
 

@@ -161,6 +161,7 @@ export class Daemon implements Startable, DaemonControl {
     this.#appliers.push(
       (now) => this.#log.setLevel(now.log.level),
       () => downloads.settingsChanged(),
+      (now) => sessions.setRetention({ keepDays: now.sessions.keep_days, keepCount: now.sessions.keep_count }),
     );
     const status = (): string => {
       const { active, queued, waiting } = sessions.counts();

@@ -9,7 +9,7 @@
 export type ErrorKind = "download" | "network" | "resource" | "file-system" | "system-resource";
 
 /** gRPC status names (https://grpc.io/docs/guides/status-codes/). */
-export type GrpcStatusName =
+type GrpcStatusName =
   | "CANCELLED"
   | "INVALID_ARGUMENT"
   | "DEADLINE_EXCEEDED"

@@ -77,8 +77,8 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       settle: kind.seconds(0, 60).default(1.0).meta(about({ description: "How long a list must stay unchanged before it counts as whole.", unit: "seconds", ...restart })),
     }).prefault({}),
     sessions: z.strictObject({
-      keep_days: z.int().min(1).max(36_500).default(90).meta(about({ description: "Age at which ended sessions are forgotten; their files stay.", unit: "days", ...restart })),
-      keep_count: z.int().min(1).max(10_000_000).default(100_000).meta(about({ description: "Ended sessions that are kept at most.", unit: "sessions", ...restart })),
+      keep_days: z.int().min(1).max(36_500).default(90).meta(about({ description: "Age at which ended sessions are forgotten; their files stay.", unit: "days" })),
+      keep_count: z.int().min(1).max(10_000_000).default(100_000).meta(about({ description: "Ended sessions that are kept at most.", unit: "sessions" })),
       cleanup: kind.schedule.default("17 4 * * *").meta(about({ description: "When sessions are cleaned up: minute, hour, day of month, month, weekday. Empty: never.", ...restart })),
     }).prefault({}),
     events: z.strictObject({

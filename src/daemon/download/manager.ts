@@ -57,6 +57,7 @@ export class DownloadManager implements Downloads, Startable {
   readonly #steering: Steering;
   readonly #waiters = new Map<string, PromiseWithResolvers<Session>>();
   #unsubscribe: (() => void) | undefined;
+  #accepting: Promise<void> = Promise.resolve();
 
   /** @param settings - read anew for every download */
   constructor(parts: EngineParts, settings: () => DownloadSettings) {
@@ -165,10 +166,14 @@ export class DownloadManager implements Downloads, Startable {
     return checkRequest(urls, options, this.#settings(), (url) => resolvers.some((resolver) => resolver.claims(url)));
   }
 
-  async accept(requests: readonly DownloadRequest[], options: AcceptOptions = {}): Promise<readonly Accepted[]> {
-    const accepted = await acceptRequests(this.#engine, requests, options);
-    this.#queue.wake();
-    return accepted;
+  /** One after the other: two callers who ask for the same URL at once get the same session. */
+  accept(requests: readonly DownloadRequest[], options: AcceptOptions = {}): Promise<readonly Accepted[]> {
+    const turn = this.#accepting.then(() => acceptRequests(this.#engine, requests, options));
+    this.#accepting = turn.then(
+      () => this.#queue.wake(),
+      () => undefined,
+    );
+    return turn;
   }
 
   // ── steering ──

@@ -73,7 +73,10 @@ export class Scheduler implements Startable {
     };
     const fire = (missed: boolean) => {
       // A job that is still at it has not failed to run: it is late.
-      if (entry.turn) return void logger.debug({}, "still at the run before: this one is left out");
+      if (entry.turn !== undefined) {
+        logger.debug({}, "still at the run before: this one is left out");
+        return;
+      }
       if (missed) logger.info({}, "a run was missed: it is made up for now");
       entry.turn = this.#run(logger, job).finally(() => {
         entry.turn = undefined;

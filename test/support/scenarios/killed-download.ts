@@ -18,7 +18,7 @@ export interface KilledDownloadOptions {
   readonly size: number;
   readonly kills: number;
   readonly seed: number;
-  /** Bytes a second of all connections together. */
+  /** Bytes a second of all connections together. nginx lets each request have its first second's share at once. */
   readonly rate: number;
   readonly connections: number;
   readonly chunkSize: number;
@@ -71,6 +71,7 @@ export async function killedDownload(options: KilledDownloadOptions): Promise<Ou
   findings.note("kills", kills);
   findings.note("seed", options.seed);
   findings.note("seconds", seconds.toFixed(1));
+  findings.note("bytes a second", Math.round(sent / seconds));
   findings.note("sha256", digest);
   findings.note("body_bytes_sent", sent);
   findings.note("bound", `${bound} = ${size} + ${kills} × ${connections} × (${chunkSize} + ${buffers})`);

@@ -24,7 +24,7 @@ const OURS =
   /^(SNATCH|XDG|JOURNAL|NOTIFY|WATCHDOG|LISTEN|STATE|CACHE|RUNTIME|CONFIGURATION)(_|$|D_)|^(HOME|NODE_OPTIONS)$/;
 
 /** How a process ended. */
-export interface End {
+interface End {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }

@@ -17,7 +17,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 };
 
 /** Where a program is, or undefined. */
-export function findTool(name: string): string | undefined {
+function findTool(name: string): string | undefined {
   return FOLDERS.map((folder) => join(folder, name)).find(isExecutable);
 }
 

@@ -13,10 +13,10 @@ import { DaemonServiceClient } from "../../src/gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceClient } from "../../src/gen/snatch/v1/download_service.ts";
 import { DownloadOptions } from "../../src/gen/snatch/v1/session.ts";
 import { SessionServiceClient, type WatchSessionsResponse } from "../../src/gen/snatch/v1/session_service.ts";
-import { eventually } from "../support/eventually.ts";
 import { call, errorOf, rpcFixture } from "../support/rpc-server.ts";
 import { detailsOf } from "../support/rpc-status.ts";
 import { missing, requireTool } from "../support/tools.ts";
+import { waitFor } from "../support/wait.ts";
 
 const bearer = (token: string): Metadata => {
   const metadata = new Metadata();
@@ -157,7 +157,7 @@ describe("TCP", () => {
     const stream = downloads.addList(metadata, () => {});
     stream.write({ part: { $case: "header", value: { name: "l", options: undefined } } });
     stream.end();
-    const job = await eventually("the list arrives", () => fixture.daemon.jobs[0]);
+    const job = await waitFor("the list arrives", () => fixture.daemon.jobs[0]);
     assert.deepEqual(job.allowedDirectories, [join(fixture.folder, "downloads")]);
 
     const house = new DaemonServiceClient(address, credentials.createInsecure());

@@ -17,9 +17,9 @@ import {
   type WatchSessionsResponse,
 } from "../../src/gen/snatch/v1/session_service.ts";
 import { WatchFolderServiceClient } from "../../src/gen/snatch/v1/watch_folder_service.ts";
-import { eventually } from "../support/eventually.ts";
 import { answer, call, errorOf, type RpcFixture, rpcFixture } from "../support/rpc-server.ts";
 import { detailsOf } from "../support/rpc-status.ts";
+import { waitFor } from "../support/wait.ts";
 
 let fixture: RpcFixture;
 let downloads: DownloadServiceClient;
@@ -152,10 +152,10 @@ describe("DownloadService", () => {
       const left = downloads.addList(() => {});
       left.write({ part: { $case: "header", value: { name: "left", options: undefined } } });
       left.write({ part: { $case: "data", value: Buffer.from("https://left.example/cut-sh") } });
-      const job = await eventually("the list arrives", () => fixture.daemon.jobs[jobs]);
+      const job = await waitFor("the list arrives", () => fixture.daemon.jobs[jobs]);
       left.cancel();
-      await eventually("the job is told", () => job.signal?.aborted === true);
-      await eventually("no stream is left", () => fixture.server.openStreams === 0);
+      await waitFor("the job is told", () => job.signal?.aborted === true);
+      await waitFor("no stream is left", () => fixture.server.openStreams === 0);
     }
     assert.deepEqual((await list({ filter: 'url = "https://left.example/*"' })).sessions, []);
   });
@@ -237,20 +237,20 @@ describe("SessionService", () => {
     const { id } = fixture.daemon.add();
     fixture.daemon.change(id, { status: "active" });
     fixture.daemon.change(id, { status: "queued" });
-    await eventually("two events", () => messages.length === 3);
+    await waitFor("two events", () => messages.length === 3);
     assert.deepEqual(
       messages.map(({ event }) => event?.$case),
       ["start", "created", "updated"],
     );
     const last = messages[1]?.sequence ?? 0;
     stream.cancel();
-    await eventually("the stream is gone", () => fixture.server.openStreams === 0);
+    await waitFor("the stream is gone", () => fixture.server.openStreams === 0);
 
     const again = sessions.watchSessions({ afterSequence: last, filter: "" });
     again.on("error", () => {});
     const replayed: WatchSessionsResponse[] = [];
     again.on("data", (message: WatchSessionsResponse) => replayed.push(message));
-    await eventually("the events after it", () => replayed.length === 3);
+    await waitFor("the events after it", () => replayed.length === 3);
     assert.deepEqual(
       replayed.slice(1).map(({ sequence }) => sequence),
       [last + 1, last + 2],
@@ -261,10 +261,10 @@ describe("SessionService", () => {
     lost.on("error", () => {});
     const told: WatchSessionsResponse[] = [];
     lost.on("data", (message: WatchSessionsResponse) => told.push(message));
-    await eventually("a gap", () => told.length > 1);
+    await waitFor("a gap", () => told.length > 1);
     assert.deepEqual(told[1]?.event, { $case: "gap", value: { oldestSequence: fixture.daemon.events.oldest } });
     lost.cancel();
-    await eventually("no stream is left", () => fixture.server.openStreams === 0);
+    await waitFor("no stream is left", () => fixture.server.openStreams === 0);
   });
 
   test("exports, and imports what is not here", async () => {

@@ -12,6 +12,6 @@ export async function waitFor<T>(
     const value = await condition();
     if (value) return value;
     if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
-    await sleep(10);
+    await sleep(5);
   }
 }

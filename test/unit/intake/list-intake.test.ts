@@ -9,10 +9,10 @@ import { failure } from "../../../src/daemon/core/errors.ts";
 import type { KeyValue, ListFiles, ListJob } from "../../../src/daemon/core/ports.ts";
 import { ListIntake } from "../../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
-import { eventually } from "../../support/eventually.ts";
 import { ListSessions } from "../../support/list-sessions.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
+import { waitFor } from "../../support/wait.ts";
 
 let folder: string;
 let store: KeyValue;
@@ -74,7 +74,7 @@ const report = (path = files.report): { line: number; status: string; [field: st
     : [];
 
 const reported = (count: number, path = files.report) =>
-  eventually(`${count} lines in the report`, () => report(path).length >= count && report(path));
+  waitFor(`${count} lines in the report`, () => report(path).length >= count && report(path));
 
 const numbered = (count: number) => Array.from({ length: count }, (_, n) => `http://h/${n}\n`).join("");
 
@@ -201,7 +201,7 @@ describe("taking a list again", () => {
       code: "INVALID_ARGUMENT",
     });
     for (const session of await sessions.all()) await sessions.end(session);
-    await eventually("the end of the report", () => !intake.isReporting(files.report));
+    await waitFor("the end of the report", () => !intake.isReporting(files.report));
     assert.deepEqual(await ledgerKeys(), [], "nothing stays in the ledger");
   });
 });
@@ -255,7 +255,7 @@ describe("the report", () => {
     await intake.take(job(numbered(30)));
     await end((url) => url.endsWith("1"));
     await reported(3);
-    await eventually(
+    await waitFor(
       "the ledger's record",
       async () =>
         (await store.get("ledger", "p!x")) === undefined &&

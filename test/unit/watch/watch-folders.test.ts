@@ -10,10 +10,10 @@ import type { KeyValue, ListJob, ListTaken, ListTaker } from "../../../src/daemo
 import { ListIntake } from "../../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { WatchFolders, type WatchOptions } from "../../../src/daemon/watch/watch-folders.ts";
-import { eventually } from "../../support/eventually.ts";
 import { ListSessions } from "../../support/list-sessions.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
+import { waitFor } from "../../support/wait.ts";
 
 /** Long enough for a busy machine to write twice within it. */
 const SETTLE_MS = 250;
@@ -63,12 +63,12 @@ afterEach(async () => {
 });
 
 const inFolder = (...parts: string[]) => join(folder, ...parts);
-const done = (name: string) => eventually(`done/${name}`, () => existsSync(inFolder("done", name)));
+const done = (name: string) => waitFor(`done/${name}`, () => existsSync(inFolder("done", name)));
 const urls = async () => (await sessions.all()).map(({ url }) => url).sort();
 /** The first outcome in a report. */
 const outcome = async (stem: string): Promise<{ url: string; status: string }> => {
   const path = inFolder("done", `${stem}.report.jsonl`);
-  const text = await eventually(path, () => existsSync(path) && /^.*\n/.exec(readFileSync(path, "utf8"))?.[0]);
+  const text = await waitFor(path, () => existsSync(path) && /^.*\n/.exec(readFileSync(path, "utf8"))?.[0]);
   return JSON.parse(text);
 };
 const logged = (pattern: RegExp) => logger.lines.some(({ message }) => pattern.test(message));
@@ -85,14 +85,14 @@ describe("a dropped list", () => {
     await writeFile(join(home, "draft"), "http://h/1\nnonsense\n  out=x\n");
     const { mtimeMs } = await stat(join(home, "draft"));
     // File systems keep time in ticks: renamed within the tick of its last write, a file looks as if written in place.
-    await eventually("the next tick", () => Date.now() > mtimeMs + 20);
+    await waitFor("the next tick", () => Date.now() > mtimeMs + 20);
     await rename(join(home, "draft"), inFolder("list.txt"));
     await done("list.txt");
     assert.deepEqual(await urls(), ["http://h/1"]);
     assert.equal((await sessions.all())[0]?.options.directory, home);
     assert.deepEqual(readdirSync(folder).sort(), ["done", "rejected"]);
     assert.match(readFileSync(inFolder("rejected", "list.txt"), "utf8"), /^# line 2: .*\nnonsense\n/);
-    await eventually("the refusal in the report", () => existsSync(inFolder("done", "list.report.jsonl")));
+    await waitFor("the refusal in the report", () => existsSync(inFolder("done", "list.report.jsonl")));
     assert.equal(folders.list()[0]?.listCount, 1);
     assert.ok(folders.list()[0]?.lastListAt);
   });
@@ -175,7 +175,7 @@ describe("dropped again", () => {
     await drop("list.txt", "http://h/1\n");
     await done("list.txt");
     for (const session of await sessions.all()) await sessions.end(session);
-    await eventually("the report", () => existsSync(inFolder("done", "list.report.jsonl")));
+    await waitFor("the report", () => existsSync(inFolder("done", "list.report.jsonl")));
     await rename(inFolder("done", "list.txt"), inFolder("list.txt"));
     assert.equal((await outcome("list-2")).status, "already");
     assert.equal((await urls()).length, 1);
@@ -188,7 +188,7 @@ describe("dropped again", () => {
       throw new Error("killed");
     };
     await drop("list.txt", "http://h/1\nnonsense\n");
-    await eventually("the first try", () => logged(/could not be taken: killed/));
+    await waitFor("the first try", () => logged(/could not be taken: killed/));
     assert.match(folders.list()[0]?.problem ?? "", /list\.txt: killed/);
     await close();
     around = (take, job) => take(job);
@@ -197,7 +197,7 @@ describe("dropped again", () => {
     assert.equal((await urls()).length, 1);
     assert.deepEqual(sessions.calls, [], "nothing was accepted a second time");
     assert.deepEqual(readdirSync(inFolder("rejected")), ["list.txt"]);
-    await eventually("the end of the problem", () => folders.list()[0]?.problem === undefined);
+    await waitFor("the end of the problem", () => folders.list()[0]?.problem === undefined);
   });
 
   test("lines that are added while a list is being taken are not lost", async () => {
@@ -209,8 +209,8 @@ describe("dropped again", () => {
       return taken;
     };
     await drop("list.txt", "http://h/1\n");
-    await eventually("the second list", async () => (await urls()).length === 2);
-    await eventually("the move", () => !existsSync(inFolder("list.txt")));
+    await waitFor("the second list", async () => (await urls()).length === 2);
+    await waitFor("the move", () => !existsSync(inFolder("list.txt")));
     assert.ok(logged(/changed while it was being taken/));
   });
 
@@ -222,7 +222,7 @@ describe("dropped again", () => {
     await done("list.txt");
     await file.write("http://h/2\n");
     await file.close();
-    await eventually("the line", async () => (await urls()).length === 2);
+    await waitFor("the line", async () => (await urls()).length === 2);
   });
 });
 
@@ -237,7 +237,7 @@ describe("what is no list", () => {
       await writeFile(inFolder(name), "http://h/x\n");
     const named = () =>
       logger.lines.filter(({ message }) => /not a regular file/.test(message)).map(({ fields }) => fields["name"]);
-    await eventually("the log", () => named().length >= 3);
+    await waitFor("the log", () => named().length >= 3);
     await drop("list.txt", "http://h/1\n");
     await done("list.txt");
     assert.deepEqual(named().sort(), ["fifo.txt", "folder.txt", "link.txt"]);
@@ -264,7 +264,7 @@ describe("the folders", () => {
       ],
     );
     await writeFile(join(path, "list.txt"), "http://h/1\n");
-    await eventually("the list", () => existsSync(join(path, "done", "list.txt")));
+    await waitFor("the list", () => existsSync(join(path, "done", "list.txt")));
     await folders.remove(path);
     assert.equal(folders.list().length, 1);
     await close();
@@ -304,10 +304,10 @@ describe("the folders", () => {
   test("that vanish are watched again when they come back", async () => {
     await open_();
     await rename(folder, join(home, "away"));
-    await eventually("the problem", () => folders.list()[0]?.problem !== undefined);
+    await waitFor("the problem", () => folders.list()[0]?.problem !== undefined);
     assert.match(folders.list()[0]?.problem ?? "", /no such file/);
     await mkdir(folder);
-    await eventually("the end of the problem", () => folders.list()[0]?.problem === undefined);
+    await waitFor("the end of the problem", () => folders.list()[0]?.problem === undefined);
     await drop("list.txt", "http://h/1\n");
     await done("list.txt");
   });

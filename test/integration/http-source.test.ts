@@ -72,7 +72,8 @@ const EXPECTED: Record<OriginName, readonly [first: string, second?: string]> = 
   "content-range-end": ["RANGE_INVALID content_range"],
   "content-range-unit": ["RANGE_INVALID content_range"],
   "content-range-total": [`0+10000 of ${SIZE + 1}, ranges`, "RANGE_INVALID total"],
-  "content-range-total-unknown": ["0+10000 of ?, ranges", "10000+20000 of ?, ranges"],
+  "content-range-total-unknown": [WHOLE, NEXT],
+  "content-range-total-unknown-capped": [WHOLE, `10000+4096 of ${SIZE}, ranges`],
   "range-shorter": [`0+5000 of ${SIZE}, ranges`, `10000+10000 of ${SIZE}, ranges`],
   "range-chunked": [GOOD, NEXT],
   "range-chunked-short": ["TRUNCATED", "TRUNCATED"],
@@ -165,6 +166,23 @@ describe("the catalogue", () => {
       if (bytes >= 10) controller.abort(new Error("enough")); // 200 ms and more: twice the timeout
     });
     await assert.rejects(piped, /^Error: enough$/);
+  });
+});
+
+describe("the whole", () => {
+  for (const name of ["content-range-total-unknown-capped", "range-shorter"] as const)
+    test(`${name}: a part is never taken for it`, async () => {
+      await using origin = await startOrigin(name);
+      assert.equal((await outcome(origin, { start: 0 })).text, WHOLE);
+      assert.deepEqual(
+        origin.requests.map(({ headers }) => headers.range),
+        ["bytes=0-", undefined],
+      );
+    });
+
+  test("without a total, and without one that is known, a later range is of no use", async () => {
+    await using origin = await startOrigin("content-range-total-unknown");
+    assert.equal((await outcome(origin, SECOND)).text, "RANGE_INVALID total_unknown");
   });
 });
 

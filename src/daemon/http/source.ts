@@ -116,7 +116,8 @@ class HttpSource implements ChunkSource {
       throw invalid(response, "multipart", "several parts, although one range was asked for");
     const field = headers.get("content-range");
     const range = field === undefined ? undefined : parseContentRange(field);
-    const resource = describe(response, range?.kind === "range" ? range.total : undefined, true);
+    const total = range?.kind === "range" ? (range.total ?? expected?.size) : undefined;
+    const resource = describe(response, total, true);
     if (expected) refuseOther(response, expected, { ...resource, vouched: expected.strongValidator !== undefined });
     if (range?.kind !== "range")
       throw invalid(
@@ -143,6 +144,11 @@ class HttpSource implements ChunkSource {
         throw invalid(response, "content_encoding", `a part coded in ${resource.contentEncoding}`);
       return undefined;
     }
+    if (!expected && start === 0) {
+      // A part of nobody knows how much, or a part where all was asked for: neither may pass for the whole.
+      if (total === undefined || (end === undefined && range.end < total)) return undefined;
+    }
+    if (total === undefined) throw invalid(response, "total_unknown", "a part of a whole whose size nobody knows");
     return stream(response, range.start, range.end, resource, length === undefined);
   }
 

@@ -78,6 +78,17 @@ export const rangeFaults = {
     about: "a 206 that does not tell the total (*)",
     answer: contentRange((start, end) => `bytes ${start}-${end - 1}/*`),
   },
+  "content-range-total-unknown-capped": {
+    about: "gives at most 4,096 bytes a range, in a 206 that does not tell the total (*); the whole is to be had",
+    answer: (call) => {
+      const { range } = call.seen;
+      const { bytes, etag } = call.state.resource;
+      if (!range) return call.answer();
+      const end = Math.min(range.end, range.start + 4096);
+      const field = `bytes ${range.start}-${end - 1}/*`;
+      return call.send(206, { etag, "content-range": field }, bytes.subarray(range.start, end));
+    },
+  },
   "range-shorter": {
     about: "a right 206 with half of what was asked for",
     answer: (call) => {

@@ -84,6 +84,10 @@ const EXPECTED: Record<OriginName, readonly [first: string, second?: string]> = 
   "unsatisfiable-without-total": [WHOLE, "RANGE_INVALID unsatisfiable"],
   "changes-after-first": [GOOD, "RESOURCE_CHANGED"],
   "changes-ignoring-if-range": [GOOD, "RESOURCE_CHANGED"],
+  "changes-etag-omitted": [GOOD, "RANGE_INVALID validator"],
+  "changes-date-omitted": [GOOD, "RANGE_INVALID validator"],
+  "changes-under-one-etag": [GOOD, "RANGE_INVALID validator"],
+  "last-modified-omitted": [GOOD, NEXT],
   "changes-without-etag": [GOOD, "RESOURCE_CHANGED"],
   // The bytes differ and nothing tells: the description says that there is no strong validator, so nobody may combine.
   "weak-etag": [GOOD],

@@ -18,7 +18,7 @@ import type { ResourceInfo } from "../core/session.ts";
 import { dispositionName } from "./content-disposition.ts";
 import { formatRange, parseContentRange } from "./range.ts";
 import { statusError } from "./status.ts";
-import { contradiction, strongValidator, type Version } from "./validators.ts";
+import { contradiction, strongValidator, unproved, type Version } from "./validators.ts";
 
 /** More for the requests of a source. */
 export interface HttpSourceOptions {
@@ -118,7 +118,7 @@ class HttpSource implements ChunkSource {
     const range = field === undefined ? undefined : parseContentRange(field);
     const total = range?.kind === "range" ? (range.total ?? expected?.size) : undefined;
     const resource = describe(response, total, true);
-    if (expected) refuseOther(response, expected, { ...resource, vouched: expected.strongValidator !== undefined });
+    if (expected) refuseOther(response, expected, { ...resource, part: true });
     if (range?.kind !== "range")
       throw invalid(
         response,
@@ -135,6 +135,8 @@ class HttpSource implements ChunkSource {
       throw invalid(response, "total", `a part of ${range.total} bytes; the whole had ${expected.size} before`);
     if (expected?.size !== undefined && range.end > expected.size)
       throw invalid(response, "content_range", `bytes up to ${range.end - 1}; the whole had ${expected.size} before`);
+    const doubt = expected && unproved(expected, resource);
+    if (doubt !== undefined) throw invalid(response, "validator", doubt);
     const length = contentLength(headers);
     if (length !== undefined && length !== range.end - range.start)
       throw invalid(response, "length", `${length} bytes for a range of ${range.end - range.start}`);
@@ -155,7 +157,7 @@ class HttpSource implements ChunkSource {
   #readWhole(response: HttpResponse, { start, expected }: RangeRequest): RangeStream {
     const length = contentLength(response.headers);
     const resource = describe(response, length, false);
-    if (expected) refuseOther(response, expected, { ...resource, vouched: false });
+    if (expected) refuseOther(response, expected, { ...resource, part: false });
     if (start !== 0)
       throw invalid(response, "range_ignored", `the whole, although bytes from ${start} on were asked for`);
     return stream(response, 0, resource.size, resource, false);

@@ -38,25 +38,27 @@ export function strongValidator(headers: ReadonlyMap<string, string>): string | 
 
 /** What an answer says about its version. */
 export interface Version extends Pick<ResourceInfo, "etag" | "lastModified" | "size"> {
-  /** The answer is a 206 to If-Range: the origin has compared already, and need not repeat what it compared. */
-  readonly vouched: boolean;
+  /** A part of the resource: a total that does not fit is then no other version, but a wrong Content-Range. */
+  readonly part: boolean;
 }
+
+type Told = Omit<Version, "part">;
 
 /**
  * What contradicts that `found` is the version that `expected` describes, in words; undefined if nothing does.
  *
  * With a strong validator that validator decides, and the size where both are known. Without one everything that was said
- * at first must be said again in the same way.
+ * at first must be said again in the same way. A part that says nothing contradicts nothing: see {@link unproved}.
  */
 export function contradiction(expected: ResourceInfo, found: Version): string | undefined {
   const strong = expected.strongValidator;
   if (strong !== undefined) {
-    const unsaid = found.vouched ? strong : undefined;
-    if (strong.startsWith('"')) return differs("ETag", strong, found.etag ?? unsaid) ?? sizeDiffers(expected, found);
+    const unsaid = found.part ? strong : undefined;
+    const sizes = found.part ? undefined : sizeDiffers(expected, found);
+    const dates = found.part ? undefined : datesDiffer(expected, found);
+    if (isTag(strong)) return differs("ETag", strong, found.etag ?? unsaid) ?? sizes ?? dates;
     return (
-      differs("Last-Modified", strong, found.lastModified ?? unsaid) ??
-      differs("ETag", undefined, found.etag) ??
-      sizeDiffers(expected, found)
+      differs("Last-Modified", strong, found.lastModified ?? unsaid) ?? differs("ETag", undefined, found.etag) ?? sizes
     );
   }
   return (
@@ -66,10 +68,35 @@ export function contradiction(expected: ResourceInfo, found: Version): string | 
   );
 }
 
-function sizeDiffers({ size: before }: ResourceInfo, { size: now, vouched }: Version): string | undefined {
-  // A part's total that does not fit is no other version but a wrong Content-Range.
-  if (before === undefined || now === undefined || vouched) return undefined;
-  return differs("size", `${before}`, `${now}`);
+/**
+ * What a part that contradicts nothing still lacks to be proved a part of `expected`, in words; undefined if it is proved.
+ *
+ * The answer has to name the strong validator itself. That If-Range was sent proves nothing, because an origin may ignore
+ * it; one that heeds it repeats the ETag (RFC 9110 §15.3.7). Last-Modified may be left out beside an ETag, but where it is
+ * there and differs, one of the two is wrong, and nobody can tell which.
+ */
+export function unproved(expected: ResourceInfo, found: Told): string | undefined {
+  const strong = expected.strongValidator;
+  if (strong === undefined) return undefined;
+  if (!isTag(strong))
+    return found.lastModified === undefined ? "a part without the Last-Modified of before" : undefined;
+  if (found.etag === undefined) return "a part without the ETag of before";
+  const dates = datesDiffer(expected, found);
+  return dates && `a part under the same ETag, but ${dates}`;
+}
+
+function isTag(validator: string): boolean {
+  return validator.startsWith('"');
+}
+
+/** A size that is not told is no other size. */
+function sizeDiffers({ size: before }: Told, { size: now }: Told): string | undefined {
+  return before === undefined || now === undefined ? undefined : differs("size", `${before}`, `${now}`);
+}
+
+/** The same of Last-Modified beside an ETag. */
+function datesDiffer({ lastModified: before }: Told, { lastModified: now }: Told): string | undefined {
+  return before === undefined || now === undefined ? undefined : differs("Last-Modified", before, now);
 }
 
 function differs(what: string, before: string | undefined, now: string | undefined): string | undefined {

@@ -3,6 +3,15 @@ import { randomBytes } from "node:crypto";
 import type { FaultTable } from "./catalogue.ts";
 import { type Call, resourceOf } from "./origin.ts";
 
+/** The range that was asked for, under exactly these fields besides Content-Range, whatever If-Range says. */
+const partOf = (call: Call, fields: Record<string, string>): void => {
+  const { range } = call.seen;
+  const { bytes } = call.state.resource;
+  const field = range && `bytes ${range.start}-${range.end - 1}/${bytes.length}`;
+  if (!range) call.answer();
+  else call.send(206, { ...fields, "content-range": field }, bytes.subarray(range.start, range.end));
+};
+
 /** From the second request on another version is served. */
 const changesAfterFirst = (call: Call): void => {
   if (call.seen.number === 2) call.state.resource = resourceOf(randomBytes(call.state.resource.bytes.length), "2");
@@ -20,12 +29,35 @@ export const versionFaults = {
     about: "serves another version from the second request on, as a 206, whatever If-Range says",
     answer: (call) => {
       changesAfterFirst(call);
-      const { range } = call.seen;
-      const { bytes, etag } = call.state.resource;
-      if (!range) return call.answer();
-      const field = `bytes ${range.start}-${range.end - 1}/${bytes.length}`;
-      return call.send(206, { etag, "content-range": field }, bytes.subarray(range.start, range.end));
+      partOf(call, { etag: call.state.resource.etag });
     },
+  },
+  "changes-etag-omitted": {
+    about: "serves another version from the second request on, as a 206 without ETag, whatever If-Range says",
+    answer: (call) => {
+      changesAfterFirst(call);
+      partOf(call, call.seen.number === 1 ? { etag: call.state.resource.etag } : {});
+    },
+  },
+  "changes-date-omitted": {
+    about:
+      "no ETag; another version from the second request on, as a 206 without Last-Modified, whatever If-Range says",
+    answer: (call) => {
+      changesAfterFirst(call);
+      partOf(call, call.seen.number === 1 ? { "last-modified": call.state.resource.lastModified } : {});
+    },
+  },
+  "changes-under-one-etag": {
+    about: "another version from the second request on, under the same strong ETag; only Last-Modified tells",
+    answer: (call) => {
+      changesAfterFirst(call);
+      const modified = call.seen.number === 1 ? call.state.resource.lastModified : "Tue, 07 Jan 2020 10:00:00 GMT";
+      partOf(call, { etag: '"same"', "last-modified": modified });
+    },
+  },
+  "last-modified-omitted": {
+    about: "leaves Last-Modified out of a 206 to If-Range, as it may (RFC 9110 §15.3.7); the ETag is there",
+    answer: (call) => call.answer(call.seen.headers["if-range"] === undefined ? {} : { "last-modified": undefined }),
   },
   "changes-without-etag": {
     about: "no ETag; Last-Modified is long ago, and changes with the second request",

@@ -8,7 +8,7 @@ import { parseHttpDate } from "../../../src/daemon/http/http-date.ts";
 import { formatRange, parseContentRange } from "../../../src/daemon/http/range.ts";
 import { LONGEST_WAIT_MS, retryAfterMs } from "../../../src/daemon/http/retry-after.ts";
 import { statusError } from "../../../src/daemon/http/status.ts";
-import { contradiction, parseEntityTag, strongValidator } from "../../../src/daemon/http/validators.ts";
+import { contradiction, parseEntityTag, strongValidator, unproved } from "../../../src/daemon/http/validators.ts";
 
 const NOON = Date.UTC(2026, 10, 22, 12);
 
@@ -133,25 +133,41 @@ describe("validators", () => {
   test("what contradicts the expected version", () => {
     const info = (fields: Partial<ResourceInfo>): ResourceInfo => ({ finalUrl: "http://x/", ranges: true, ...fields });
     const strong = info({ etag: '"a"', strongValidator: '"a"', size: 10, lastModified: old });
-    const part = (fields: object) => ({ vouched: true, ...fields });
-    const whole = (fields: object) => ({ vouched: false, ...fields });
-    assert.equal(contradiction(strong, part({ etag: '"a"', lastModified: date })), undefined);
-    assert.equal(contradiction(strong, part({})), undefined);
+    const part = (fields: object) => ({ part: true, ...fields });
+    const whole = (fields: object) => ({ part: false, ...fields });
+    assert.equal(contradiction(strong, part({ etag: '"a"', lastModified: old })), undefined);
     assert.match(contradiction(strong, part({ etag: '"b"' })) ?? "", /ETag was "a" and is now "b"/);
     assert.match(contradiction(strong, part({ etag: 'W/"a"' })) ?? "", /ETag/);
     assert.equal(contradiction(strong, whole({ etag: '"a"' })), undefined);
     assert.match(contradiction(strong, whole({})) ?? "", /ETag was "a" and is now absent/);
     assert.match(contradiction(strong, whole({ etag: '"a"', size: 11 })) ?? "", /size was 10 and is now 11/);
+    assert.match(contradiction(strong, whole({ etag: '"a"', lastModified: date })) ?? "", /Last-Modified was/);
     const dated = info({ lastModified: old, strongValidator: old });
     assert.equal(contradiction(dated, part({ lastModified: old })), undefined);
     assert.match(contradiction(dated, part({ lastModified: date })) ?? "", /Last-Modified/);
     assert.match(contradiction(dated, whole({})) ?? "", /Last-Modified/);
-    assert.match(contradiction(dated, part({ etag: '"new"' })) ?? "", /ETag was absent/);
+    assert.match(contradiction(dated, part({ lastModified: old, etag: '"new"' })) ?? "", /ETag was absent/);
     const weak = info({ etag: 'W/"a"', size: 10 });
     assert.equal(contradiction(weak, whole({ etag: 'W/"a"', size: 10 })), undefined);
     assert.equal(contradiction(weak, whole({ etag: 'W/"a"' })), undefined);
     assert.match(contradiction(weak, whole({ etag: 'W/"a"', size: 11 })) ?? "", /size was 10 and is now 11/);
     assert.match(contradiction(weak, whole({ size: 10 })) ?? "", /ETag/);
+  });
+
+  test("a part that does not prove its version is neither the same nor another one", () => {
+    const info = (fields: Partial<ResourceInfo>): ResourceInfo => ({ finalUrl: "http://x/", ranges: true, ...fields });
+    const strong = info({ etag: '"a"', strongValidator: '"a"', lastModified: old });
+    assert.equal(unproved(strong, { etag: '"a"', lastModified: old }), undefined);
+    assert.equal(unproved(strong, { etag: '"a"' }), undefined);
+    assert.match(unproved(strong, { lastModified: old }) ?? "", /without the ETag/);
+    assert.match(unproved(strong, { etag: '"a"', lastModified: date }) ?? "", /Last-Modified was .* and is now/);
+    const dated = info({ lastModified: old, strongValidator: old });
+    assert.equal(unproved(dated, { lastModified: old }), undefined);
+    assert.match(unproved(dated, {}) ?? "", /without the Last-Modified/);
+    assert.equal(unproved(info({}), {}), undefined);
+    // Nothing is called a contradiction that only is not there.
+    assert.equal(contradiction(strong, { part: true, lastModified: date }), undefined);
+    assert.equal(contradiction(dated, { part: true }), undefined);
   });
 });
 

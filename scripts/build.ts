@@ -1,12 +1,11 @@
 /**
- * Builds dist/: the command line as one fast-starting bundle, the daemon and the library with their packages external,
+ * Builds dist/: the command line as one bundle that is compiled ahead, the daemon and the library with their packages external,
  * and the library's types. Both programs begin with a launcher that any Node can parse.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
-const require = "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);";
 const common = {
   bundle: true,
   platform: "node",
@@ -19,14 +18,17 @@ const common = {
 
 rmSync("dist", { recursive: true, force: true });
 await Promise.all([
-  // Splitting keeps what comes after enableCompileCache() a separate, cached chunk.
+  build({ ...common, entryPoints: { snatchctl: "src/client/main.ts" }, external: ["./program.ts"], minify: true }),
+  // In one piece and in CommonJS, as what is compiled ahead has to be.
   build({
     ...common,
-    entryPoints: { snatchctl: "src/client/main.ts" },
-    splitting: true,
+    entryPoints: { "client/program": "src/client/program.ts" },
+    format: "cjs",
+    outExtension: { ".js": ".cjs" },
     minify: true,
-    chunkNames: "client/[name]-[hash]",
-    banner: { js: require },
+    supported: { "dynamic-import": false },
+    define: { "import.meta.url": "__url", "import.meta.dirname": "__dirname" },
+    banner: { js: "const __url=require('node:url').pathToFileURL(__filename).href;" },
   }),
   build({
     ...common,
@@ -37,6 +39,11 @@ await Promise.all([
   }),
 ]);
 for (const program of ["dist/snatchctl.js", "dist/snatchd.js"]) chmodSync(program, 0o755);
+run(process.execPath, "scripts/compile-client.ts", "dist/client/program.cjs");
+run("tsc", "-p", "tsconfig.build.json");
 
-const types = spawnSync("tsc", ["-p", "tsconfig.build.json"], { stdio: "inherit" });
-process.exitCode = types.status ?? 1;
+function run(command: string, ...args: readonly string[]): void {
+  const { status, error } = spawnSync(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  if (status !== 0) console.error(`${[command, ...args].join(" ")}: ${error?.message ?? `exit ${status}`}`);
+  process.exitCode ||= status ?? 1;
+}

@@ -109,7 +109,7 @@ export const ERRORS = {
   // Files and folders.
   TARGET_EXISTS: row("file-system", "ALREADY_EXISTS", false, EXIT.fileSystem, "The target is there already and is not this session's.", "Use --if-exists rename or overwrite, or another -o."),
   TARGET_NOT_ALLOWED: row("file-system", "PERMISSION_DENIED", false, EXIT.fileSystem, "The target lies outside the folders that this caller may write to.", "Add the folder to allowed_dirs in the configuration."),
-  TARGET_BUSY: row("file-system", "ALREADY_EXISTS", false, EXIT.fileSystem, "Another unfinished session writes to the same target.", "Wait for it, or give another -o."),
+  TARGET_BUSY: row("file-system", "ALREADY_EXISTS", true, EXIT.fileSystem, "Another download is on its way to the same target.", "It goes on when that one has ended; or give another -o."),
   DIRECTORY_MISSING: row("file-system", "FAILED_PRECONDITION", false, EXIT.fileSystem, "The folder does not exist.", "Make it, or name another with -d."),
   NOT_WRITABLE: row("file-system", "PERMISSION_DENIED", false, EXIT.fileSystem, "The folder or file cannot be written.", "Change its rights, or name another with -d."),
   NAME_INVALID: row("file-system", "INVALID_ARGUMENT", false, EXIT.fileSystem, "The file system does not take this name.", "Give another with -o."),

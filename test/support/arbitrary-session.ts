@@ -20,6 +20,8 @@ const hex = (length: number) =>
 const path = line.map((name) => `/d/${name}`);
 const url = fc.webUrl({ withQueryParameters: true });
 
+const headers = fc.array(fc.tuple(fc.stringMatching(/^[A-Za-z-]{1,10}$/), line), { maxLength: 3 });
+
 const options = maybe<Session["options"]>(
   {
     directory: path,
@@ -28,7 +30,7 @@ const options = maybe<Session["options"]>(
       fc.record({ algorithm: fc.constant("sha-256" as const), value: hex(64) }),
       fc.record({ algorithm: fc.constant("md5" as const), value: hex(32) }),
     ),
-    headers: fc.array(fc.tuple(fc.stringMatching(/^[A-Za-z-]{1,10}$/), line), { maxLength: 3 }),
+    headers,
     connections: fc.integer({ min: 1, max: 64 }),
     limit: bytes,
     maxRetries: fc.nat(100),
@@ -76,6 +78,7 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
     ),
     part: fc.record({ path, chunkSize: fc.integer({ min: 1, max: 2 ** 30 }), epoch: fc.nat(1000) }),
     target: path,
+    detour: fc.record({ url, headers }),
     file: fc.record({
       path,
       size: bytes,

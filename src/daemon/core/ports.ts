@@ -180,6 +180,14 @@ export interface PartFile {
   close(): Promise<void>;
 }
 
+/** A file whose bytes are looked at. */
+export type ReadableFile = Pick<PartFile, "path" | "read" | "size" | "close">;
+
+/** A target that is spoken for in this process, until it is disposed of. Disposing of it again does nothing. */
+export interface Claim extends Disposable {
+  readonly path: string;
+}
+
 /** Files and folders, as far as a download needs them. Every method throws FileSystemError or SystemResourceError. */
 export interface FileStore {
   /** Opens a part file for reading and writing; makes it (0600 & ~umask bits for others) if it does not exist. */
@@ -188,17 +196,17 @@ export interface FileStore {
   stat(path: string): Promise<{ size: number; mtimeMs: number; ino: number } | undefined>;
   /** Makes the folder with its parents, and checks that it can be written. */
   ensureDirectory(path: string): Promise<void>;
+  /** Opens a file that is to be looked at only. */
+  openRead(path: string): Promise<ReadableFile>;
   /**
    * The target for a name in a folder under a policy: the name made safe, cut by bytes, and, for "rename", made unique.
-   * The answer is reserved in this process until {@link FileStore.release} or {@link FileStore.place}.
-   * @throws FileSystemError TARGET_EXISTS under "skip", TARGET_BUSY if it is reserved already
+   * @throws FileSystemError TARGET_EXISTS under "skip", TARGET_BUSY if another holds it
    */
-  claim(directory: string, name: string, policy: IfExists): Promise<string>;
+  claim(directory: string, name: string, policy: IfExists): Promise<Claim>;
   /** The same for a path that is taken literally. */
-  claimPath(path: string, policy: IfExists): Promise<string>;
-  /** Reserves a path that an earlier run claimed. @throws FileSystemError TARGET_BUSY */
-  reclaim(path: string): void;
-  release(path: string): void;
+  claimPath(path: string, policy: IfExists): Promise<Claim>;
+  /** Claims a path that an earlier run had; undefined if another holds it now, or if a file is there and may not be replaced. */
+  reclaim(path: string, policy: IfExists): Promise<Claim | undefined>;
   /**
    * Gives a synced part file its final name: mtime, mode, rename, sync of the folder (in groups). Refuses to replace an
    * existing file unless `replace`. @returns the identity of the file in place

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { type DownloadError, failure } from "./errors.ts";
+import type { Candidate } from "./plan.ts";
 
 /** Where a session stands. */
 export type SessionStatus = "queued" | "waiting" | "active" | "paused" | "completed" | "failed" | "cancelled";
@@ -144,18 +145,23 @@ export interface Session {
   readonly file?: StoredFile;
   /** Root of the file's manifest. Set when all of it is verified and synced, before the file gets its name. */
   readonly manifestRoot?: string;
+  /** Where a hook sent the next attempt, before all other places. */
+  readonly detour?: Candidate;
   /** The file was there already; nothing was fetched. */
   readonly already?: boolean;
   readonly error?: SessionError;
 }
 
-/** Where each status may lead. */
+/**
+ * Where each status may lead. Nothing leads from active to queued: whoever queues a session that another has started
+ * meanwhile is told so, instead of having it run twice.
+ */
 export const TRANSITIONS: Readonly<Record<SessionStatus, readonly SessionStatus[]>> = {
   queued: ["active", "paused", "cancelled", "failed"],
   waiting: ["queued", "active", "paused", "cancelled", "failed"],
-  active: ["queued", "waiting", "paused", "completed", "failed", "cancelled"],
+  active: ["waiting", "paused", "completed", "failed", "cancelled"],
   paused: ["queued", "cancelled"],
-  completed: ["queued"],
+  completed: [],
   failed: ["queued", "cancelled"],
   cancelled: ["queued"],
 };

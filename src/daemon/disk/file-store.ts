@@ -6,14 +6,14 @@ import { constants, createReadStream } from "node:fs";
 import { access, mkdir, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize } from "node:path";
 import { failure } from "../core/errors.ts";
-import type { FileStore, PartFile } from "../core/ports.ts";
+import type { Claim, FileStore, PartFile, ReadableFile } from "../core/ports.ts";
 import type { IfExists } from "../core/session.ts";
 import { Claims, kindOf } from "./claims.ts";
 import { fileError, isMissing, naming } from "./file-error.ts";
 import { fits, safeName } from "./filename.ts";
 import { FolderSync } from "./folder-sync.ts";
 import { nearest } from "./nearest.ts";
-import { openPartFile } from "./part-file.ts";
+import { openPartFile, openReadOnly } from "./part-file.ts";
 import { renameInto } from "./place.ts";
 
 /** Bytes of one piece of {@link DiskFileStore.readStream}. */
@@ -63,36 +63,32 @@ export class DiskFileStore implements FileStore {
     await naming("writing to the folder", path, access(path, constants.W_OK | constants.X_OK));
   }
 
-  claim(directory: string, name: string, policy: IfExists): Promise<string> {
+  openRead(path: string): Promise<ReadableFile> {
+    return openReadOnly(path);
+  }
+
+  claim(directory: string, name: string, policy: IfExists): Promise<Claim> {
     return this.#claims.claim(join(directory, safeName(name)), policy);
   }
 
-  async claimPath(path: string, policy: IfExists): Promise<string> {
+  async claimPath(path: string, policy: IfExists): Promise<Claim> {
     checkLiteral(path);
     return this.#claims.claim(normalize(path), policy);
   }
 
-  reclaim(path: string): void {
-    this.#claims.reserve(path);
-  }
-
-  release(path: string): void {
-    this.#claims.release(path);
+  reclaim(path: string, policy: IfExists): Promise<Claim | undefined> {
+    return this.#claims.reclaim(path, policy);
   }
 
   async place(part: string, target: string, options: { mtimeMs?: number; replace: boolean }): Promise<FileIdentity> {
     // What the user's mask leaves of the bits that open(2) with 0666 would give; asked once.
     this.#mode ??= 0o666 & ~process.umask();
-    try {
-      await naming("moving the finished file to", target, renameInto(part, target, { ...options, mode: this.#mode }));
-      const [{ size, mtimeMs, ino }] = await Promise.all([
-        naming("looking at", target, stat(target)),
-        this.#folders.sync(dirname(target)),
-      ]);
-      return { size, mtimeMs, ino };
-    } finally {
-      this.#claims.release(target);
-    }
+    await naming("moving the finished file to", target, renameInto(part, target, { ...options, mode: this.#mode }));
+    const [{ size, mtimeMs, ino }] = await Promise.all([
+      naming("looking at", target, stat(target)),
+      this.#folders.sync(dirname(target)),
+    ]);
+    return { size, mtimeMs, ino };
   }
 
   remove(path: string): Promise<void> {

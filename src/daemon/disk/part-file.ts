@@ -5,7 +5,7 @@
 import { close, constants, fdatasync, fstat, ftruncate, open, read, statfs, write } from "node:fs";
 import { dirname } from "node:path";
 import { failure } from "../core/errors.ts";
-import type { PartFile } from "../core/ports.ts";
+import type { PartFile, ReadableFile } from "../core/ports.ts";
 import { fileError } from "./file-error.ts";
 
 /** Not through a symbolic link: in a folder that others can write to it may lead anywhere. */
@@ -16,8 +16,17 @@ const MODE = 0o600;
 
 /** Opens or makes a part file. @throws FileSystemError, SystemResourceError */
 export function openPartFile(path: string): Promise<PartFile> {
+  return openWith(path, FLAGS);
+}
+
+/** Opens a file that is to be looked at only. @throws FileSystemError, SystemResourceError */
+export function openReadOnly(path: string): Promise<ReadableFile> {
+  return openWith(path, constants.O_RDONLY);
+}
+
+function openWith(path: string, flags: number): Promise<PartFile> {
   return new Promise((resolve, reject) => {
-    open(path, FLAGS, MODE, (error, descriptor) => {
+    open(path, flags, MODE, (error, descriptor) => {
       if (error) reject(fileError(error, "opening", path));
       else resolve(new DescriptorPartFile(path, descriptor));
     });

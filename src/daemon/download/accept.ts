@@ -2,6 +2,7 @@
  * "Have we got this?", asked before anything is queued. The archive is keyed by the URL and the place it was asked for:
  * what is unfinished goes on, what is finished and unchanged on disk is there already, everything else is fetched.
  */
+import { asDownloadError } from "../core/errors.ts";
 import type { Accepted, AcceptOptions, ArchiveKey } from "../core/ports.ts";
 import type { DownloadRequest, Session } from "../core/session.ts";
 import type { EngineParts } from "./run.ts";
@@ -68,12 +69,26 @@ async function reuse(
     case "paused":
     case "failed":
     case "cancelled":
-      // Asked for again: the new options hold, what is on disk is used.
-      return store.update(
-        former.id,
-        { status: "queued", options: request.options, mirrors: request.mirrors, attempt: 0, error: undefined },
-        { sync: true },
-      );
+      return requeue(store, files, former, request);
+  }
+}
+
+/** Asked for again: the new options hold, what is on disk is used. */
+async function requeue(
+  store: EngineParts["store"],
+  files: EngineParts["files"],
+  { id }: Session,
+  { options, mirrors }: DownloadRequest,
+): Promise<Session | undefined> {
+  const patch = { status: "queued", options, mirrors, attempt: 0, error: undefined, detour: undefined } as const;
+  try {
+    return await store.update(id, patch, { sync: true });
+  } catch (error) {
+    const { code } = asDownloadError(error);
+    if (code !== "WRONG_STATUS" && code !== "SESSION_NOT_FOUND") throw error;
+    // Somebody else was quicker, and brought it back or forgot it.
+    const now = await store.get(id);
+    return now && reuse(store, files, now, { url: now.url, mirrors, options });
   }
 }
 

@@ -19,10 +19,15 @@ const NODE_NAMES: Readonly<Record<ChecksumAlgorithm, string>> = {
   md5: "md5",
 };
 
-/** The digest of a whole stream of bytes, lower-case hex. Lets other work in between the pieces. */
-export async function digestOf(bytes: AsyncIterable<Uint8Array>, algorithm: ChecksumAlgorithm): Promise<string> {
+/** The digest of a whole stream of bytes, lower-case hex. Lets other work in between the pieces. @throws the signal's reason */
+export async function digestOf(
+  bytes: AsyncIterable<Uint8Array>,
+  algorithm: ChecksumAlgorithm,
+  signal: AbortSignal,
+): Promise<string> {
   const running = createHash(NODE_NAMES[algorithm]);
   for await (const piece of bytes) {
+    signal.throwIfAborted();
     running.update(piece);
     await breathe();
   }

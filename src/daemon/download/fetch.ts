@@ -2,11 +2,12 @@
  * Stage 3: the bytes come in. A resource whose ranges can be put together is fetched over several connections, each with
  * a span of chunks; any other in one stream from its first byte.
  */
+import { dirname } from "node:path";
 import { asDownloadError, type DownloadError, failure, NetworkError, ResourceError } from "../core/errors.ts";
 import { chunkCount, chunkRange } from "../core/manifest.ts";
 import type { RangeStream } from "../core/ports.ts";
 import { Lane, type Sheet } from "./lane.ts";
-import type { PlannedFile } from "./plan.ts";
+import { type PlannedFile, requireSpace } from "./plan.ts";
 import { Recorder } from "./recorder.ts";
 import type { Run } from "./run.ts";
 import { type Span, Spans } from "./spans.ts";
@@ -19,13 +20,14 @@ const RECONNECT_MS = 250;
 
 /** Fetches what is missing. @returns bytes of the file. @throws DownloadError; what was recorded stays */
 export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
+  const report = reporter(run, file);
   const recorder = new Recorder({
     part: file.part,
     store: run.engine.store,
     sessionId: run.session.id,
     epoch: file.epoch,
     done: file.done,
-    onRecorded: (index, sha256) => reportChunk(run, file, index, sha256),
+    onRecorded: (index, sha256, length) => report(index, sha256, length),
   });
   const single = file.resource.size !== undefined && file.resource.size <= file.chunkSize;
   const sheet: Sheet = {
@@ -33,26 +35,29 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
     part: file.part,
     chunkSize: file.chunkSize,
     ...(file.resource.size !== undefined && { size: file.resource.size }),
-    onChunk: (index, sha256) => {
-      if (!single) return recorder.add(index, sha256);
+    onChunk: async (index, sha256, length) => {
+      // Nobody said how much there is to come: the room that is to stay free is looked after on the way.
+      if (file.resource.size === undefined) await requireSpace(run, dirname(file.target), 0);
+      if (!single) return recorder.add(index, sha256, length);
       // The whole file in one chunk: the record before the rename holds it, an extra sync would only cost time.
       file.done.set(index, sha256);
-      reportChunk(run, file, index, sha256);
-      return Promise.resolve();
+      report(index, sha256, length);
     },
   };
   return file.whole ? fetchStream(run, file, sheet) : fetchSpans(run, file, sheet);
 }
 
-function reportChunk(run: Run, file: PlannedFile, index: number, sha256: string): void {
-  run.advanced ||= !file.whole;
-  const { size = Number.POSITIVE_INFINITY } = file.resource;
-  const { start, end } = chunkRange(index, size, file.chunkSize);
-  const bytes = Math.min(file.done.size * file.chunkSize, size);
-  run.engine.store.progress(run.session.id, bytes, file.resource.size);
-  if (run.engine.hooks.idle) return;
-  const chunk = { start, end, url: run.session.url, retries: 0 };
-  void run.engine.hooks.postChunk(chunk, sha256);
+/** Tells of chunks as they are recorded. */
+function reporter(run: Run, file: PlannedFile): (index: number, sha256: string, length: number) => void {
+  let bytes = file.doneBytes;
+  return (index, sha256, length) => {
+    bytes += length;
+    if (!file.whole) run.proved = bytes;
+    run.engine.store.progress(run.session.id, bytes, file.resource.size);
+    if (run.engine.hooks.idle) return;
+    const start = index * file.chunkSize;
+    void run.engine.hooks.postChunk({ start, end: start + length, url: run.session.url, retries: 0 }, sha256);
+  };
 }
 
 async function fetchSpans(run: Run, file: PlannedFile, sheet: Sheet): Promise<number> {

@@ -16,6 +16,9 @@ export type Hooks = DownloadHooks & SessionHooks;
 /** Milliseconds that a hook may take. */
 const TIME_LIMIT_MS = 10_000;
 
+/** The longest wait that a hook may ask for, in seconds: thirty days. */
+const LONGEST_WAIT_S = 30 * 86_400;
+
 interface Registered {
   readonly name: string;
   readonly priority: number;
@@ -80,7 +83,10 @@ export class HookRunner {
     for (const { name, hooks } of this.#hooks) {
       if (!hooks.onError) continue;
       const outcome = await this.#guarded(() => hooks.onError?.(url, error, attempt));
-      if (outcome.kind === "returned" && outcome.value) return outcome.value;
+      if (outcome.kind === "returned" && outcome.value) {
+        if (isRecovery(outcome.value)) return outcome.value;
+        this.#complain(name, "onError", "decided something that cannot be done; going on without it");
+      }
       if (outcome.kind !== "returned") this.#complain(name, "onError", describe(outcome));
     }
     return undefined;
@@ -127,6 +133,23 @@ export class HookRunner {
     } finally {
       cancel?.();
     }
+  }
+}
+
+/** A plugin may be plain JavaScript: what it returns is looked at. */
+function isRecovery(value: Recovery): boolean {
+  switch (value.action) {
+    case "fail":
+      return true;
+    case "wait":
+      return Number.isFinite(value.seconds) && value.seconds >= 0 && value.seconds <= LONGEST_WAIT_S;
+    case "retry":
+      return (
+        (value.url === undefined || URL.canParse(value.url)) &&
+        (value.headers ?? []).every((field) => field.length === 2 && field.every((text) => typeof text === "string"))
+      );
+    default:
+      return false;
   }
 }
 

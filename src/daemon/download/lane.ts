@@ -152,9 +152,9 @@ export class Lane {
   /** Back-pressure: the disk first, then the limits. */
   #holdBack(bytes: number): void | Promise<void> {
     const { run } = this.#sheet;
-    const wait = Math.max(run.limit.take(bytes), run.engine.limit.take(bytes));
+    const own = run.limit.pass(bytes, run.signal);
+    const all = run.engine.limit.pass(bytes, run.signal);
     const disk = this.#inFlight.size >= IN_FLIGHT ? Promise.race(this.#inFlight) : undefined;
-    if (wait === 0) return disk;
-    return Promise.all([disk, run.engine.clock.sleep(wait, run.signal)]).then(() => undefined);
+    return own || all ? Promise.all([disk, own, all]).then(() => undefined) : disk;
   }
 }

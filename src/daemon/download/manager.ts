@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { resolve } from "node:path";
+import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type { DownloadChunk } from "../core/manifest.ts";
@@ -57,6 +58,7 @@ export class DownloadManager implements Downloads, Startable {
   readonly #steering: Steering;
   readonly #waiters = new Map<string, PromiseWithResolvers<Session>>();
   #unsubscribe: (() => void) | undefined;
+  #configuredLimit = 0;
   #accepting: Promise<void> = Promise.resolve();
 
   /** @param settings - read anew for every download */
@@ -82,10 +84,13 @@ export class DownloadManager implements Downloads, Startable {
   }
 
   start(): Promise<void> {
-    this.#engine.limit.set(this.#settings().limit);
+    this.#configuredLimit = this.#settings().limit;
+    this.#engine.limit.set(this.#configuredLimit);
     this.#unsubscribe = this.#engine.store.subscribe((event) => {
       if (!this.#engine.hooks.idle) void this.#engine.hooks.sessionEvent(event);
-      if (event.event.type === "updated" || event.event.type === "cleaned") this.#tell(event.event.session);
+      if (event.event.type === "updated") this.#tell(event.event.session);
+      // Forgotten while somebody waits for it: as good as called off.
+      if (event.event.type === "cleaned") this.#tell({ ...event.event.session, status: "cancelled" });
     });
     this.#queue.start();
     return Promise.resolve();
@@ -105,7 +110,10 @@ export class DownloadManager implements Downloads, Startable {
 
   /** The settings have changed: limits hold at once, the rest from the next download on. */
   settingsChanged(): void {
-    this.#engine.limit.set(this.#settings().limit);
+    const { limit } = this.#settings();
+    // A limit that was set at run time stays, unless it is this that was changed.
+    if (limit !== this.#configuredLimit) this.#engine.limit.set(limit);
+    this.#configuredLimit = limit;
     this.#queue.wake();
   }
 
@@ -169,10 +177,9 @@ export class DownloadManager implements Downloads, Startable {
   /** One after the other: two callers who ask for the same URL at once get the same session. */
   accept(requests: readonly DownloadRequest[], options: AcceptOptions = {}): Promise<readonly Accepted[]> {
     const turn = this.#accepting.then(() => acceptRequests(this.#engine, requests, options));
-    this.#accepting = turn.then(
-      () => this.#queue.wake(),
-      () => undefined,
-    );
+    // Also after a failure: sessions that were brought back before it are queued.
+    const wake = (): void => this.#queue.wake();
+    this.#accepting = turn.then(wake, wake);
     return turn;
   }
 
@@ -257,8 +264,13 @@ export class DownloadManager implements Downloads, Startable {
     const waiter = this.#waiters.get(id) ?? Promise.withResolvers<Session>();
     this.#waiters.set(id, waiter);
     // Subscribed first, looked at second: nothing can happen in between unseen.
-    const session = await this.#engine.store.find(id);
-    this.#tell(session);
+    const session = await this.#engine.store.get(id);
+    if (session) this.#tell(session);
+    // Forgotten before anybody waited for it: nothing will be heard of it.
+    else {
+      waiter.reject(failure("SESSION_NOT_FOUND", `there is no session ${id}`, { metadata: { session_id: id } }));
+      this.#waiters.delete(id);
+    }
     return waiter.promise;
   }
 
@@ -282,7 +294,9 @@ function resultOf(session: Session, already: boolean): DownloadResult {
     status,
     ...(file && { path: file.path, bytes: file.size }),
     already,
-    ...(status === "cancelled" && { error: failure("CANCELLED", `the download of ${session.url} was called off`) }),
+    ...(status === "cancelled" && {
+      error: failure("CANCELLED", `the download of ${redactUrl(session.url)} was called off`),
+    }),
     ...(error &&
       status === "failed" && {
         error: failure(error.code, error.message, { ...(error.metadata && { metadata: error.metadata }) }),

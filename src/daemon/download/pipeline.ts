@@ -19,14 +19,10 @@ export async function pipeline(run: Run): Promise<void> {
 
   const source = await resolve(run);
   const { file, size } = await fetchOneVersion(run, source);
-  try {
-    await verify(run, file, size);
-    const stored = await store(run, file, size);
-    await publish(run, stored);
-  } finally {
-    await file.part.close();
-    run.engine.files.release(file.target);
-  }
+  await using _ = file;
+  await verify(run, file, size);
+  const stored = await store(run, file, size);
+  await publish(run, stored);
 }
 
 /** Plans and fetches; begins again where the resource changed under way, so that all bytes are of one version. */
@@ -37,8 +33,7 @@ async function fetchOneVersion(run: Run, source: Plan): Promise<{ file: PlannedF
       if (run.session.stage !== "fetch") await run.update({ stage: "fetch" });
       return { file, size: await fetchFile(run, file) };
     } catch (error) {
-      await file.part.close();
-      run.engine.files.release(file.target);
+      await file[Symbol.asyncDispose]();
       run.signal.throwIfAborted();
       const failed = asDownloadError(error);
       const ignored = failed.code === "RANGE_INVALID" && failed.metadata["reason"] === "range_ignored";

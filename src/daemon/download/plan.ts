@@ -6,16 +6,15 @@ import { basename, dirname, join } from "node:path";
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
 import type { Candidate, Plan } from "../core/plan.ts";
-import type { ChunkSource, PartFile, RangeStream } from "../core/ports.ts";
+import type { ChunkSource, Claim, PartFile, RangeStream } from "../core/ports.ts";
 import type { PartState, ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
 import type { Run } from "./run.ts";
 
-/** Everything that the fetch needs. */
-export interface PlannedFile {
+/** What is known of a file before its bytes come. */
+interface PlanInit {
   readonly source: ChunkSource;
   readonly resource: ResourceInfo;
-  readonly target: string;
   readonly part: PartFile;
   readonly chunkSize: number;
   readonly epoch: number;
@@ -25,6 +24,61 @@ export interface PlannedFile {
   readonly whole: boolean;
   /** The probe's answer, still unread. Absent when an earlier run is gone on with. */
   readonly opening?: RangeStream;
+}
+
+/** Everything that the fetch needs. Owns the open part file and the claim on the target. */
+export class PlannedFile implements PlanInit, AsyncDisposable {
+  readonly source: ChunkSource;
+  readonly resource: ResourceInfo;
+  readonly part: PartFile;
+  readonly chunkSize: number;
+  readonly epoch: number;
+  readonly done: Map<number, string>;
+  readonly whole: boolean;
+  readonly opening?: RangeStream;
+  #claim: Claim;
+
+  constructor(init: PlanInit, claim: Claim) {
+    this.source = init.source;
+    this.resource = init.resource;
+    this.part = init.part;
+    this.chunkSize = init.chunkSize;
+    this.epoch = init.epoch;
+    this.done = init.done;
+    this.whole = init.whole;
+    if (init.opening) this.opening = init.opening;
+    this.#claim = claim;
+  }
+
+  /** The final path. */
+  get target(): string {
+    return this.#claim.path;
+  }
+
+  /** Bytes that are here and proved. */
+  get doneBytes(): number {
+    return doneBytes(this.done.keys(), this.resource.size ?? Number.POSITIVE_INFINITY, this.chunkSize);
+  }
+
+  /** Takes another final path; the former is free again. */
+  retarget(claim: Claim): void {
+    this.#claim[Symbol.dispose]();
+    this.#claim = claim;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#claim[Symbol.dispose]();
+    await this.part.close();
+  }
+}
+
+function doneBytes(chunks: Iterable<number>, size: number, chunkSize: number): number {
+  let bytes = 0;
+  for (const index of chunks) {
+    const { start, end } = chunkRange(index, size, chunkSize);
+    bytes += end - start;
+  }
+  return bytes;
 }
 
 /** The smallest chunk, in bytes: below it the records would cost more than the bytes. */
@@ -54,25 +108,19 @@ async function planResumed(run: Run, candidate: Candidate): Promise<PlannedFile 
   const { resource, part: state, target } = session;
   if (!settings.enableResume || !resource || !state || !target || !canResume(resource)) return undefined;
   if (!(await engine.files.exists(state.path))) return undefined;
-  engine.files.reclaim(target);
+  const size = resource.size ?? 0;
+  await using held = new AsyncDisposableStack();
+  const claim = held.use(await claimTarget(run, resource));
   const part = await engine.files.openPart(state.path);
-  try {
-    const done = new Map(await engine.store.chunks(session.id, state.epoch));
-    if (settings.verifyChunks) await dropDamaged(run, part, state, resource.size ?? 0, done);
-    return {
-      source: sourceOf(run, candidate),
-      resource,
-      target,
-      part,
-      chunkSize: state.chunkSize,
-      epoch: state.epoch,
-      done,
-      whole: false,
-    };
-  } catch (error) {
-    await part.close();
-    throw error;
-  }
+  held.defer(() => part.close());
+  const done = new Map(await engine.store.chunks(session.id, state.epoch));
+  if (settings.verifyChunks) await dropDamaged(run, part, state, size, done);
+  await requireSpace(run, dirname(claim.path), size - doneBytes(done.keys(), size, state.chunkSize));
+  if (claim.path !== target) await run.update({ target: claim.path });
+  held.move();
+  const source = sourceOf(run, candidate);
+  const { chunkSize, epoch } = state;
+  return new PlannedFile({ source, resource, part, chunkSize, epoch, done, whole: false }, claim);
 }
 
 /** Reads the recorded chunks back; one that is not what was recorded is fetched again. */
@@ -98,36 +146,30 @@ async function planFresh(run: Run, candidates: Plan["candidates"]): Promise<Plan
   const chunkSize = chooseChunkSize(run);
   const { source, opening } = await probe(run, candidates, chunkSize);
   const { resource } = opening;
-  let target: string | undefined;
-  try {
-    target = await claim(run, resource);
-    const epoch = (run.session.part?.epoch ?? 0) + 1;
-    const path = run.session.part?.path ?? partPath(target, run.session.id);
-    if (epoch > 1) await engine.store.dropChunks(run.session.id);
-    await run.update({
-      stage: "fetch",
-      resource,
-      target,
-      part: { path, chunkSize, epoch },
-      manifestRoot: undefined,
-      metadata: { title: basename(target), ...run.session.metadata },
-      progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
-    });
-    await requireSpace(run, dirname(target), resource.size ?? 0);
-    const part = await engine.files.openPart(path);
-    try {
-      if (epoch > 1) await part.truncate(0);
-      if (resource.size !== undefined && resource.size > settings.chunkSize) await part.reserve(resource.size);
-    } catch (error) {
-      await part.close();
-      throw error;
-    }
-    const whole = run.rangesRefused || !canResume(resource);
-    return { source, resource, target, part, chunkSize, epoch, done: new Map(), whole, opening };
-  } catch (error) {
-    opening.cancel();
-    throw error;
-  }
+  await using held = new AsyncDisposableStack();
+  held.defer(() => opening.cancel());
+  const claim = held.use(await claimTarget(run, resource));
+  const epoch = (run.session.part?.epoch ?? 0) + 1;
+  const path = run.session.part?.path ?? partPath(claim.path, run.session.id);
+  if (epoch > 1) await engine.store.dropChunks(run.session.id);
+  await run.update({
+    stage: "fetch",
+    resource,
+    target: claim.path,
+    part: { path, chunkSize, epoch },
+    manifestRoot: undefined,
+    metadata: { title: basename(claim.path), ...run.session.metadata },
+    progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
+  });
+  const part = await engine.files.openPart(path);
+  held.defer(() => part.close());
+  // First what is of no use any more goes, then the room for the new version is looked at.
+  if (epoch > 1) await part.truncate(0);
+  await requireSpace(run, dirname(path), resource.size ?? 0);
+  if (resource.size !== undefined && resource.size > settings.chunkSize) await part.reserve(resource.size);
+  const whole = run.rangesRefused || !canResume(resource);
+  held.move();
+  return new PlannedFile({ source, resource, part, chunkSize, epoch, done: new Map(), whole, opening }, claim);
 }
 
 /** The first candidate that answers. @throws DownloadError what the first one threw, if none does */
@@ -180,15 +222,12 @@ function chooseChunkSize(run: Run): number {
   return size;
 }
 
-async function claim(run: Run, resource: ResourceInfo): Promise<string> {
+async function claimTarget(run: Run, resource: ResourceInfo): Promise<Claim> {
   const { session, engine, settings } = run;
   const policy = session.options.ifExists ?? settings.ifExists;
-  if (session.target !== undefined) {
-    // Planned by an earlier attempt: the name stays, unless someone has put a file there since.
-    engine.files.reclaim(session.target);
-    if (policy === "overwrite" || !(await engine.files.exists(session.target))) return session.target;
-    engine.files.release(session.target);
-  }
+  // Planned by an earlier attempt: the name stays, unless it has become another's since.
+  const former = session.target === undefined ? undefined : await engine.files.reclaim(session.target, policy);
+  if (former) return former;
   if (session.options.output !== undefined) {
     await engine.files.ensureDirectory(dirname(session.options.output));
     return engine.files.claimPath(session.options.output, policy);
@@ -216,12 +255,13 @@ function partPath(target: string, id: string): string {
   return join(dirname(target), name + suffix);
 }
 
-async function requireSpace(run: Run, directory: string, size: number): Promise<void> {
+/** @throws SystemResourceError DISK_FULL if less than `size` and what is to stay free is left */
+export async function requireSpace(run: Run, directory: string, size: number): Promise<void> {
   const free = await run.engine.files.freeSpace(directory);
   if (free >= size + run.settings.minFreeSpace) return;
   throw failure(
     "DISK_FULL",
-    `${directory} has ${free} bytes free; the file needs ${size}, and ${run.settings.minFreeSpace} are to stay free`,
+    `${directory} has ${free} bytes free; the file needs ${size} more, and ${run.settings.minFreeSpace} are to stay free`,
     { metadata: { directory, free: String(free), needed: String(size) } },
   );
 }

@@ -20,7 +20,7 @@ export class Queue {
   readonly #launch: (session: Session) => Promise<void>;
   readonly #running = new Map<string, Promise<void>>();
   #ahead: Session[] = [];
-  #filling = false;
+  #filling: Promise<void> | undefined;
   #again = false;
   #stopped = true;
   #cancelTimer: (() => void) | undefined;
@@ -52,6 +52,8 @@ export class Queue {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelTimer?.();
+    // What was being started when it was stopped is running afterwards.
+    await this.#filling;
     await Promise.all(this.#running.values());
   }
 
@@ -64,16 +66,14 @@ export class Queue {
   wake(): void {
     if (this.#stopped) return;
     this.#again = true;
-    if (this.#filling) return;
-    this.#filling = true;
-    void this.#fill()
+    this.#filling ??= this.#fill()
       .catch((error: unknown) => {
         this.#logger.error({ err: error }, "the queue could not be read; looking again soon");
         this.#again = false;
         this.#cancelTimer = this.#clock.timer(RECOVER_MS, () => this.wake());
       })
       .finally(() => {
-        this.#filling = false;
+        this.#filling = undefined;
         // Woken while it was falling asleep.
         if (this.#again) this.wake();
       });
@@ -90,7 +90,7 @@ export class Queue {
       this.#again = false;
       for (let free = this.#free(); free > 0 && !this.#stopped; free = this.#free()) {
         const next = await this.#next();
-        if (!next) break;
+        if (!next || this.#stopped) break;
         this.#run(next);
       }
       await this.#sleepUntilDue();

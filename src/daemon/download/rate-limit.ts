@@ -13,6 +13,7 @@ export class RateLimit {
   #rate = 0;
   #tokens = 0;
   #last = 0;
+  readonly #sleepers = new Set<() => void>();
 
   /** @param rate - bytes a second; 0 is unlimited */
   constructor(clock: Clock, rate = 0) {
@@ -30,6 +31,30 @@ export class RateLimit {
     this.#rate = rate;
     this.#tokens = rate * BURST_S;
     this.#last = this.#clock.monotonic();
+    // Who sleeps off a debt at the old rate would not feel the new one.
+    for (const wake of [...this.#sleepers]) wake();
+  }
+
+  /** Takes `bytes` out, as {@link RateLimit.take}, and waits. @returns undefined if there is nothing to wait for */
+  pass(bytes: number, signal: AbortSignal): Promise<void> | undefined {
+    const ms = this.take(bytes);
+    return ms === 0 ? undefined : this.#sleep(ms, signal);
+  }
+
+  #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        cancel();
+        this.#sleepers.delete(end);
+        signal.removeEventListener("abort", end);
+        if (signal.aborted) reject(signal.reason);
+        else resolve();
+      };
+      const cancel = this.#clock.timer(ms, end);
+      this.#sleepers.add(end);
+      signal.addEventListener("abort", end);
+      if (signal.aborted) end();
+    });
   }
 
   /** Takes `bytes` out. @returns milliseconds to wait before taking more; 0 for none */

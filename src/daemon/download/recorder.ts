@@ -4,6 +4,13 @@
  */
 import type { PartFile, SessionStore } from "../core/ports.ts";
 
+/** A chunk whose bytes were written. */
+interface Chunk {
+  readonly index: number;
+  readonly sha256: string;
+  readonly length: number;
+}
+
 /** Records the chunks of one session's epoch. */
 export class Recorder {
   readonly #part: PartFile;
@@ -11,8 +18,8 @@ export class Recorder {
   readonly #sessionId: string;
   readonly #epoch: number;
   readonly #done: Map<number, string>;
-  readonly #onRecorded: (index: number, sha256: string) => void;
-  #waiting: [index: number, sha256: string][] = [];
+  readonly #onRecorded: (index: number, sha256: string, length: number) => void;
+  #waiting: Chunk[] = [];
   #running: Promise<void> | undefined;
 
   /** @param done - gets the chunks as they are recorded */
@@ -22,7 +29,7 @@ export class Recorder {
     sessionId: string;
     epoch: number;
     done: Map<number, string>;
-    onRecorded: (index: number, sha256: string) => void;
+    onRecorded: (index: number, sha256: string, length: number) => void;
   }) {
     this.#part = init.part;
     this.#store = init.store;
@@ -33,24 +40,28 @@ export class Recorder {
   }
 
   /** Takes a chunk whose bytes have been written. @throws what the sync or the record of an earlier chunk threw */
-  async add(index: number, sha256: string): Promise<void> {
-    this.#waiting.push([index, sha256]);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+  async add(index: number, sha256: string, length: number): Promise<void> {
+    this.#waiting.push({ index, sha256, length });
+    this.#running ??= this.#run();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
-      await this.#part.sync();
-      await this.#store.recordChunks(this.#sessionId, this.#epoch, batch);
-      for (const [index, sha256] of batch) {
-        this.#done.set(index, sha256);
-        this.#onRecorded(index, sha256);
+    try {
+      while (this.#waiting.length > 0) {
+        const batch = this.#waiting;
+        this.#waiting = [];
+        await this.#part.sync();
+        const entries = batch.map(({ index, sha256 }) => [index, sha256] as const);
+        await this.#store.recordChunks(this.#sessionId, this.#epoch, entries);
+        for (const { index, sha256, length } of batch) {
+          this.#done.set(index, sha256);
+          this.#onRecorded(index, sha256, length);
+        }
       }
+    } finally {
+      // In the same turn as the last look at what waits: a chunk that comes a moment later begins a run of its own.
+      this.#running = undefined;
     }
   }
 }

@@ -5,11 +5,14 @@ import type { Run } from "./run.ts";
 
 /** Asks the resolvers in order. @throws DownloadError UNSUPPORTED_SCHEME, or what the resolver threw */
 export async function resolve(run: Run): Promise<Plan> {
-  const { url, mirrors, options, attempt } = run.session;
+  const { url, mirrors, options, attempt, detour } = run.session;
   const resolver = run.engine.resolvers.find((candidate) => candidate.claims(url));
   if (!resolver) throw failure("UNSUPPORTED_SCHEME", `nothing here can fetch ${url.split(":", 1)[0]}: URLs`);
   const plan = await resolver.resolve({ url, mirrors, options }, run.signal);
-  return { candidates: rotate(plan.candidates, attempt - 1) };
+  const { candidates } = plan;
+  // A hook sent the next attempt there; if that does not help, the ordinary places are left.
+  if (detour) return { candidates: [detour, ...candidates] };
+  return { candidates: rotate(candidates, attempt - 1) };
 }
 
 /** Each attempt begins with the next candidate, so that a dead first one does not hold up the others for ever. */

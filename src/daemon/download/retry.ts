@@ -12,7 +12,7 @@ export interface Failure {
   readonly error: DownloadError;
   /** Attempts begun, this one included. */
   readonly attempt: number;
-  /** New bytes were proved in this attempt. */
+  /** More bytes are on disk and proved than ever before. */
   readonly advanced: boolean;
   readonly maxRetries: number;
   /** Seconds. */
@@ -25,11 +25,11 @@ export interface Failure {
 /** The longest wait of the back-off, in milliseconds. */
 export const LONGEST_BACKOFF_MS = 10 * 60_000;
 
-/** How often a full or read-only disk is looked at again, in milliseconds. */
+/** How often a full or read-only disk, or a target that another download has, is looked at again, in milliseconds. */
 export const DISK_POLL_MS = 15_000;
 
 /** Waiting for these costs no attempt: nobody's fault, and it may take days. */
-const PATIENT = new Set(["DISK_FULL", "READ_ONLY", "MEMORY_SHORT", "TOO_MANY_OPEN_FILES"]);
+const PATIENT = new Set(["DISK_FULL", "READ_ONLY", "MEMORY_SHORT", "TOO_MANY_OPEN_FILES", "TARGET_BUSY"]);
 
 /**
  * Decides. The origin's Retry-After comes first, else full jitter over an exponentially growing span
@@ -40,8 +40,13 @@ export function judge(failed: Failure): Verdict {
   const { error, attempt, recovery } = failed;
   if (recovery?.action === "fail") return { action: "fail" };
   if (recovery?.action === "wait") return { action: "wait", delayMs: recovery.seconds * 1000, free: false };
+  if (recovery?.action === "retry")
+    return attempt > failed.maxRetries ? { action: "fail" } : { action: "wait", delayMs: 0, free: false };
   if (!error.retryable) return { action: "fail" };
   if (PATIENT.has(error.code)) return { action: "wait", delayMs: DISK_POLL_MS, free: true };
+  // The host asked everybody to wait: this session was not even tried.
+  if (error.metadata["held"] !== undefined)
+    return { action: "wait", delayMs: error.retryAfterMs ?? backoff(failed, 1), free: true };
   if (failed.advanced) return { action: "wait", delayMs: error.retryAfterMs ?? backoff(failed, 1), free: true };
   if (attempt > failed.maxRetries) return { action: "fail" };
   return { action: "wait", delayMs: error.retryAfterMs ?? backoff(failed, attempt), free: false };

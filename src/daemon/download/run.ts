@@ -49,8 +49,8 @@ export class Run {
   connections = 0;
   /** The origin gave a range and later refused to: no more ranges in this run. */
   rangesRefused = false;
-  /** True once bytes were proved that were not before: the attempt was not in vain. */
-  advanced = false;
+  #proved = 0;
+  readonly #provedBefore: number;
   #session: Session;
 
   constructor(init: {
@@ -67,12 +67,24 @@ export class Run {
     this.limit = init.limit;
     this.meter = init.meter;
     this.#session = init.session;
+    this.#provedBefore = init.session.progress.downloadedBytes;
     this.logger = init.engine.logger.child({ session: init.session.id });
   }
 
   /** The session as last updated. */
   get session(): Session {
     return this.#session;
+  }
+
+  /** Bytes that are on disk and proved, and will be there for the next attempt. */
+  set proved(bytes: number) {
+    this.#proved = bytes;
+  }
+
+  /** True if more is proved than when the run began: the attempt was not in vain. A version that replaced another counts
+   * only from where that one had come. */
+  get advanced(): boolean {
+    return this.#proved > this.#provedBefore;
   }
 
   async update(patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<void> {

@@ -1,5 +1,7 @@
 /** Runs single sessions: makes their run, and decides what becomes of one that did not reach its end. */
 import { asDownloadError, type DownloadError } from "../core/errors.ts";
+import type { Recovery } from "../core/hooks.ts";
+import type { Candidate } from "../core/plan.ts";
 import type { LiveProgress, SessionPatch } from "../core/ports.ts";
 import { type Session, sessionError } from "../core/session.ts";
 import { Meter } from "./meter.ts";
@@ -8,6 +10,10 @@ import { RateLimit } from "./rate-limit.ts";
 import { judge } from "./retry.ts";
 import { type Engine, Run } from "./run.ts";
 import type { DownloadSettings } from "./settings.ts";
+
+/** Milliseconds before a state that could not be written is written again; doubled each time. */
+const FIRST_RECORD_RETRY_MS = 1000;
+const LONGEST_RECORD_RETRY_MS = 30_000;
 
 /** Why a run is stopped from outside. */
 export type StopReason = "paused" | "cancelled" | "removed" | "shutdown";
@@ -27,7 +33,7 @@ export class Runner {
   readonly #engine: Engine;
   readonly #settings: () => DownloadSettings;
   readonly #runs = new Map<string, { readonly run: Run; readonly abort: AbortController }>();
-  #stopping = false;
+  readonly #stopping = new AbortController();
 
   constructor(engine: Engine, settings: () => DownloadSettings) {
     this.#engine = engine;
@@ -47,14 +53,13 @@ export class Runner {
       meter: new Meter(engine.clock),
     });
     this.#runs.set(session.id, { run, abort });
-    if (this.#stopping) abort.abort(new Stop("shutdown"));
+    if (this.#stopping.signal.aborted) abort.abort(new Stop("shutdown"));
     try {
       await run.update({ status: "active", stage: "resolve", attempt: session.attempt + 1, nextAttemptAt: undefined });
       await pipeline(run);
     } catch (error) {
-      await this.#unfinished(run, error).catch((worse: unknown) =>
-        run.logger.error({ err: worse, first: error }, "what became of the download could not be recorded"),
-      );
+      // Steered elsewhere in the moment in which it was to begin.
+      if (run.session.status === "active" || !isSteered(error)) await this.#unfinished(run, error);
     } finally {
       this.#runs.delete(session.id);
     }
@@ -69,7 +74,7 @@ export class Runner {
 
   /** Stops every run, and every one that begins from now on. */
   stopAll(): void {
-    this.#stopping = true;
+    this.#stopping.abort(new Stop("shutdown"));
     for (const id of this.#runs.keys()) this.stop(id, "shutdown");
   }
 
@@ -87,13 +92,37 @@ export class Runner {
     if (run.signal.aborted && reason instanceof Stop) {
       // At shutdown the session stays active: the next start finds it so, and queues it first.
       if (reason.why === "paused" || reason.why === "cancelled")
-        await run.update({ status: reason.why, stage: undefined }, { sync: true });
+        await this.#record(run, { status: reason.why, stage: undefined });
       return;
     }
-    await this.#failed(run, asDownloadError(thrown));
+    await this.#record(run, await this.#judged(run, asDownloadError(thrown)));
   }
 
-  async #failed(run: Run, error: DownloadError): Promise<void> {
+  /**
+   * Writes down what became of a run, however long that takes: a session that stayed active in the record would never be
+   * run again. Given up at shutdown, because the next start finds it active and queues it.
+   */
+  async #record(run: Run, patch: SessionPatch): Promise<void> {
+    for (let failures = 1; ; failures++) {
+      try {
+        await run.update(patch, { sync: patch.status !== "waiting" });
+        return;
+      } catch (error) {
+        // Then it is not this run's to say any more.
+        if (isSteered(error)) return;
+        run.logger.error({ err: error, patch }, "what became of the download could not be recorded; trying again");
+      }
+      const wait = Math.min(FIRST_RECORD_RETRY_MS * 2 ** (failures - 1), LONGEST_RECORD_RETRY_MS);
+      try {
+        await this.#engine.clock.sleep(wait, this.#stopping.signal);
+      } catch {
+        return;
+      }
+    }
+  }
+
+  /** What a failed run leads to. */
+  async #judged(run: Run, error: DownloadError): Promise<SessionPatch> {
     const { session, settings } = run;
     const { clock, hooks } = this.#engine;
     const recovery = hooks.idle ? undefined : await hooks.onError(session.url, error, session.attempt);
@@ -107,26 +136,47 @@ export class Runner {
       ...(recovery && { recovery }),
     });
     const now = clock.now();
-    const patch: SessionPatch = { stage: undefined, error: sessionError(error, now), ...afterwards(error) };
+    const patch: SessionPatch = {
+      stage: undefined,
+      error: sessionError(error, now),
+      detour: recovery?.action === "retry" ? detourOf(session, recovery) : undefined,
+      ...afterwards(error),
+    };
     if (verdict.action === "fail") {
       run.logger.warn(
         { code: error.code, err: error.code === "INTERNAL" ? error : undefined },
         `failed: ${error.message}`,
       );
-      await run.update({ ...patch, status: "failed" }, { sync: true });
-      return;
+      return { ...patch, status: "failed" };
     }
     run.logger.info(
       { code: error.code, delayMs: Math.round(verdict.delayMs) },
       `waiting to try again: ${error.message}`,
     );
-    await run.update({
+    return {
       ...patch,
       status: "waiting",
       nextAttemptAt: Math.ceil(now + verdict.delayMs),
-      attempt: verdict.free ? session.attempt - 1 : session.attempt,
-    });
+      attempt: verdict.free ? Math.max(session.attempt - 1, 0) : session.attempt,
+    };
   }
+}
+
+/** True if the session was forgotten, or is somewhere else by now. */
+function isSteered(error: unknown): boolean {
+  const { code } = asDownloadError(error);
+  return code === "SESSION_NOT_FOUND" || code === "WRONG_STATUS";
+}
+
+/** Where a hook sends the next attempt. Fields that it names replace those that were asked for, for its URL only. */
+function detourOf(session: Session, { url, headers = [] }: Extract<Recovery, { action: "retry" }>): Candidate {
+  const replaced = new Set(headers.map(([name]) => name.toLowerCase()));
+  // What was asked for is for its own origin: another URL gets only what the hook gives.
+  const own = url === undefined ? (session.options.headers ?? []) : [];
+  return {
+    url: url === undefined ? session.url : new URL(url).href,
+    headers: [...own.filter(([name]) => !replaced.has(name.toLowerCase())), ...headers],
+  };
 }
 
 /** Bytes that were proved wrong are not gone on with: the next attempt begins anew. */

@@ -1,6 +1,6 @@
 /** Pause, resume, cancel, retry, remove: the same walk over a selection, each with its own deed. */
 
-import { failure } from "../core/errors.ts";
+import { asDownloadError, failure } from "../core/errors.ts";
 import type { Selection, SteerOutcome } from "../core/ports.ts";
 import type { Session, SessionStatus } from "../core/session.ts";
 import type { Queue } from "./queue.ts";
@@ -82,15 +82,15 @@ export class Steering {
   }
 
   async #requeue(selection: Selection, deed: Omit<Deed, "act">): Promise<SteerOutcome> {
-    const outcome = await this.#apply(selection, {
-      ...deed,
-      act: ({ id }) =>
-        this.#engine.store.update(
-          id,
-          { status: "queued", attempt: 0, nextAttemptAt: undefined, error: undefined },
-          { sync: true },
-        ),
-    });
+    const patch = {
+      status: "queued",
+      attempt: 0,
+      nextAttemptAt: undefined,
+      error: undefined,
+      detour: undefined,
+    } as const;
+    const act = ({ id }: Session): Promise<Session> => this.#engine.store.update(id, patch, { sync: true });
+    const outcome = await this.#apply(selection, { ...deed, act });
     this.#queue.wake();
     return outcome;
   }
@@ -121,12 +121,23 @@ export class Steering {
       let token: string | undefined;
       do {
         const page = await this.#engine.store.list(filter, { size: PAGE, ...(token !== undefined && { token }) });
-        await Promise.all(page.sessions.map((session) => deed.act(session)));
-        changed += page.sessions.length;
+        const acted = await Promise.all(page.sessions.map((session) => this.#ifStill(deed, session)));
+        changed += acted.filter((session) => session !== undefined).length;
         token = page.nextPageToken;
       } while (token !== undefined);
     }
     return { changed, sessions: [] };
+  }
+
+  /** Does the deed unless the session went elsewhere since it was looked at: it may have ended, or been forgotten. */
+  async #ifStill(deed: Deed, session: Session): Promise<Session | undefined> {
+    try {
+      return await deed.act(session);
+    } catch (error) {
+      const { code } = asDownloadError(error);
+      if (code !== "WRONG_STATUS" && code !== "SESSION_NOT_FOUND") throw error;
+      return undefined;
+    }
   }
 
   /** Ids are checked first: if one is wrong, nothing is done. */
@@ -140,8 +151,19 @@ export class Steering {
         metadata: { session_id: wrong.id, status: wrong.status },
       });
     const acted = new Map(
-      await Promise.all(due.map(async (session) => [session.id, await deed.act(session)] as const)),
+      await Promise.all(due.map(async (session) => [session.id, await this.#actOn(deed, session)] as const)),
     );
     return { changed: acted.size, sessions: unique.map((session) => acted.get(session.id) ?? session) };
+  }
+
+  /** One that has reached by itself what the deed is to bring about is no error. */
+  async #actOn(deed: Deed, session: Session): Promise<Session> {
+    try {
+      return await deed.act(session);
+    } catch (error) {
+      const now = await this.#engine.store.get(session.id);
+      if (asDownloadError(error).code === "WRONG_STATUS" && now && deed.done.includes(now.status)) return now;
+      throw error;
+    }
   }
 }

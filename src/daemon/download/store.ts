@@ -3,6 +3,7 @@
  * between any two, the next run finds out from the record how far it came.
  */
 import { basename, dirname } from "node:path";
+import { asDownloadError } from "../core/errors.ts";
 import { chunkRange, makeManifest } from "../core/manifest.ts";
 import type { StoredFile } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
@@ -12,26 +13,35 @@ import type { Run } from "./run.ts";
 /** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */
 export async function store(run: Run, file: PlannedFile, size: number): Promise<StoredFile> {
   const { engine, session } = run;
-  const target = await freeTarget(run, file.target);
+  run.signal.throwIfAborted();
   const count = Math.ceil(size / file.chunkSize);
   const chunks = Array.from({ length: count }, (_, index) => file.done.get(index) ?? "");
   const { root } = makeManifest(size, file.chunkSize, chunks);
   await file.part.sync();
-  await Promise.all([
-    // A file of one chunk was not recorded before; asked for together, both are one write to the disk.
-    count === 1 && engine.store.recordChunks(session.id, file.epoch, [[0, chunks[0] ?? ""]]),
-    run.update(
-      { stage: "store", target, manifestRoot: root, progress: { downloadedBytes: size, totalBytes: size } },
-      { sync: true },
-    ),
-  ]);
   await file.part.close();
   const mtimeMs = Date.parse(file.resource.lastModified ?? "");
-  const placed = await engine.files.place(file.part.path, target, {
-    ...(!Number.isNaN(mtimeMs) && { mtimeMs }),
-    replace: policyOf(run) === "overwrite",
-  });
-  return { path: target, ...placed };
+  for (;;) {
+    await evade(run, file);
+    const { target } = file;
+    await Promise.all([
+      // A file of one chunk was not recorded before; asked for together, both are one write to the disk.
+      count === 1 && engine.store.recordChunks(session.id, file.epoch, [[0, chunks[0] ?? ""]]),
+      run.update(
+        { stage: "store", target, manifestRoot: root, progress: { downloadedBytes: size, totalBytes: size } },
+        { sync: true },
+      ),
+    ]);
+    try {
+      const placed = await engine.files.place(file.part.path, target, {
+        ...(!Number.isNaN(mtimeMs) && { mtimeMs }),
+        replace: policyOf(run) === "overwrite",
+      });
+      return { path: target, ...placed };
+    } catch (error) {
+      // Someone was quicker; with another name nothing is lost.
+      if (asDownloadError(error).code !== "TARGET_EXISTS" || policyOf(run) !== "rename") throw error;
+    }
+  }
 }
 
 /**
@@ -46,7 +56,7 @@ export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
   const found = await engine.files.stat(target);
   if (!found || found.size !== progress.totalBytes) return undefined;
   const recorded = await engine.store.chunks(session.id, part.epoch);
-  const file = await engine.files.openPart(target);
+  const file = await engine.files.openRead(target);
   try {
     const chunks: string[] = [];
     for (let index = 0; index * part.chunkSize < found.size; index++) {
@@ -65,12 +75,11 @@ export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
 }
 
 /** Someone may have put a file under the name since it was claimed. */
-async function freeTarget(run: Run, target: string): Promise<string> {
+async function evade(run: Run, file: PlannedFile): Promise<void> {
   const { files } = run.engine;
   const policy = policyOf(run);
-  if (policy !== "rename" || !(await files.exists(target))) return target;
-  files.release(target);
-  return files.claim(dirname(target), basename(target), policy);
+  if (policy !== "rename" || !(await files.exists(file.target))) return;
+  file.retarget(await files.claim(dirname(file.target), basename(file.target), policy));
 }
 
 function policyOf(run: Run): "rename" | "skip" | "overwrite" {

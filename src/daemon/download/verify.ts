@@ -17,7 +17,7 @@ export async function verify(run: Run, file: PlannedFile, size: number): Promise
   // A file of one chunk has been hashed already.
   const known = checksum.algorithm === "sha-256" ? only : undefined;
   if (known === undefined) await run.update({ stage: "verify" });
-  const found = known ?? (await digestOf(run.engine.files.readStream(file.part.path), checksum.algorithm));
+  const found = known ?? (await digestOf(run.engine.files.readStream(file.part.path), checksum.algorithm, run.signal));
   if (found === checksum.value) return;
   throw failure(
     "CHECKSUM_MISMATCH",

@@ -45,8 +45,6 @@ export function patched(record: SessionRecord, patch: SessionPatch, now: number,
   if (status !== "waiting") delete fields["nextAttemptAt"];
   if (status === "completed") fields["completedAt"] ??= now;
   else for (const name of OF_COMPLETED) delete fields[name];
-  // The root is there before the file is; it goes when the file is fetched anew.
-  if (before.status === "completed" && status !== "completed") delete fields["manifestRoot"];
   const session = fields as unknown as Session;
   const { batches, place, endedAt } = record;
   if (hasEnded(status)) return { session, batches, endedAt: before.status === status ? (endedAt ?? now) : now };

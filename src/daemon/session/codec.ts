@@ -77,6 +77,7 @@ export function plainSession(session: Session): Loose<PlainRecord> {
     target: session.target,
     file: file && { path: file.path, size: file.size, mtime_ms: file.mtimeMs, ino: file.ino },
     manifest_root: session.manifestRoot,
+    detour: session.detour,
     already: session.already,
     error_info: error ? ({ ...error, time: iso(error.time) } satisfies Loose<PlainError> as PlainError) : null,
   };
@@ -137,6 +138,7 @@ export function sessionOf(plain: PlainRecord): Session {
     target: plain.target,
     file: file && fileOf(file),
     manifestRoot: plain.manifest_root,
+    detour: plain.detour,
     already: plain.already,
     error: error ? compact<NonNullable<Session["error"]>>({ ...error, time: time(error.time) }) : undefined,
   });

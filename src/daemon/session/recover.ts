@@ -19,9 +19,11 @@ export async function recover(store: KeyValue, records: Records, ledger: Ledger,
   for (const before of found.toReversed()) {
     const { session, place: _place, ...rest } = before;
     const progress = await recount(store, session);
-    const after = patched({ ...rest, session }, { status: "queued", progress }, clock.now(), () =>
-      records.state.takeHead(),
-    );
+    // A death is an interruption like any other, and nobody's fault: the attempt does not count.
+    const attempt = Math.max(session.attempt - 1, 0);
+    const head = (): string => records.state.takeHead();
+    const halted = patched({ ...rest, session }, { status: "waiting", attempt, progress }, clock.now(), head);
+    const after = patched(halted, { status: "queued" }, clock.now(), head);
     changes.push({ before, after });
   }
   await ledger.commit(changes, { sync: true });

@@ -18,6 +18,10 @@ const name = line(200);
 
 const DIGEST_LENGTH = { "sha-256": 64, "sha-512": 128, "sha-1": 40, md5: 32 } as const;
 
+const headers = z
+  .array(z.tuple([z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$/, "is not a field name"), line(8192)]))
+  .max(100);
+
 const options = z.strictObject({
   directory: path.optional(),
   output: path.optional(),
@@ -31,10 +35,7 @@ const options = z.strictObject({
       "has the wrong length for its algorithm",
     )
     .optional(),
-  headers: z
-    .array(z.tuple([z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$/, "is not a field name"), line(8192)]))
-    .max(100)
-    .optional(),
+  headers: headers.optional(),
   connections: z.int().min(1).max(1000).optional(),
   limit: count.optional(),
   max_retries: count.optional(),
@@ -96,6 +97,7 @@ export const sessionSchema = z.strictObject({
   target: path.optional(),
   file: file.optional(),
   manifest_root: sha256.optional(),
+  detour: z.strictObject({ url: address, headers }).optional(),
   already: z.boolean().optional(),
   error_info: error.nullable(),
 });

@@ -112,13 +112,17 @@ describe("claims", () => {
     await writeFile(join(folder.path, "a.tar.gz"), "");
     const names = await Promise.all(Array.from({ length: 5 }, () => own.claim(folder.path, "a.tar.gz", "rename")));
     assert.deepEqual(
-      names.toSorted(),
+      names.map((claim) => claim.path).toSorted(),
       [1, 2, 3, 4, 5].map((number) => join(folder.path, `a (${number}).tar.gz`)),
     );
     const first = await own.claim(folder.path, "b", "rename");
-    assert.equal(first, join(folder.path, "b"));
-    own.release(first);
-    assert.equal(await own.claim(folder.path, "b", "rename"), first);
+    assert.equal(first.path, join(folder.path, "b"));
+    first[Symbol.dispose]();
+    const second = await own.claim(folder.path, "b", "rename");
+    assert.equal(second.path, first.path);
+    // Given up again: by now it is another's.
+    first[Symbol.dispose]();
+    assert.notEqual((await own.claim(folder.path, "b", "rename")).path, second.path);
   });
 
   test("a thousand of one name do not take a thousand looks each", async () => {
@@ -126,10 +130,9 @@ describe("claims", () => {
     const own = new DiskFileStore();
     const names = new Set<string>();
     for (let index = 0; index < 1000; index++) {
-      const name = await own.claim(folder.path, "index.html", "rename");
-      await writeFile(name, "");
-      own.release(name);
-      names.add(name);
+      using claim = await own.claim(folder.path, "index.html", "rename");
+      await writeFile(claim.path, "");
+      names.add(claim.path);
     }
     assert.equal(names.size, 1000);
     assert.ok(names.has(join(folder.path, "index (999).html")));
@@ -141,11 +144,13 @@ describe("claims", () => {
     const path = join(folder.path, "a");
     await writeFile(path, "");
     await assert.rejects(own.claim(folder.path, "a", "skip"), { code: "TARGET_EXISTS" });
-    assert.equal(await own.claim(folder.path, "a", "overwrite"), path);
+    const claim = await own.claim(folder.path, "a", "overwrite");
+    assert.equal(claim.path, path);
     await assert.rejects(own.claim(folder.path, "a", "overwrite"), { code: "TARGET_BUSY" });
-    assert.throws(() => own.reclaim(path), { code: "TARGET_BUSY" });
-    own.release(path);
-    own.reclaim(path);
+    assert.equal(await own.reclaim(path, "overwrite"), undefined, "another holds it");
+    claim[Symbol.dispose]();
+    assert.equal(await own.reclaim(path, "rename"), undefined, "a file is there");
+    assert.equal((await own.reclaim(path, "overwrite"))?.path, path);
     await mkdir(join(folder.path, "folder"));
     await assert.rejects(own.claim(folder.path, "folder", "overwrite"), {
       code: "TARGET_EXISTS",
@@ -163,7 +168,7 @@ describe("claims", () => {
     await using folder = await temporaryFolder();
     const own = new DiskFileStore();
     const path = join(folder.path, ".-odd name. ");
-    assert.equal(await own.claimPath(path, "skip"), path);
+    assert.equal((await own.claimPath(path, "skip")).path, path);
     for (const bad of ["relative", `${folder.path}/`, join(folder.path, "n".repeat(256)), join(folder.path, "a\0b")])
       await assert.rejects(own.claimPath(bad, "skip"), { code: "NAME_INVALID" });
     await assert.rejects(own.claimPath(join(folder.path, ".-odd name. "), "skip"), { code: "TARGET_BUSY" });
@@ -179,10 +184,10 @@ describe("placing", () => {
     return part.path;
   }
 
-  test("the file has its name, time, rights and identity, and the claim is given back", async () => {
+  test("the file has its name, time, rights and identity", async () => {
     await using folder = await temporaryFolder();
     const own = new DiskFileStore();
-    const target = await own.claim(folder.path, "a.txt", "rename");
+    const { path: target } = await own.claim(folder.path, "a.txt", "rename");
     const mtimeMs = Date.UTC(2020, 0, 6, 10);
     const identity = await own.place(await partIn(folder.path), target, { mtimeMs, replace: false });
     const found = await stat(target);
@@ -190,7 +195,6 @@ describe("placing", () => {
     assert.equal(found.mode & 0o777, 0o666 & ~process.umask());
     assert.deepEqual(await readdir(folder.path), ["a.txt"]);
     assert.deepEqual(await own.stat(target), identity);
-    own.reclaim(target);
   });
 
   test("an existing file is replaced only if that is wanted", async () => {

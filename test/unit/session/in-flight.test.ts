@@ -77,7 +77,7 @@ test("an event is told when its change is written, not before", async () => {
 
 test("one that comes back to the front is found, though it was not written when the front was looked at", async () => {
   const { store, sessions, a } = await three();
-  await sessions.update(a.id, { status: "active" });
+  await sessions.update(a.id, { status: "paused" });
   assert.deepEqual(
     (await sessions.nextQueued(1, none)).map(({ seq }) => seq),
     [2],

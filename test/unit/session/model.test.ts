@@ -211,7 +211,10 @@ class Pair {
     const now = (await this.sessions.nextQueued(1000, new Set())).map(({ id }) => id);
     assert.deepEqual(now.slice(active.length), this.queue);
     assert.deepEqual(new Set(now.slice(0, active.length)), new Set(active.map(({ id }) => id)));
-    for (const session of active) session.status = "queued";
+    for (const session of active) {
+      session.status = "queued";
+      session.attempt = Math.max(session.attempt - 1, 0);
+    }
     this.queue = now;
   }
 

@@ -121,13 +121,14 @@ describe("changing", () => {
     assert.equal(active.nextAttemptAt, undefined);
     assert.equal(active.updatedAt, clock.now());
     await sessions.update(id, { stage: "store", manifestRoot: "00" });
+    await assert.rejects(sessions.update(id, { status: "queued" }), code("WRONG_STATUS", /active.*queued/));
+    await sessions.update(id, { status: "waiting" });
     await sessions.update(id, { status: "queued" });
     const ready = await sessions.update(id, { status: "active" });
     assert.equal(ready.manifestRoot, "00", "verified before the file got its name, and still");
     const done = await sessions.update(id, { status: "completed" });
     assert.equal(done.completedAt, clock.now());
-    const again = await sessions.update(id, { status: "queued" });
-    assert.deepEqual([again.completedAt, again.manifestRoot, again.metadata.title], [undefined, undefined, "A"]);
+    await assert.rejects(sessions.update(id, { status: "queued" }), code("WRONG_STATUS", /completed.*queued/));
     await assert.rejects(sessions.update(id, { url: undefined }), code("INVALID_ARGUMENT", /without url/));
     await verifyIndices(store);
   });
@@ -245,6 +246,7 @@ describe("the queue", () => {
     await sessions.update(idOf(made, "c"), { status: "paused" });
     assert.equal(await queue(sessions), "d");
     await sessions.update(idOf(made, "a"), { status: "failed" });
+    await sessions.update(idOf(made, "b"), { status: "waiting" });
     for (const letter of "abc") await sessions.update(idOf(made, letter), { status: "queued" });
     assert.equal(await queue(sessions), "bcda");
     assert.equal(names(await sessions.nextQueued(2, new Set([idOf(made, "c")]))), "bd");
@@ -423,7 +425,7 @@ describe("clean-up", () => {
     const end = async (letter: string) => {
       await sessions.update(idOf(made, letter), { status: "active" });
       await sessions.recordChunks(idOf(made, letter), 1, [[0, "x"]]);
-      await sessions.update(idOf(made, letter), { status: letter === "c" ? "failed" : "completed" });
+      await sessions.update(idOf(made, letter), { status: "ac".includes(letter) ? "failed" : "completed" });
       await clock.advance(86_400_000);
     };
     for (const letter of "abcde") await end(letter);

@@ -7,6 +7,9 @@ const SECRET_HEADER =
 /** Query parameters whose value is a secret by their name: tokens, keys and signatures of signed URLs. */
 const SECRET_PARAMETER = /token|secret|passw|api[-_]?key|^key$|auth|signature|^sig$|credential|session/i;
 
+/** What a query has if {@link SECRET_PARAMETER} may fit one of its names, which can be encoded. Lists look at thousands. */
+const SUSPECT = /[%\s]|token|secret|passw|key|auth|sig|credential|session/i;
+
 /** True for a header field that must not be shown, logged or sent to another origin. */
 export function isSecretHeader(name: string): boolean {
   return SECRET_HEADER.test(name);
@@ -17,7 +20,8 @@ export function isSecretHeader(name: string): boolean {
  * returned as it is.
  */
 export function redactUrl(text: string): string {
-  if (!text.includes("@") && !text.includes("?")) return text;
+  const query = text.indexOf("?");
+  if (!text.includes("@") && (query === -1 || !SUSPECT.test(text.slice(query)))) return text;
   if (!URL.canParse(text)) return text;
   const url = new URL(text);
   if (url.password) url.password = "***";

@@ -44,17 +44,21 @@ export function toMasker(paths: readonly string[] | undefined): Masker {
     if (inner === undefined) whole.add(outer);
     else parts.set(outer, (parts.get(outer) ?? new Set()).add(inner));
   }
+  const blank = Session.fromPartial({});
   return (session) => {
-    const values = session as unknown as Readonly<Record<string, unknown>>;
-    const kept: Record<string, unknown> = pick(values, whole);
+    const kept = { ...blank };
+    for (const name of whole) copy(session, kept, name);
     for (const [outer, names] of parts) {
-      const value = values[outer];
-      if (!whole.has(outer) && value !== undefined) kept[outer] = { ...INNER[outer], ...pick(value, names) };
+      const value: unknown = Reflect.get(session, outer);
+      if (whole.has(outer) || value === undefined) continue;
+      const inner = { ...INNER[outer] };
+      for (const name of names) copy(value as object, inner, name);
+      Reflect.set(kept, outer, inner);
     }
-    return { ...Session.fromPartial({}), ...kept } as WireSession;
+    return kept;
   };
 }
 
-function pick(from: unknown, names: ReadonlySet<string>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(from as object).filter(([name]) => names.has(name)));
+function copy(from: object, to: object, name: string): void {
+  Reflect.set(to, name, Reflect.get(from, name));
 }

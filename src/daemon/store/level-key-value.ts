@@ -6,6 +6,9 @@ import { GroupCommit } from "./group-commit.ts";
 
 const END_OF_SPACE = "\u0001";
 
+/** Bytes of entries that one read brings at most, or little more. LevelDB's 16 KiB are a thread's round trip a dozen sessions. */
+const READ_AT_ONCE = 256 * 1024;
+
 const prefix = (space: string): string => `${space}\u0000`;
 
 /** Spaces of strings in one open database. */
@@ -43,12 +46,13 @@ export class LevelKeyValue implements KeyValue {
         : range.lte !== undefined
           ? { lte: start + range.lte }
           : { lt: space + END_OF_SPACE }),
+      highWaterMarkBytes: READ_AT_ONCE,
       reverse: range.reverse ?? false,
       limit: range.limit ?? -1,
     });
     try {
       // Few for those who want few, then more at a time.
-      for (let size = 64; ; size = 1000) {
+      for (let size = 64; ; size = Math.min(1000, 4 * size)) {
         const found = await this.#guard(() => iterator.nextv(size));
         if (found.length === 0) return;
         for (const [key, value] of found) yield [key.slice(start.length), value];

@@ -10,6 +10,9 @@ describe("what is shown has no secrets", () => {
     ["https://h/a?token=abc&x=1", "https://h/a?token=***&x=1"],
     ["https://h/a?X-Amz-Signature=abc&X-Amz-Credential=d", "https://h/a?X-Amz-Signature=***&X-Amz-Credential=***"],
     ["https://h/a?sig=1&sig=2", "https://h/a?sig=***"],
+    ["https://h/a?%74oken=abc", "https://h/a?token=***"],
+    ["https://h/a?to\tken=abc", "https://h/a?token=***"],
+    ["https://h/a?key=abc&monkey=1", "https://h/a?key=***&monkey=1"],
     ["https://h/a?page=2#part", "https://h/a?page=2#part"],
     ["no url?token=1", "no url?token=1"],
   ] as const) {

@@ -12,7 +12,7 @@ import { UndiciClient } from "../../src/daemon/http/client.ts";
 import { HttpSourceFactory } from "../../src/daemon/http/source.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { ORIGIN_BYTES, ORIGINS, type OriginName, startOrigin } from "../support/origins/catalogue.ts";
-import type { Origin } from "../support/origins/origin.ts";
+import { type Origin, resourceOf, serve } from "../support/origins/origin.ts";
 import { RecordLogger } from "../support/record-logger.ts";
 
 const SIZE = ORIGIN_BYTES.length;
@@ -63,6 +63,10 @@ const EXPECTED: Record<OriginName, readonly [first: string, second?: string]> = 
   "well-behaved": [GOOD, NEXT],
   "range-ignored": [WHOLE, "RANGE_INVALID range_ignored"],
   "range-ignored-on-resume": [GOOD, "RANGE_INVALID range_ignored"],
+  "if-range-hostile": [GOOD, NEXT],
+  "if-range-hostile-changes": [GOOD, "RESOURCE_CHANGED"],
+  "if-range-hostile-denies": [GOOD, "RANGE_INVALID range_ignored"],
+  "range-as-200": [WHOLE, "RANGE_INVALID content_range"],
   "accept-ranges-none-lie": [GOOD, NEXT],
   "accept-ranges-bytes-lie": [WHOLE, "RANGE_INVALID range_ignored"],
   "content-range-missing": ["RANGE_INVALID content_range"],
@@ -80,8 +84,10 @@ const EXPECTED: Record<OriginName, readonly [first: string, second?: string]> = 
   "range-chunked-long": ["PROTOCOL_ERROR", "PROTOCOL_ERROR"],
   "range-length-differs": ["RANGE_INVALID length"],
   multipart: ["RANGE_INVALID multipart"],
-  "unsatisfiable-with-total": [WHOLE, "RESOURCE_CHANGED"],
+  "unsatisfiable-with-total": [WHOLE, "RANGE_INVALID unsatisfiable"],
   "unsatisfiable-without-total": [WHOLE, "RANGE_INVALID unsatisfiable"],
+  "unsatisfiable-empty-lie": [WHOLE, "RESOURCE_CHANGED"],
+  "unsatisfiable-on-resume": [GOOD, "RANGE_INVALID unsatisfiable"],
   "changes-after-first": [GOOD, "RESOURCE_CHANGED"],
   "changes-ignoring-if-range": [GOOD, "RESOURCE_CHANGED"],
   "changes-etag-omitted": [GOOD, "RANGE_INVALID validator"],
@@ -187,6 +193,51 @@ describe("the whole", () => {
   test("without a total, and without one that is known, a later range is of no use", async () => {
     await using origin = await startOrigin("content-range-total-unknown");
     assert.equal((await outcome(origin, SECOND)).text, "RANGE_INVALID total_unknown");
+  });
+});
+
+describe("an origin hostile to If-Range", () => {
+  const fields = ({ requests }: Origin) =>
+    requests.map(({ headers }) => (headers["if-range"] && "If-Range") ?? (headers["if-match"] && "If-Match") ?? "-");
+
+  test("is asked once without it, under If-Match, and from then on only so", async () => {
+    await using origin = await startOrigin("if-range-hostile");
+    const source = factory.http(origin.url, {});
+    const signal = AbortSignal.timeout(5000);
+    const first = await source.open({ ...FIRST, signal });
+    await collect(first);
+    for (const start of [10_000, 20_000]) {
+      const stream = await source.open({ start, end: start + 10_000, expected: first.resource, signal });
+      assert.ok((await collect(stream)).equals(ORIGIN_BYTES.subarray(start, start + 10_000)));
+    }
+    assert.deepEqual(fields(origin), ["-", "If-Range", "If-Match", "If-Match"]);
+    assert.equal(origin.requests[2]?.headers["if-match"], '"v1"');
+    assert.equal(origin.requests[2]?.headers.range, "bytes=10000-19999");
+  });
+
+  test("once it was liked, 412 to If-Match means another version", async () => {
+    let changed = false;
+    await using origin = await serve(resourceOf(ORIGIN_BYTES), (call) => {
+      if (changed) call.send(412, {});
+      else ORIGINS["if-range-hostile"].answer(call);
+    });
+    const source = factory.http(origin.url, {});
+    const signal = AbortSignal.timeout(5000);
+    const first = await source.open({ ...FIRST, signal });
+    await collect(first);
+    await collect(await source.open({ ...SECOND, expected: first.resource, signal }));
+    changed = true;
+    await assert.rejects(source.open({ ...SECOND, expected: first.resource, signal }), { code: "RESOURCE_CHANGED" });
+  });
+
+  test("without a strong ETag, or with another one in its 200, is not asked again", async () => {
+    for (const name of ["changes-after-first", "changes-without-etag"] as const) {
+      await using origin = await startOrigin(name);
+      const one = await outcome(origin, FIRST);
+      assert.ok(one.resource);
+      assert.equal((await outcome(origin, SECOND, one.resource)).text, "RESOURCE_CHANGED");
+      assert.deepEqual(fields(origin), ["-", "If-Range"]);
+    }
   });
 });
 

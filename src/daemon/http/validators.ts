@@ -19,6 +19,11 @@ export function parseEntityTag(value: string | undefined): { weak: boolean; tag:
   return match?.[2] === undefined ? undefined : { weak: match[1] !== undefined, tag: match[2] };
 }
 
+/** True for a strong validator that is an entity tag, and not a date. */
+export function isEntityTag(strongValidator: string | undefined): boolean {
+  return strongValidator?.startsWith('"') === true;
+}
+
 /**
  * The value for If-Range: a strong entity tag; or, only if there is no ETag field at all, a Last-Modified that is strong
  * by §8.8.2.2, measured against the origin's own Date and never the local clock.
@@ -56,7 +61,7 @@ export function contradiction(expected: ResourceInfo, found: Version): string | 
     const unsaid = found.part ? strong : undefined;
     const sizes = found.part ? undefined : sizeDiffers(expected, found);
     const dates = found.part ? undefined : datesDiffer(expected, found);
-    if (isTag(strong)) return differs("ETag", strong, found.etag ?? unsaid) ?? sizes ?? dates;
+    if (isEntityTag(strong)) return differs("ETag", strong, found.etag ?? unsaid) ?? sizes ?? dates;
     return (
       differs("Last-Modified", strong, found.lastModified ?? unsaid) ?? differs("ETag", undefined, found.etag) ?? sizes
     );
@@ -78,15 +83,11 @@ export function contradiction(expected: ResourceInfo, found: Version): string | 
 export function unproved(expected: ResourceInfo, found: Told): string | undefined {
   const strong = expected.strongValidator;
   if (strong === undefined) return undefined;
-  if (!isTag(strong))
+  if (!isEntityTag(strong))
     return found.lastModified === undefined ? "a part without the Last-Modified of before" : undefined;
   if (found.etag === undefined) return "a part without the ETag of before";
   const dates = datesDiffer(expected, found);
   return dates && `a part under the same ETag, but ${dates}`;
-}
-
-function isTag(validator: string): boolean {
-  return validator.startsWith('"');
 }
 
 /** A size that is not told is no other size. */

@@ -1,6 +1,7 @@
 /** Faults of ranges: what is sent is not what was asked for. */
+import { randomBytes } from "node:crypto";
 import type { FaultTable } from "./catalogue.ts";
-import type { Call } from "./origin.ts";
+import { type Call, resourceOf } from "./origin.ts";
 
 /** A 206 whose Content-Range is `field`, with the bytes that were asked for. */
 const contentRange =
@@ -39,6 +40,31 @@ export const rangeFaults = {
       if (call.seen.number === 1) return call.answer();
       const { bytes, etag } = call.state.resource;
       return call.send(200, { etag }, bytes);
+    },
+  },
+  "if-range-hostile": {
+    about: "answers a range with If-Range by the whole (200) under the same strong ETag; without it gives ranges",
+    answer: ifRangeHostile((call) => call.answer()),
+  },
+  "if-range-hostile-changes": {
+    about: "the same, but what it then gives as the range is another version, whatever If-Match says",
+    answer: ifRangeHostile((call) => {
+      if (call.seen.number > 1) call.state.resource = resourceOf(randomBytes(call.state.resource.bytes.length), "2");
+      call.answer();
+    }),
+  },
+  "if-range-hostile-denies": {
+    about: "the same, but answers If-Match by 412, although the ETag is what it just said",
+    answer: ifRangeHostile((call) => (call.seen.headers["if-match"] ? call.send(412, {}) : call.answer())),
+  },
+  "range-as-200": {
+    about: "answers a range with just that range and its Content-Range, but as if it were the whole (200)",
+    answer: (call) => {
+      const { range } = call.seen;
+      const { bytes, etag } = call.state.resource;
+      if (!range) return call.answer();
+      const field = `bytes ${range.start}-${range.end - 1}/${bytes.length}`;
+      return call.send(200, { etag, "content-range": field }, bytes.subarray(range.start, range.end));
     },
   },
   "accept-ranges-none-lie": {
@@ -143,7 +169,29 @@ export const rangeFaults = {
       else call.send(200, { etag: call.state.resource.etag }, call.state.resource.bytes);
     },
   },
+  "unsatisfiable-empty-lie": {
+    about: "answers every range with 416 and `*/0`, as if there were no bytes; the whole is to be had",
+    answer: (call) => {
+      if (call.seen.range) call.send(416, { "content-range": "bytes */0" });
+      else call.answer();
+    },
+  },
+  "unsatisfiable-on-resume": {
+    about: "from the second request on 416, with the total that makes the range satisfiable",
+    answer: (call) => {
+      if (call.seen.number === 1) call.answer();
+      else call.send(416, { "content-range": `bytes */${call.state.resource.bytes.length}` });
+    },
+  },
 } satisfies FaultTable;
+
+function ifRangeHostile(otherwise: (call: Call) => void): (call: Call) => void {
+  return (call) => {
+    const { bytes, etag } = call.state.resource;
+    if (call.seen.headers["if-range"] === undefined) otherwise(call);
+    else call.send(200, { etag }, bytes);
+  };
+}
 
 function chunkedOff(by: number): (call: Call) => void {
   return (call) => {

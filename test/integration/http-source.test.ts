@@ -99,7 +99,9 @@ const EXPECTED: Record<OriginName, readonly [first: string, second?: string]> = 
   "weak-etag": [GOOD],
   "last-modified-fresh": [GOOD],
   "no-validator": [GOOD, NEXT],
-  "login-page": [GOOD, "RESOURCE_CHANGED"],
+  "login-page": [GOOD, "CONTENT_TYPE_CHANGED"],
+  "login-page-elsewhere": [GOOD, "CONTENT_TYPE_CHANGED"],
+  "page-changes": [GOOD, "RESOURCE_CHANGED"],
   "shrinks-under-range": [GOOD, "RESOURCE_CHANGED"],
   "close-early": ["TRUNCATED"],
   "close-early-no-keepalive": ["TRUNCATED"],
@@ -238,6 +240,19 @@ describe("an origin hostile to If-Range", () => {
       assert.equal((await outcome(origin, SECOND, one.resource)).text, "RESOURCE_CHANGED");
       assert.deepEqual(fields(origin), ["-", "If-Range"]);
     }
+  });
+});
+
+test("a page in place of the file says both types, and waits for a person", async () => {
+  await using origin = await startOrigin("login-page-elsewhere");
+  const { resource: expected } = await outcome(origin, FIRST);
+  assert.ok(expected);
+  const opened = factory.http(origin.url, {}).open({ ...SECOND, expected, signal: AbortSignal.timeout(5000) });
+  await assert.rejects(opened, {
+    code: "CONTENT_TYPE_CHANGED",
+    retryable: false,
+    message: `${new URL(origin.url).host} sent text/html in place of application/zip: a page, perhaps a login`,
+    metadata: { host: new URL(origin.url).host, expected: "application/zip", found: "text/html" },
   });
 });
 

@@ -16,10 +16,13 @@ import { contradiction, isEntityTag, strongValidator, unproved, type Version } f
  */
 export type Manner = "if-range" | "if-match-instead" | "if-match" | "whole";
 
+/** Media types of pages that are made for people to look at. */
+const PAGES: ReadonlySet<string> = new Set(["text/html", "application/xhtml+xml"]);
+
 /**
  * @param now - milliseconds since the epoch, for a Retry-After that is a date
  * @returns the range, or the manner in which it has to be asked for next: one further down the list of {@link Manner}
- * @throws ResourceError RESOURCE_CHANGED, RANGE_INVALID, HTTP_*; NetworkError PROTOCOL_ERROR
+ * @throws ResourceError RESOURCE_CHANGED, CONTENT_TYPE_CHANGED, RANGE_INVALID, HTTP_*; NetworkError PROTOCOL_ERROR
  */
 export function readAnswer(
   response: HttpResponse,
@@ -98,6 +101,7 @@ function readWhole(response: HttpResponse, request: RangeRequest, manner: Manner
   }
   const resource = describe(response, length, false);
   if (expected) {
+    refusePage(response, expected, resource);
     refuseOther(response, expected, { ...resource, part: false });
     const partWanted = start !== 0 || (end !== undefined && end < (expected.size ?? Number.POSITIVE_INFINITY));
     // The version is the same, so that If-Range had no reason to fail: the origin cannot stand it.
@@ -152,6 +156,27 @@ function describe(response: HttpResponse, size: number | undefined, ranges: bool
     ...(contentEncoding !== undefined && { contentEncoding }),
     ...(filename !== undefined && { filename }),
   };
+}
+
+/**
+ * A page where a file was is no new version of it, but what an origin shows to somebody whom it does not know any more.
+ *
+ * @throws ResourceError CONTENT_TYPE_CHANGED
+ */
+function refusePage(response: HttpResponse, expected: ResourceInfo, found: ResourceInfo): void {
+  const before = mediaType(expected);
+  const now = mediaType(found);
+  if (now === undefined || !PAGES.has(now) || (before !== undefined && PAGES.has(before))) return;
+  if (isEntityTag(expected.strongValidator) && found.etag === expected.strongValidator) return;
+  const { host } = new URL(response.url);
+  const type = before ?? "a file without a type";
+  throw failure("CONTENT_TYPE_CHANGED", `${host} sent ${now} in place of ${type}: a page, perhaps a login`, {
+    metadata: { host, found: now, ...(before !== undefined && { expected: before }) },
+  });
+}
+
+function mediaType({ contentType }: ResourceInfo): string | undefined {
+  return contentType?.split(";")[0]?.trim().toLowerCase();
 }
 
 /** @throws ResourceError RESOURCE_CHANGED */

@@ -93,6 +93,21 @@ export const versionFaults = {
       else call.send(200, { "content-type": "text/html" }, "<html>Please log in</html>");
     },
   },
+  "login-page-elsewhere": {
+    about: "from the second request on a redirect to an HTML page (200), as where a login has run out",
+    answer: (call) => {
+      if (call.seen.number === 1) call.answer({ "content-type": "application/zip" });
+      else if (call.seen.path !== "/login") call.send(302, { location: "/login" });
+      else call.send(200, { "content-type": "text/html; charset=utf-8" }, "<html>Please log in</html>");
+    },
+  },
+  "page-changes": {
+    about: "an HTML page that is another one from the second request on",
+    answer: (call) => {
+      changesAfterFirst(call);
+      call.answer({ "content-type": "text/html" });
+    },
+  },
   "shrinks-under-range": {
     about: "from the second request on answers 416: the resource is shorter now",
     answer: (call) => {

@@ -68,6 +68,14 @@ export interface KeyValue {
 /** Takes bytes as they come. The buffer is only valid during the call: copy it. A promise holds the sender back. */
 export type ByteSink = (bytes: Uint8Array) => void | Promise<void>;
 
+/** Takes bytes into memory of its own: they are received straight into it where that can be done. */
+export interface ByteTarget {
+  /** Room for the next bytes: never empty, and valid until `filled` is called or the transfer ends. Throws to break off. */
+  space(): Uint8Array;
+  /** So many bytes were put at the beginning of the last space. A promise holds the sender back; throws to break off. */
+  filled(count: number): void | Promise<void>;
+}
+
 /** A request; only GET and HEAD exist here. */
 export interface HttpRequest {
   readonly url: string;
@@ -126,8 +134,8 @@ export interface RangeStream {
   /** Where it will end (exclusive), if that is known; may be less than was asked for. */
   readonly end?: number;
   readonly resource: ResourceInfo;
-  /** As in {@link HttpResponse.pipe}. */
-  pipe(sink: ByteSink): Promise<void>;
+  /** As in {@link HttpResponse.pipe}, into memory of the target's. */
+  pipe(target: ByteTarget): Promise<void>;
   cancel(): void;
 }
 
@@ -258,6 +266,9 @@ export interface ArchiveKey {
   readonly target: string;
 }
 
+/** A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. */
+export type RecordedChunk = readonly [index: number, sha256: string, sources?: readonly number[]];
+
 /** Chunk digests of a session's current epoch, by index. */
 export type ChunkDigests = ReadonlyMap<number, string>;
 
@@ -292,12 +303,10 @@ export interface SessionStore {
   queuePosition(id: string): Promise<number | undefined>;
 
   /** Records chunks whose bytes are on disk and synced. Survives a power cut when it resolves. */
-  recordChunks(
-    id: string,
-    epoch: number,
-    chunks: ReadonlyArray<readonly [index: number, sha256: string]>,
-  ): Promise<void>;
+  recordChunks(id: string, epoch: number, chunks: readonly RecordedChunk[]): Promise<void>;
   chunks(id: string, epoch: number): Promise<ChunkDigests>;
+  /** Which sources gave each chunk; empty for chunks of which nobody said so. */
+  chunkSources(id: string, epoch: number): Promise<ReadonlyMap<number, readonly number[]>>;
   /** Drops every chunk of a session, of all epochs. */
   dropChunks(id: string): Promise<void>;
 

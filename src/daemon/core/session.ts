@@ -96,6 +96,8 @@ export interface PartState {
   readonly chunkSize: number;
   /** Counts the versions of the resource that were begun; chunks of an older epoch are never used. */
   readonly epoch: number;
+  /** The candidates' URLs, the first being the one whose version it is; with credentials if they had any. */
+  readonly sources?: readonly string[];
 }
 
 /** The finished file, as it was when it was put in place. */

@@ -1,15 +1,18 @@
 /**
- * Stage 3: the bytes come in. A resource whose ranges can be put together is fetched over several connections, each with
- * a span of chunks; any other in one stream from its first byte.
+ * Stage 3: the bytes come in. A resource whose ranges can be put together is fetched over as many connections as help, each
+ * with a span of it; any other in one stream from its first byte.
  */
 import { dirname } from "node:path";
 import { asDownloadError, type DownloadError, failure, NetworkError, ResourceError } from "../core/errors.ts";
-import { chunkCount, chunkRange } from "../core/manifest.ts";
+import { chunkCount } from "../core/manifest.ts";
 import type { RangeStream } from "../core/ports.ts";
-import { Lane, type Sheet } from "./lane.ts";
+import { Assembly, type WrittenChunk } from "./assembly.ts";
+import { ConnectionCount } from "./connection-count.ts";
+import { Lane } from "./lane.ts";
 import { type PlannedFile, requireSpace } from "./plan.ts";
 import { Recorder } from "./recorder.ts";
 import type { Run } from "./run.ts";
+import type { Place } from "./sources.ts";
 import { type Span, Spans } from "./spans.ts";
 
 /** A connection may break this often in a row without bringing a byte. */
@@ -18,149 +21,265 @@ const FRUITLESS = 3;
 /** Milliseconds before a broken connection is made anew; multiplied by the number of breaks in a row. */
 const RECONNECT_MS = 250;
 
+/** Milliseconds between two looks at how it goes. */
+const LOOK_MS = 50;
+
+/** A connection that brings nothing for so many milliseconds, with all others done, is made anew. */
+const STALLED_MS = 3000;
+
 /** Fetches what is missing. @returns bytes of the file. @throws DownloadError; what was recorded stays */
 export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
-  const report = reporter(run, file);
-  const recorder = new Recorder({
+  const { size } = file.resource;
+  using assembly = new Assembly({
     part: file.part,
-    store: run.engine.store,
-    sessionId: run.session.id,
-    epoch: file.epoch,
-    done: file.done,
-    onRecorded: (index, sha256, length) => report(index, sha256, length),
-  });
-  const single = file.resource.size !== undefined && file.resource.size <= file.chunkSize;
-  const sheet: Sheet = {
-    run,
-    part: file.part,
+    slabs: run.engine.slabs,
     chunkSize: file.chunkSize,
-    ...(file.resource.size !== undefined && { size: file.resource.size }),
-    onChunk: async (index, sha256, length) => {
-      // Nobody said how much there is to come: the room that is to stay free is looked after on the way.
-      if (file.resource.size === undefined) await requireSpace(run, dirname(file.target), 0);
-      if (!single) return recorder.add(index, sha256, length);
-      // The whole file in one chunk: the record before the rename holds it, an extra sync would only cost time.
-      file.done.set(index, sha256);
-      report(index, sha256, length);
-    },
-  };
-  return file.whole ? fetchStream(run, file, sheet) : fetchSpans(run, file, sheet);
+    ...(size !== undefined && { size }),
+    onChunk: recording(run, file),
+  });
+  run.pending = () => assembly.pendingBytes;
+  return file.whole ? await fetchStream(run, file, assembly) : await new Fetch(run, file, assembly, size ?? 0).all();
 }
 
-/** Tells of chunks as they are recorded. */
-function reporter(run: Run, file: PlannedFile): (index: number, sha256: string, length: number) => void {
+/** What is done with a chunk whose bytes are written. */
+function recording(run: Run, file: PlannedFile): (chunk: WrittenChunk) => Promise<void> {
+  const { store, hooks } = run.engine;
+  const { size } = file.resource;
   let bytes = file.doneBytes;
-  return (index, sha256, length) => {
+  const report = ({ index, sha256, length, sources }: WrittenChunk): void => {
     bytes += length;
     if (!file.whole) run.proved = bytes;
-    run.engine.store.progress(run.session.id, bytes, file.resource.size);
-    if (run.engine.hooks.idle) return;
+    file.done.set(index, sha256);
+    file.origins.set(index, sources);
+    store.progress(run.session.id, bytes, size);
+    if (hooks.idle) return;
     const start = index * file.chunkSize;
-    void run.engine.hooks.postChunk({ start, end: start + length, url: run.session.url, retries: 0 }, sha256);
+    void hooks.postChunk({ start, end: start + length, url: run.session.url, retries: 0 }, sha256);
   };
+  // What comes in one stream cannot be gone on with, and a file of one chunk is recorded with its end: no syncs for them.
+  if (file.whole || (size !== undefined && size <= file.chunkSize))
+    return async (chunk) => {
+      // Nobody said how much there is to come: the room that is to stay free is looked after on the way.
+      if (size === undefined) await requireSpace(run, dirname(file.target), 0);
+      report(chunk);
+    };
+  const recorder = new Recorder({
+    part: file.part,
+    store,
+    sessionId: run.session.id,
+    epoch: file.epoch,
+    onRecorded: report,
+  });
+  return (chunk) => recorder.add(chunk);
 }
 
-async function fetchSpans(run: Run, file: PlannedFile, sheet: Sheet): Promise<number> {
-  const size = file.resource.size ?? 0;
-  const count = chunkCount(size, file.chunkSize);
-  const spans = new Spans(count, file.done);
-  const wanted = run.session.options.connections ?? run.settings.connections;
-  const workers = Math.max(1, Math.min(wanted, count - file.done.size));
-  // One lane's failure that concerns all of them ends them all.
-  const all = new AbortController();
-  const signal = AbortSignal.any([run.signal, all.signal]);
-  let lastError: DownloadError | undefined;
-  const work = async (opening: RangeStream | undefined): Promise<void> => {
-    using lane = new Lane(sheet);
-    let first = opening;
-    let span = first ? spans.takeFirst() : spans.take(workers);
+/** One file over several connections. */
+class Fetch {
+  readonly #run: Run;
+  readonly #file: PlannedFile;
+  readonly #assembly: Assembly;
+  readonly #spans: Spans;
+  readonly #count: ConnectionCount;
+  readonly #most: number;
+  /** A failure that concerns every connection ends them all. */
+  readonly #all = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #workers = new Map<Lane, { readonly done: Promise<void>; span?: Span; abort?: AbortController }>();
+  #peak = 0;
+  readonly #roused = new Set<Lane>();
+  #lastError: DownloadError | undefined;
+
+  constructor(run: Run, file: PlannedFile, assembly: Assembly, size: number) {
+    this.#run = run;
+    this.#file = file;
+    this.#assembly = assembly;
+    this.#spans = new Spans(size, file.chunkSize, file.done);
+    this.#most = run.session.options.connections ?? run.settings.connections;
+    this.#count = new ConnectionCount(this.#most);
+    this.#signal = AbortSignal.any([run.signal, this.#all.signal]);
+  }
+
+  /** @returns bytes of the file */
+  async all(): Promise<number> {
+    const { resource, chunkSize, done, opening } = this.#file;
+    const size = resource.size ?? 0;
     // An empty file: nothing to take, nothing to read.
-    if (!span) first?.cancel();
-    run.connections++;
+    if (size === 0) opening?.cancel();
+    else this.#start(opening);
+    const stop = this.#watch();
     try {
-      for (; span; span = spans.take(workers)) {
+      while (this.#workers.size > 0) await Promise.race([...this.#workers.values()].map((worker) => worker.done));
+    } finally {
+      stop();
+    }
+    await this.#assembly.drain().catch((error: unknown) => {
+      if (!this.#all.signal.aborted) throw error;
+    });
+    this.#run.signal.throwIfAborted();
+    if (this.#all.signal.aborted) throw this.#all.signal.reason;
+    if (!this.#spans.finished || done.size < chunkCount(size, chunkSize))
+      throw this.#lastError ?? failure("INTERNAL", "chunks are missing after the fetch");
+    return size;
+  }
+
+  /** Looks again and again whether more connections, or fewer, would be better. @returns ends it */
+  #watch(): () => void {
+    const { clock } = this.#run.engine;
+    let cancel: () => void;
+    const look = (): void => {
+      cancel = clock.timer(LOOK_MS, look);
+      const lanes = [...this.#workers.keys()];
+      const wanted = this.#count.see({
+        now: clock.monotonic(),
+        received: this.#run.received,
+        left: this.#spans.left,
+        held: lanes.some((lane) => lane.held),
+      });
+      for (let running = this.#workers.size; running < wanted && this.#spans.left > 0; running++) this.#start();
+      for (const [, { span }] of [...this.#workers].slice(wanted)) if (span) this.#spans.shorten(span);
+      this.#rouse(lanes);
+    };
+    look();
+    return () => cancel();
+  }
+
+  /** The last of several connections is not waited for when it is stuck. */
+  #rouse(lanes: readonly Lane[]): void {
+    const [lane] = lanes;
+    if (lanes.length !== 1 || !lane || this.#peak < 2 || lane.idleMs < STALLED_MS || this.#roused.has(lane)) return;
+    this.#roused.add(lane);
+    const why = failure("TIMED_OUT", `no byte for ${Math.round(lane.idleMs / 1000)} s, with all others done`);
+    this.#workers.get(lane)?.abort?.abort(why);
+  }
+
+  #start(opening?: RangeStream): void {
+    const lane = new Lane(this.#run, this.#assembly);
+    const asked = opening && (opening.end ?? 0) - opening.start;
+    const span = asked === undefined ? this.#spans.take(this.#most, lane.rate) : this.#spans.takeFirst(asked, lane.rate);
+    if (!span) return opening?.cancel();
+    const done = this.#work(lane, span, opening).finally(() => {
+      this.#workers.delete(lane);
+      this.#run.connections = this.#workers.size;
+    });
+    this.#workers.set(lane, { done, span });
+    this.#run.connections = this.#workers.size;
+    this.#peak = Math.max(this.#peak, this.#workers.size);
+  }
+
+  /** One connection, from its first span to its last. Never rejects. */
+  async #work(lane: Lane, first: Span, opening: RangeStream | undefined): Promise<void> {
+    let stream = opening;
+    try {
+      for (let span: Span | undefined = first; span; span = this.#next(lane)) {
+        const worker = this.#workers.get(lane);
+        if (worker) worker.span = span;
         try {
-          await fetchSpan(run, file, lane, span, first, signal);
+          await this.#fetch(lane, span, stream);
         } finally {
-          first = undefined;
-          spans.release(span);
+          stream = undefined;
+          this.#spans.release(span);
         }
       }
-      await lane.drain();
     } catch (error) {
-      const failed = signal.aborted ? undefined : asDownloadError(error);
-      await lane.drain().catch(() => undefined);
-      if (!failed) return;
-      lastError = failed;
-      if (concernsAll(failed)) all.abort(failed);
-      else run.logger.info({ code: failed.code, message: failed.message }, "a connection gave up; the others go on");
-    } finally {
-      run.connections--;
-    }
-  };
-  await Promise.all(Array.from({ length: workers }, (_, lane) => work(lane === 0 ? file.opening : undefined)));
-  run.signal.throwIfAborted();
-  if (all.signal.aborted) throw all.signal.reason;
-  if (!spans.finished || file.done.size < count)
-    throw lastError ?? failure("INTERNAL", "chunks are missing after the fetch");
-  return size;
-}
-
-/** Fetches one span, reconnecting where the connection breaks. */
-async function fetchSpan(
-  run: Run,
-  file: PlannedFile,
-  lane: Lane,
-  span: Span,
-  opening: RangeStream | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  let fruitless = 0;
-  let stream = opening;
-  while (span.next < span.end) {
-    const start = lane.position(span);
-    const { end } = chunkRange(span.end - 1, file.resource.size ?? 0, file.chunkSize);
-    try {
-      stream ??= await file.source.open({ start, end, expected: file.resource, signal });
-      await lane.receive(stream, span);
-      if (lane.position(span) === start) throw failure("TRUNCATED", `${file.source.id} sent no byte of a range`);
-      fruitless = 0;
-    } catch (error) {
-      signal.throwIfAborted();
+      if (this.#signal.aborted) return;
       const failed = asDownloadError(error);
-      fruitless = lane.position(span) > start ? 1 : fruitless + 1;
-      if (!(failed instanceof NetworkError) || !failed.retryable || fruitless >= FRUITLESS) throw failed;
-      run.logger.info({ code: failed.code, start }, "the connection broke; going on behind the last byte");
-      await run.engine.clock.sleep(RECONNECT_MS * fruitless, signal);
-    } finally {
-      stream = undefined;
+      this.#lastError = failed;
+      if (concernsAll(failed)) this.#all.abort(failed);
+      else {
+        this.#count.objected(this.#run.engine.clock.monotonic(), this.#workers.size - 1);
+        this.#run.logger.info({ code: failed.code, message: failed.message }, "a connection gave up; the others go on");
+      }
     }
   }
+
+  #next(lane: Lane): Span | undefined {
+    if (this.#signal.aborted || this.#workers.size > this.#count.wanted) return undefined;
+    return this.#spans.take(this.#most, lane.rate);
+  }
+
+  /** Fetches one span, from another place where one fails. */
+  async #fetch(lane: Lane, span: Span, opening: RangeStream | undefined): Promise<void> {
+    const { sources } = this.#file;
+    for (let stream = opening; span.next < span.end; stream = undefined) {
+      const place = stream ? sources.takeFirst() : await sources.take(this.#signal);
+      try {
+        await this.#fetchFrom(place, lane, span, stream);
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        const failed = asDownloadError(error);
+        const versionGone = failed.code === "RESOURCE_CHANGED" && place === sources.first;
+        if (versionGone || !isThePlace(failed) || !sources.drop(place, failed)) throw failed;
+      } finally {
+        sources.give(place, lane.rate());
+      }
+    }
+  }
+
+  /** Fetches one span from one place, reconnecting where the connection breaks. */
+  async #fetchFrom(place: Place, lane: Lane, span: Span, opening: RangeStream | undefined): Promise<void> {
+    let fruitless = 0;
+    for (let stream = opening; span.next < span.end; stream = undefined) {
+      const from = span.next;
+      try {
+        await this.#receive(lane, span, place, stream);
+        if (span.next === from) throw failure("TRUNCATED", `${place.source.id} sent no byte of a range`);
+        fruitless = 0;
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        const failed = asDownloadError(error);
+        fruitless = span.next > from ? 1 : fruitless + 1;
+        if (!mayPass(failed) || fruitless >= FRUITLESS) throw failed;
+        this.#run.logger.info({ code: failed.code, at: span.next }, "the connection broke; going on behind the last byte");
+        await this.#run.engine.clock.sleep(RECONNECT_MS * fruitless, this.#signal);
+      }
+    }
+  }
+
+  async #receive(lane: Lane, span: Span, { source, expected, number }: Place, opening: RangeStream | undefined): Promise<void> {
+    const abort = new AbortController();
+    const worker = this.#workers.get(lane);
+    if (worker) worker.abort = abort;
+    const signal = AbortSignal.any([this.#signal, abort.signal]);
+    const stream =
+      opening ?? (await source.open({ start: span.next, end: span.end, ...(expected && { expected }), signal }));
+    await lane.receive(stream, span, number);
+  }
+}
+
+/** True for what another try at the same place may mend. */
+function mayPass(error: DownloadError): boolean {
+  return error instanceof NetworkError && error.retryable;
+}
+
+/** True for what another place could do better. */
+function isThePlace(error: DownloadError): boolean {
+  return error instanceof NetworkError || error instanceof ResourceError;
 }
 
 /** True for what no other connection could do better: another version, an answer that lies, the disk. */
 function concernsAll(error: DownloadError): boolean {
-  if (error.code === "RESOURCE_CHANGED" || error.code === "RANGE_INVALID") return true;
-  return !(error instanceof NetworkError) && !(error instanceof ResourceError);
+  return error.code === "RESOURCE_CHANGED" || error.code === "RANGE_INVALID" || !isThePlace(error);
 }
 
 /** One stream from the first byte. It cannot be gone on with: a break ends the attempt. */
-async function fetchStream(run: Run, file: PlannedFile, sheet: Sheet): Promise<number> {
-  const stream = file.opening ?? (await file.source.open({ start: 0, signal: run.signal }));
-  using lane = new Lane(sheet);
+async function fetchStream(run: Run, file: PlannedFile, assembly: Assembly): Promise<number> {
+  const place = file.sources.takeFirst();
+  const stream = file.opening ?? (await place.source.open({ start: 0, signal: run.signal }));
+  const lane = new Lane(run, assembly);
   const { size: announced } = file.resource;
-  const end = announced === undefined ? Number.MAX_SAFE_INTEGER : chunkCount(announced, file.chunkSize);
-  const span = { next: 0, end };
-  run.connections++;
+  const span = { next: 0, reserved: 0, end: announced ?? Number.MAX_SAFE_INTEGER, rate: lane.rate };
+  run.connections = 1;
   try {
-    await lane.receive(stream, span);
-    const size = lane.finish(span);
-    await lane.drain();
-    if (announced !== undefined && size !== announced)
-      throw failure("TRUNCATED", `${file.source.id} announced ${announced} bytes and sent ${size}`);
-    return size;
+    await lane.receive(stream, span, place.number);
+    assembly.end();
+    await assembly.drain();
+    if (announced !== undefined && span.next !== announced)
+      throw failure("TRUNCATED", `${place.source.id} announced ${announced} bytes and sent ${span.next}`);
+    return span.next;
   } finally {
-    await lane.drain().catch(() => undefined);
-    run.connections--;
+    run.connections = 0;
+    // Nothing may be written into slabs that are given back.
+    await assembly.drain().catch(() => undefined);
+    place.connections--;
   }
 }

@@ -3,13 +3,7 @@
  * way share the next one.
  */
 import type { PartFile, SessionStore } from "../core/ports.ts";
-
-/** A chunk whose bytes were written. */
-interface Chunk {
-  readonly index: number;
-  readonly sha256: string;
-  readonly length: number;
-}
+import type { WrittenChunk } from "./assembly.ts";
 
 /** Records the chunks of one session's epoch. */
 export class Recorder {
@@ -17,31 +11,27 @@ export class Recorder {
   readonly #store: SessionStore;
   readonly #sessionId: string;
   readonly #epoch: number;
-  readonly #done: Map<number, string>;
-  readonly #onRecorded: (index: number, sha256: string, length: number) => void;
-  #waiting: Chunk[] = [];
+  readonly #onRecorded: (chunk: WrittenChunk) => void;
+  #waiting: WrittenChunk[] = [];
   #running: Promise<void> | undefined;
 
-  /** @param done - gets the chunks as they are recorded */
   constructor(init: {
     part: PartFile;
     store: SessionStore;
     sessionId: string;
     epoch: number;
-    done: Map<number, string>;
-    onRecorded: (index: number, sha256: string, length: number) => void;
+    onRecorded: (chunk: WrittenChunk) => void;
   }) {
     this.#part = init.part;
     this.#store = init.store;
     this.#sessionId = init.sessionId;
     this.#epoch = init.epoch;
-    this.#done = init.done;
     this.#onRecorded = init.onRecorded;
   }
 
   /** Takes a chunk whose bytes have been written. @throws what the sync or the record of an earlier chunk threw */
-  async add(index: number, sha256: string, length: number): Promise<void> {
-    this.#waiting.push({ index, sha256, length });
+  async add(chunk: WrittenChunk): Promise<void> {
+    this.#waiting.push(chunk);
     this.#running ??= this.#run();
     await this.#running;
   }
@@ -52,12 +42,9 @@ export class Recorder {
         const batch = this.#waiting;
         this.#waiting = [];
         await this.#part.sync();
-        const entries = batch.map(({ index, sha256 }) => [index, sha256] as const);
+        const entries = batch.map(({ index, sha256, sources }) => [index, sha256, sources] as const);
         await this.#store.recordChunks(this.#sessionId, this.#epoch, entries);
-        for (const { index, sha256, length } of batch) {
-          this.#done.set(index, sha256);
-          this.#onRecorded(index, sha256, length);
-        }
+        for (const chunk of batch) this.#onRecorded(chunk);
       }
     } finally {
       // In the same turn as the last look at what waits: a chunk that comes a moment later begins a run of its own.

@@ -44,8 +44,10 @@ export class Run {
   readonly logger: Logger;
   readonly limit: RateLimit;
   readonly meter: Meter;
-  /** Received, not yet proved. */
-  pendingBytes = 0;
+  /** Bytes received, not yet proved. */
+  pending: () => number = () => 0;
+  /** Bytes received in this run. */
+  received = 0;
   connections = 0;
   /** The origin gave a range and later refused to: no more ranges in this run. */
   rangesRefused = false;

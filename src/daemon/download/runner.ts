@@ -84,7 +84,7 @@ export class Runner {
 
   live(id: string): LiveProgress | undefined {
     const run = this.#runs.get(id)?.run;
-    return run && { bytesPerSecond: run.meter.rate(), connections: run.connections, pendingBytes: run.pendingBytes };
+    return run && { bytesPerSecond: run.meter.rate(), connections: run.connections, pendingBytes: run.pending() };
   }
 
   async #unfinished(run: Run, thrown: unknown): Promise<void> {

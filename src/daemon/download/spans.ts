@@ -1,88 +1,146 @@
 /**
- * Who fetches which chunks. The missing chunks of a file are runs of neighbours; a connection takes a span off the
- * longest run, and when nothing is left to take it steals the second half of what another connection still has to do.
+ * Who fetches which bytes. What is missing of a file is a list of gaps; a connection takes a span off a gap, and when no
+ * gap is left it takes over a part of what another connection still has to do, so that the end of a file never waits for
+ * one slow connection.
  */
 
-/** Neighbouring chunks that one connection fetches in one request: `next` up to `end`, exclusive. `end` may shrink. */
+/** Neighbouring bytes that one connection fetches in one request: `next` up to `end`, exclusive. `end` may shrink. */
 export interface Span {
-  /** The chunk that is being filled. */
+  /** The byte that comes next. */
   next: number;
-  /** One behind the last chunk. */
+  /** Bytes before this one may be on their way into memory at this moment: they cannot be taken over. */
+  reserved: number;
+  /** One behind the last byte. */
+  end: number;
+  /** Bytes a second of the connection that has the span; undefined while it is too young to tell. */
+  readonly rate: () => number | undefined;
+}
+
+interface Gap {
+  start: number;
   end: number;
 }
 
 /** No request asks for more chunks than this, so that the end of a file is shared out evenly. */
 const LONGEST_SPAN = 64;
 
-/** The chunks that are still to be fetched, and the spans under way. */
+/** Bytes below which a new request costs more than it brings. */
+const LEAST_TAKEN = 16 * 1024;
+
+/** What a connection has to do in this time, in seconds, is left to it. */
+const WORTH_S = 0.25;
+
+/** The bytes that are still to be fetched, and the spans under way. */
 export class Spans {
-  readonly #free: Span[] = [];
+  readonly #chunkSize: number;
+  readonly #gaps: Gap[] = [];
   readonly #taken = new Set<Span>();
 
   /**
-   * @param count - chunks of the grid
-   * @param done - those that are here
+   * @param size - bytes of the file
+   * @param done - the chunks that are here
    */
-  constructor(count: number, done: { has(index: number): boolean }) {
-    for (let index = 0; index < count; index++) {
-      if (done.has(index)) continue;
-      const last = this.#free.at(-1);
-      if (last?.end === index) last.end++;
-      else this.#free.push({ next: index, end: index + 1 });
+  constructor(size: number, chunkSize: number, done: { has(index: number): boolean }) {
+    this.#chunkSize = chunkSize;
+    for (let start = 0; start < size; start += chunkSize) {
+      if (done.has(start / chunkSize)) continue;
+      const end = Math.min(start + chunkSize, size);
+      const last = this.#gaps.at(-1);
+      if (last?.end === start) last.end = end;
+      else this.#gaps.push({ start, end });
     }
   }
 
-  /** Chunks that nobody has taken yet. */
+  /** Bytes that nobody has taken yet. */
   get waiting(): number {
-    return this.#free.reduce((sum, span) => sum + span.end - span.next, 0);
+    let bytes = 0;
+    for (const { start, end } of this.#gaps) bytes += end - start;
+    return bytes;
   }
 
-  /** True when every chunk was fetched. */
+  /** Bytes that are not here yet. */
+  get left(): number {
+    let bytes = this.waiting;
+    for (const { next, end } of this.#taken) bytes += end - next;
+    return bytes;
+  }
+
+  /** True when every byte was fetched. */
   get finished(): boolean {
-    return this.#free.length === 0 && this.#taken.size === 0;
+    return this.#gaps.length === 0 && this.#taken.size === 0;
   }
 
-  /** Takes the first missing chunk alone: the probe. */
-  takeFirst(): Span | undefined {
-    return this.#cut(0, 1);
+  /** Takes the first missing bytes, at most so many: what the probe asked for. */
+  takeFirst(bytes: number, rate: Span["rate"]): Span | undefined {
+    const [gap] = this.#gaps;
+    return gap && this.#cut(gap, gap.start + bytes, rate);
   }
 
   /**
-   * A span for one of `workers` connections: its fair share of half of what waits (guided self-scheduling), so that
-   * spans get shorter towards the end; or half of another's span; or nothing.
+   * A span for one of `workers` connections: the rest of a chunk that was left half full, or its fair share of half of
+   * what waits (guided self-scheduling), so that spans get shorter towards the end; or a part of another's span; or
+   * nothing.
    */
-  take(workers: number): Span | undefined {
-    const share = Math.ceil(this.waiting / (2 * Math.max(workers, 1)));
-    return this.#cut(0, Math.min(share, LONGEST_SPAN)) ?? this.#steal();
+  take(workers: number, rate: Span["rate"]): Span | undefined {
+    const size = this.#chunkSize;
+    const torn = this.#gaps.find(({ start }) => start % size !== 0);
+    const gap = torn ?? this.#gaps[0];
+    if (!gap) return this.#takeOver(rate);
+    const share = Math.ceil(this.waiting / (2 * Math.max(workers, 1) * size));
+    const chunks = torn ? 1 : Math.min(share, LONGEST_SPAN);
+    return this.#cut(gap, (Math.floor(gap.start / size) + chunks) * size, rate);
   }
 
   /** A connection is done with its span, wholly or not: what it did not fetch waits again. */
   release(span: Span): void {
     this.#taken.delete(span);
     if (span.next >= span.end) return;
-    const at = this.#free.findIndex((free) => free.next > span.next);
-    this.#free.splice(at === -1 ? this.#free.length : at, 0, span);
+    const at = this.#gaps.findIndex(({ start }) => start > span.next);
+    this.#gaps.splice(at === -1 ? this.#gaps.length : at, 0, { start: span.next, end: span.end });
   }
 
-  #cut(run: number, chunks: number): Span | undefined {
-    const free = this.#free[run];
-    if (!free) return undefined;
-    const span = { next: free.next, end: Math.min(free.next + chunks, free.end) };
-    free.next = span.end;
-    if (free.next === free.end) this.#free.splice(run, 1);
+  /** Leaves a connection nothing behind the chunk under way: it is to end soon. */
+  shorten(span: Span): void {
+    const end = Math.ceil(Math.max(span.next + 1, span.reserved) / this.#chunkSize) * this.#chunkSize;
+    if (!this.#taken.has(span) || end >= span.end) return;
+    const rest = { next: end, reserved: end, end: span.end, rate: span.rate };
+    span.end = end;
+    this.release(rest);
+  }
+
+  #cut(gap: Gap, end: number, rate: Span["rate"]): Span {
+    const span = { next: gap.start, reserved: gap.start, end: Math.min(end, gap.end), rate };
+    gap.start = span.end;
+    if (gap.start === gap.end) this.#gaps.splice(this.#gaps.indexOf(gap), 1);
     this.#taken.add(span);
     return span;
   }
 
-  /** The chunk being filled stays with its owner. */
-  #steal(): Span | undefined {
-    let victim: Span | undefined;
-    for (const span of this.#taken) if (span.end - span.next > (victim ? victim.end - victim.next : 1)) victim = span;
+  /** From the one that would need longest for the rest; each gets as much of it as it does in the same time. */
+  #takeOver(rate: Span["rate"]): Span | undefined {
+    const usual = this.#usualRate();
+    let victim: { span: Span; rate: number; seconds: number } | undefined;
+    for (const span of this.#taken) {
+      const bytes = span.end - Math.max(span.next, span.reserved);
+      const speed = Math.max(span.rate() ?? usual, 1);
+      const seconds = bytes / speed;
+      if (bytes < LEAST_TAKEN || seconds < WORTH_S || seconds <= (victim?.seconds ?? 0)) continue;
+      victim = { span, rate: speed, seconds };
+    }
     if (!victim) return undefined;
-    const middle = victim.next + Math.ceil((victim.end - victim.next) / 2);
-    const span = { next: middle, end: victim.end };
-    victim.end = middle;
+    const { span: from } = victim;
+    const first = Math.max(from.next, from.reserved);
+    const own = Math.max(rate() ?? usual, 1);
+    const kept = Math.floor(((from.end - first) * victim.rate) / (own + victim.rate));
+    const start = Math.min(first + kept, from.end - LEAST_TAKEN);
+    const span = { next: start, reserved: start, end: from.end, rate };
+    from.end = start;
     this.#taken.add(span);
     return span;
+  }
+
+  #usualRate(): number {
+    const rates = [...this.#taken].flatMap((span) => span.rate() ?? []);
+    return rates.length === 0 ? 1 : rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
   }
 }

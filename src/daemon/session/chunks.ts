@@ -1,5 +1,5 @@
-/** The chunks that are on disk, as they were recorded: id, epoch and index lead to the SHA-256. */
-import type { ChunkDigests, KeyValue, Write } from "../core/ports.ts";
+/** The chunks that are on disk, as they were recorded: id, epoch and index lead to the SHA-256 and the sources. */
+import type { ChunkDigests, KeyValue, RecordedChunk, Write } from "../core/ports.ts";
 import { SPACE, under } from "./keys.ts";
 
 const EPOCH_WIDTH = 6;
@@ -11,22 +11,36 @@ const epochKey = (id: string, epoch: number): string => `${id}!${String(epoch).p
 export function chunkWrites(
   id: string,
   epoch: number,
-  chunks: ReadonlyArray<readonly [index: number, sha256: string]>,
+  chunks: readonly RecordedChunk[],
 ): Write[] {
   const start = epochKey(id, epoch);
-  return chunks.map(([index, sha256]) => ({
+  return chunks.map(([index, sha256, sources = []]) => ({
     type: "put",
     space: SPACE.chunk,
     key: `${start}!${String(index).padStart(INDEX_WIDTH, "0")}`,
-    value: sha256,
+    value: sources.length > 0 ? `${sha256} ${sources.join(",")}` : sha256,
   }));
 }
 
 /** The chunks of one epoch. */
 export async function readChunks(store: KeyValue, id: string, epoch: number): Promise<ChunkDigests> {
   const found = new Map<number, string>();
-  for await (const [key, sha256] of store.entries(SPACE.chunk, under(epochKey(id, epoch))))
-    found.set(Number(key.slice(-INDEX_WIDTH)), sha256);
+  for await (const [key, value] of store.entries(SPACE.chunk, under(epochKey(id, epoch))))
+    found.set(Number(key.slice(-INDEX_WIDTH)), value.split(" ", 1)[0] ?? "");
+  return found;
+}
+
+/** Where the chunks of one epoch came from; those of which it is not known are absent. */
+export async function readChunkSources(
+  store: KeyValue,
+  id: string,
+  epoch: number,
+): Promise<ReadonlyMap<number, readonly number[]>> {
+  const found = new Map<number, readonly number[]>();
+  for await (const [key, value] of store.entries(SPACE.chunk, under(epochKey(id, epoch)))) {
+    const [, sources] = value.split(" ", 2);
+    if (sources) found.set(Number(key.slice(-INDEX_WIDTH)), sources.split(",").map(Number));
+  }
   return found;
 }
 

@@ -59,7 +59,12 @@ const resource = z.strictObject({
   filename: text(4096).optional(),
 });
 
-const part = z.strictObject({ path, chunk_size: z.int().min(1), epoch: count });
+const part = z.strictObject({
+  path,
+  chunk_size: z.int().min(1),
+  epoch: count,
+  sources: z.array(address).max(200).optional(),
+});
 const file = z.strictObject({ path, size: count, mtime_ms: z.number(), ino: z.number().min(0) });
 
 const error = z.strictObject({

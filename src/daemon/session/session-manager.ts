@@ -14,6 +14,7 @@ import type {
   ImportOutcome,
   KeyValue,
   Logger,
+  RecordedChunk,
   SessionFilter,
   SessionPage,
   SessionPatch,
@@ -22,7 +23,7 @@ import type {
 } from "../core/ports.ts";
 import { type DownloadRequest, hasEnded, type Session, type SessionStatus } from "../core/session.ts";
 import { patched } from "./change.ts";
-import { chunkRemovals, chunkWrites, readChunks } from "./chunks.ts";
+import { chunkRemovals, chunkWrites, readChunkSources, readChunks } from "./chunks.ts";
 import { overdue, type Retention } from "./clean-up.ts";
 import { Forgetting } from "./forget.ts";
 import { SPACE } from "./keys.ts";
@@ -236,7 +237,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Startable 
   async recordChunks(
     id: string,
     epoch: number,
-    chunks: ReadonlyArray<readonly [index: number, sha256: string]>,
+    chunks: readonly RecordedChunk[],
   ): Promise<void> {
     await this.#records.need(id);
     await this.#store.write(chunkWrites(id, epoch, chunks), { sync: true });
@@ -244,6 +245,10 @@ export class SessionManager implements SessionStore, SessionTransfer, Startable 
 
   chunks(id: string, epoch: number): Promise<ChunkDigests> {
     return readChunks(this.#store, id, epoch);
+  }
+
+  chunkSources(id: string, epoch: number): Promise<ReadonlyMap<number, readonly number[]>> {
+    return readChunkSources(this.#store, id, epoch);
   }
 
   async dropChunks(id: string): Promise<void> {

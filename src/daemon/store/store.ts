@@ -4,7 +4,7 @@
  * It never starts silently empty. A new database is made beside its place and moved there whole, so that one which is in
  * place has a version inside it; one without was damaged.
  */
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Level } from "level";
 import { failure } from "../core/errors.ts";
@@ -55,6 +55,7 @@ export class Store implements Startable {
     const directory = this.#directory;
     await mkdir(dirname(directory), { recursive: true, mode: 0o700 });
     if (!(await hasDatabaseFiles(directory))) await this.#create();
+    await this.#keepPrivate();
     const damage = await scanDatabase(directory);
     const marked = await stat(join(directory, REPAIR_MARK)).catch(() => undefined);
     if (damage.length === 0 && marked === undefined) {
@@ -119,6 +120,15 @@ export class Store implements Startable {
   #opened(): { level: Level; keyValue: LevelKeyValue } {
     if (this.#open === undefined) throw failure("SHUTTING_DOWN", "the database is not open");
     return this.#open;
+  }
+
+  /** LevelDB makes its files with the umask; that nobody else reads the URLs in them is the folder's doing. */
+  async #keepPrivate(): Promise<void> {
+    const directory = this.#directory;
+    if (((await stat(directory)).mode & 0o077) === 0) return;
+    await chmod(directory, 0o700).catch((error: unknown) =>
+      this.#logger.warn({ err: error, directory }, "others may read the database, and that could not be changed"),
+    );
   }
 
   /** Makes a database beside its place and moves it there. */

@@ -13,6 +13,7 @@ import type { KeyValue, Logger } from "../core/ports.ts";
 import { removeCloseNote, writeCloseNote } from "./close-note.ts";
 import { LevelKeyValue } from "./level-key-value.ts";
 import { hasDatabaseFiles, scanDatabase } from "./log-scan.ts";
+import { renewLog } from "./renew-log.ts";
 import { keepCopy, repairDatabase, restoreCopy } from "./salvage.ts";
 import { META, MIGRATIONS, type Migration, migrate, stampVersion, storedVersion } from "./versions.ts";
 
@@ -138,7 +139,11 @@ export class Store implements Startable {
     await mkdir(draft, { mode: 0o700 });
     const level = new Level(draft, TUNING);
     await level.open();
-    const keyValue = new LevelKeyValue(level, () => undefined);
+    const keyValue = new LevelKeyValue(
+      level,
+      () => undefined,
+      () => renewLog(level, draft),
+    );
     await stampVersion(keyValue, this.#migrations);
     await level.close();
     try {
@@ -174,7 +179,7 @@ export class Store implements Startable {
         });
       return cause?.message ?? (error as Error).message;
     }
-    const keyValue = new LevelKeyValue(level, (error) => void this.#mark(error));
+    const keyValue = this.#keyValueOf(level);
     if ((await storedVersion(keyValue).catch(() => undefined)) === undefined) {
       await level.close();
       return "it has no version";
@@ -219,9 +224,17 @@ export class Store implements Startable {
     );
   }
 
+  #keyValueOf(level: Level): LevelKeyValue {
+    return new LevelKeyValue(
+      level,
+      (error) => void this.#mark(error),
+      () => renewLog(level, this.#directory),
+    );
+  }
+
   async #openRepaired(): Promise<void> {
     const level = new Level(this.#directory, { ...TUNING, createIfMissing: false });
-    const keyValue = new LevelKeyValue(level, (error) => void this.#mark(error));
+    const keyValue = this.#keyValueOf(level);
     // Whether it opened shows when it is read.
     await level
       .open()

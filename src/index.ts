@@ -8,7 +8,7 @@
  * ```
  */
 
-export { type ConfigReport, type InitializeOptions, initializeConfig } from "./daemon/config/initialize.ts";
+export type { ConfigReport, InitializeOptions } from "./daemon/config/initialize.ts";
 export { type LoadOptions, loadConfig } from "./daemon/config/load.ts";
 export type { Config, ConfigInput } from "./daemon/config/schema.ts";
 export {
@@ -37,5 +37,5 @@ export type {
 } from "./daemon/core/ports.ts";
 export type { Checksum, DownloadOptions, ResourceInfo, Session, SessionStatus, Stage } from "./daemon/core/session.ts";
 export type { BatchResult, DownloadResult, UrlOrMirrors } from "./daemon/download/manager.ts";
-export { DownloadManager, type LibraryOptions, SessionManager } from "./daemon/library.ts";
+export { DownloadManager, initializeConfig, type LibraryOptions, SessionManager } from "./daemon/library.ts";
 export type { ErrorCode } from "./shared/errors.ts";

@@ -17,11 +17,12 @@ const FLOORS: ReadonlyArray<readonly [prefix: string, floor: number]> = [
   ["src/daemon/download/", 4],
   ["src/daemon/rpc/", 5],
   ["src/daemon/assemble.ts", 5],
-  ["src/daemon/daemon.ts", 6],
-  ["src/daemon/library.ts", 6],
-  ["src/index.ts", 7],
-  ["src/daemon/cli.ts", 7],
-  ["src/daemon/main.ts", 8],
+  ["src/daemon/room-checks.ts", 6],
+  ["src/daemon/daemon.ts", 7],
+  ["src/daemon/library.ts", 7],
+  ["src/index.ts", 8],
+  ["src/daemon/cli.ts", 8],
+  ["src/daemon/main.ts", 9],
   ["src/daemon/", 3],
 ];
 const GRPC_ROOMS = /^src\/(gen|client|shared|daemon\/rpc)\//;

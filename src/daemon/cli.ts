@@ -8,7 +8,8 @@ import { VERSION } from "../shared/version.ts";
 import { initializeConfig } from "./config/initialize.ts";
 import { type LoadOptions, loadConfigWithOrigins } from "./config/load.ts";
 import { asDownloadError } from "./core/errors.ts";
-import { Daemon, roomChecks } from "./daemon.ts";
+import { Daemon } from "./daemon.ts";
+import { roomChecks } from "./room-checks.ts";
 
 const USAGE = `snatchd ${VERSION}: the Snatch download daemon
 
@@ -25,6 +26,9 @@ usage: snatchd [--home DIR] [--config FILE] [--KEY=VALUE …]
 Every key of the configuration is a flag: --max-concurrent-downloads=5, --log.level=debug.
 SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
 `;
+
+/** How long the process may live on once everything has ended, in milliseconds. */
+const LINGER_MS = 1000;
 
 /** The program's own options; everything else is a key of the configuration. */
 interface Arguments {
@@ -56,17 +60,29 @@ export async function run(argv: readonly string[], env: Environment): Promise<nu
 async function serve(configFile: string | undefined, options: LoadOptions): Promise<number> {
   const load = () => loadConfigWithOrigins(configFile, options);
   const daemon = new Daemon({ load, loaded: await load(), options });
-  const { promise: end, resolve: endWith } = Promise.withResolvers<string>();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => endWith(signal));
+  // A second signal changes nothing: a shell and npm may both pass on one Ctrl-C.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => daemon.shutdown(signal));
   process.on("SIGHUP", () => void daemon.reload().catch(() => undefined));
   try {
     await daemon.start();
-    const reason = await Promise.race([end, daemon.shutdownRequested]);
-    daemon.logger.info({ reason }, "ending");
+    await daemon.shutdownRequested;
+  } catch (error) {
+    // A start that was called off has not failed.
+    if (!daemon.ending) {
+      process.exitCode = asDownloadError(error).entry.exit;
+      throw error;
+    }
   } finally {
     await daemon[Symbol.asyncDispose]();
+    setTimeout(leave, LINGER_MS).unref();
   }
   return EXIT.ok;
+}
+
+/** Something that nobody waits for keeps the process alive: neither a daemon nor gone, it would be in the way. */
+function leave(): void {
+  process.stderr.write(`snatchd: something was still open ${LINGER_MS} ms after the end\n`);
+  process.exit();
 }
 
 /** `--check`: works with a broken configuration, and beside a running daemon. */

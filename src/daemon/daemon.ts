@@ -2,37 +2,30 @@
  * The composition root: the only place where all rooms meet. `start` puts the daemon together in the order of its lines;
  * disposal takes it apart in the reverse.
  */
-import { join } from "node:path";
 import { parseAddress } from "../shared/address.ts";
 import { formatRate } from "../shared/format.ts";
-import type { Paths } from "../shared/paths.ts";
 import { VERSION } from "../shared/version.ts";
 import { assembleEngine, assembleSessions, type Engine } from "./assemble.ts";
-import { configChecks } from "./config/checks.ts";
 import { initializeConfig } from "./config/initialize.ts";
 import type { LoadedConfig, LoadOptions } from "./config/load.ts";
 import { problemLine } from "./config/problems.ts";
 import type { Config } from "./config/schema.ts";
 import { diffConfig } from "./config/values.ts";
 import { writeConfig } from "./config/write.ts";
-import { asDownloadError } from "./core/errors.ts";
+import { asDownloadError, failure } from "./core/errors.ts";
 import type { Startable } from "./core/lifecycle.ts";
-import type { Check, CheckReport, ConfigChange, ConfigValue, DaemonControl, Logger } from "./core/ports.ts";
+import type { CheckReport, ConfigChange, ConfigValue, DaemonControl, Logger } from "./core/ports.ts";
 import { DownloadManager } from "./download/manager.ts";
-import { networkCheck } from "./http/check.ts";
-import { UndiciClient } from "./http/client.ts";
 import { ListIntake } from "./intake/list-intake.ts";
-import { osChecks } from "./os/checks.ts";
 import { SystemClock } from "./os/clock.ts";
 import { Log, writesTo } from "./os/log.ts";
-import { MemoryProbe } from "./os/memory.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
+import { roomChecks } from "./room-checks.ts";
 import { answersItself } from "./rpc/self-check.ts";
 import { RpcServer } from "./rpc/server.ts";
 import { Scheduler } from "./schedule/scheduler.ts";
 import { SessionManager } from "./session/session-manager.ts";
-import { storeCheck } from "./store/check.ts";
 import { WatchFolders } from "./watch/watch-folders.ts";
 
 /** Milliseconds between two updates of what `systemctl status` shows. */
@@ -51,54 +44,69 @@ export interface DaemonInit {
 export class Daemon implements Startable, DaemonControl {
   readonly version = VERSION;
   readonly logger: Logger;
-  /** Resolves with the reason when a caller asks for the end. */
-  readonly shutdownRequested: Promise<string>;
+  /** Resolves when a signal or a caller asks for the end. */
+  readonly shutdownRequested: Promise<void>;
   readonly #init: DaemonInit;
   readonly #log: Log;
   readonly #clock = new SystemClock();
   readonly #stack = new AsyncDisposableStack();
-  readonly #requestShutdown: (reason: string) => void;
+  readonly #requestShutdown: () => void;
   readonly #appliers: ((config: Config) => void | Promise<void>)[] = [];
   #loaded: LoadedConfig;
   #startedAt = 0;
   #addresses: readonly string[] = [];
   #engine: Engine | undefined;
+  #notify: SdNotify | undefined;
+  #status: () => string = () => "";
+  /** Reloads wait for the start and for one another. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #ending = false;
+  /** Calls off the leaving that {@link Daemon.#leaveInTime} has set. */
+  #stay: (() => void) | undefined;
 
   constructor(init: DaemonInit) {
     this.#init = init;
     this.#loaded = init.loaded;
     this.#log = makeLog(init);
     this.logger = this.#log.logger;
-    const { promise, resolve } = Promise.withResolvers<string>();
+    const { promise, resolve } = Promise.withResolvers<void>();
     this.shutdownRequested = promise;
     this.#requestShutdown = resolve;
   }
 
-  /** @throws DownloadError ALREADY_RUNNING, STORE_CORRUPT, STORE_NEWER, CONFIG_INVALID, FileSystemError */
-  async start(): Promise<void> {
+  /**
+   * @throws DownloadError ALREADY_RUNNING, STORE_CORRUPT, STORE_NEWER, CONFIG_INVALID, FileSystemError; SHUTTING_DOWN if it
+   *   was told to end meanwhile
+   */
+  start(): Promise<void> {
+    const started = this.#start();
+    this.#turn = started.catch(nothing);
+    return started;
+  }
+
+  async #start(): Promise<void> {
     const { paths, problems } = this.#loaded;
     const { logger } = this;
     const clock = this.#clock;
     const config = () => this.#loaded.config;
     for (const problem of problems) logger.warn({ key: problem.key }, problemLine(problem));
     this.#stack.use(this.#log);
-    const instance = this.#stack.use(new SingleInstance({ stateDir: paths.stateDir }));
-    await instance.start();
+    await this.#begin(new SingleInstance({ stateDir: paths.stateDir }));
     const notify = this.#stack.use(
       new SdNotify({ clock, logger: logger.child({ room: "os" }), env: this.#environment() }),
     );
+    this.#notify = notify;
 
     const init = { config, paths, clock, logger };
     const kept = assembleSessions(init);
     const keyValue = kept.parts.store;
-    await this.#stack.use(kept.store).start();
-    const sessions = this.#stack.use(new SessionManager(kept.parts));
-    await sessions.start();
+    await this.#begin(kept.store);
+    const sessions = await this.#begin(new SessionManager(kept.parts));
     const engine = assembleEngine(init, { sessionManager: sessions });
     for (const part of engine.owned) this.#stack.use(part);
     this.#engine = engine;
     const downloads = this.#stack.use(new DownloadManager(engine.parts, engine.settings));
-    const lists = this.#stack.use(
+    const lists = await this.#begin(
       new ListIntake({
         intake: downloads,
         sessions,
@@ -108,9 +116,9 @@ export class Daemon implements Startable, DaemonControl {
         logger: logger.child({ room: "intake" }),
       }),
     );
-    await lists.start();
+    this.#refuseIfEnding();
     await downloads.start();
-    const watchFolders = this.#stack.use(
+    const watchFolders = await this.#begin(
       new WatchFolders({
         lists,
         store: keyValue,
@@ -123,14 +131,13 @@ export class Daemon implements Startable, DaemonControl {
         logger: logger.child({ room: "watch" }),
       }),
     );
-    await watchFolders.start();
-    const scheduler = this.#stack.use(new Scheduler({ clock, logger: logger.child({ room: "schedule" }) }));
+    const scheduler = new Scheduler({ clock, logger: logger.child({ room: "schedule" }) });
     if (config().sessions.cleanup !== "")
       scheduler.calendar("session clean-up", config().sessions.cleanup, async () => void (await sessions.cleanUp()));
-    await scheduler.start();
+    await this.#begin(scheduler);
 
     const { daemon } = config();
-    const rpc = this.#stack.use(
+    const rpc = await this.#begin(
       new RpcServer(
         {
           downloads,
@@ -154,7 +161,7 @@ export class Daemon implements Startable, DaemonControl {
         },
       ),
     );
-    await rpc.start();
+    this.#refuseIfEnding();
     this.#addresses = rpc.addresses();
     this.#startedAt = clock.now();
 
@@ -163,28 +170,51 @@ export class Daemon implements Startable, DaemonControl {
       () => downloads.settingsChanged(),
       (now) => sessions.setRetention({ keepDays: now.sessions.keep_days, keepCount: now.sessions.keep_count }),
     );
-    const status = (): string => {
+    this.#status = () => {
       const { active, queued, waiting } = sessions.counts();
       return `${active} active, ${queued} queued, ${waiting} waiting, ${formatRate(downloads.rate())}`;
     };
-    await notify.ready(status());
+    void notify.ready(this.#status());
     notify.startWatchdog(() => answersItself(this.#addresses[0] ?? ""));
-    this.#stack.use(repeat(clock, STATUS_MS, () => void notify.status(status())));
+    this.#stack.use(repeat(clock, STATUS_MS, () => void notify.status(this.#status())));
     logger.info({ version: VERSION, pid: process.pid, addresses: this.#addresses }, "ready");
+  }
+
+  /** True from the first word of the end on. */
+  get ending(): boolean {
+    return this.#ending;
   }
 
   /** Ends everything within `daemon.shutdown_timeout`; what is unfinished then goes on at the next start. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending = true;
+    this.#leaveInTime();
+    await this.#stack.disposeAsync();
+    this.#stay?.();
+  }
+
+  /** Owns a part from now on, also if its start fails half-way, and starts it. */
+  async #begin<T extends Startable>(part: T): Promise<T> {
+    this.#refuseIfEnding();
+    this.#stack.use(part);
+    await part.start();
+    return part;
+  }
+
+  #refuseIfEnding(): void {
+    if (this.#ending) throw failure("SHUTTING_DOWN", "the daemon is ending");
+  }
+
+  /** From the first word of the end on, whatever hangs then: a start, a download, a disk. */
+  #leaveInTime(): void {
     const seconds = this.#loaded.config.daemon.shutdown_timeout;
-    const late = this.#clock.timer(seconds * 1000, () => {
+    this.#stay ??= this.#clock.timer(seconds * 1000, () => {
       this.logger.warn(
         { seconds },
         "not everything ended in time; leaving now, unfinished downloads go on at the next start",
       );
-      process.exit(0);
+      process.exit();
     });
-    await this.#stack.disposeAsync();
-    late();
   }
 
   // ── DaemonControl ──
@@ -212,24 +242,45 @@ export class Daemon implements Startable, DaemonControl {
   }
 
   async setConfig(values: Readonly<Record<string, unknown>>): Promise<readonly ConfigChange[]> {
+    this.#refuseIfEnding();
     await writeConfig(this.#loaded.file, values, this.#init.options);
     return this.reload();
   }
 
-  async reload(): Promise<readonly ConfigChange[]> {
-    const before = this.#loaded;
+  reload(): Promise<readonly ConfigChange[]> {
+    const reloaded = this.#turn.then(() => this.#reload());
+    this.#turn = reloaded.catch(nothing);
+    return reloaded;
+  }
+
+  /** Systemd is told on both sides, whatever comes of it: `systemctl reload` waits for the second word. */
+  async #reload(): Promise<readonly ConfigChange[]> {
+    this.#refuseIfEnding();
+    void this.#notify?.reloading();
     try {
-      this.#loaded = await this.#init.load();
+      return await this.#loadAnew();
+    } finally {
+      if (!this.#ending) void this.#notify?.ready(this.#status());
+    }
+  }
+
+  async #loadAnew(): Promise<readonly ConfigChange[]> {
+    const before = this.#loaded;
+    let loaded: LoadedConfig;
+    try {
+      loaded = await this.#init.load();
     } catch (error) {
       const { message } = asDownloadError(error);
       this.logger.error({}, `the configuration was not reloaded, the former one stays in force: ${message}`);
       throw error;
     }
-    const changes = diffConfig(before.config, this.#loaded.config);
+    this.#refuseIfEnding();
+    this.#loaded = loaded;
+    const changes = diffConfig(before.config, loaded.config);
     for (const { key, before: old, after, needsRestart } of changes)
       this.logger.info({ key }, `${key}: ${old} → ${after}${needsRestart ? " (after a restart)" : ""}`);
     if (changes.length === 0) this.logger.info({}, "configuration reloaded, nothing changed");
-    for (const apply of this.#appliers) await apply(this.#loaded.config);
+    for (const apply of this.#appliers) await apply(loaded.config);
     return changes;
   }
 
@@ -245,7 +296,10 @@ export class Daemon implements Startable, DaemonControl {
   }
 
   shutdown(reason: string): void {
-    this.#requestShutdown(reason);
+    this.logger.info({ reason }, this.#ending ? "ending already" : "ending");
+    this.#ending = true;
+    this.#leaveInTime();
+    this.#requestShutdown();
   }
 
   #environment(): NonNullable<LoadOptions["env"]> {
@@ -253,24 +307,7 @@ export class Daemon implements Startable, DaemonControl {
   }
 }
 
-/** The checks of every room. Those of a running engine use its parts; without one they make their own. */
-export function roomChecks(config: Config, paths: Paths, engine?: Engine): readonly Check[] {
-  const clock = new SystemClock();
-  const client = engine?.client ?? new UndiciClient({ userAgent: config.http.user_agent }, { clock, logger: silent });
-  return [
-    ...configChecks(config, paths),
-    storeCheck(join(paths.stateDir, "db")),
-    ...osChecks({
-      memory: engine?.memory ?? new MemoryProbe(),
-      memoryLimitPercent: () => config.memory_limit_percent,
-      profileDir: () => config.download_dir,
-    }),
-    networkCheck(client, config.checks.url || undefined),
-  ];
-}
-
 const nothing = (): void => undefined;
-const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
 
 /** A log file that was asked for, or the one that snatchctl redirected the standard error to, is rotated by us. */
 function makeLog({ loaded: { config, paths }, options }: DaemonInit): Log {

@@ -4,6 +4,7 @@
  */
 import { locate } from "../shared/paths.ts";
 import { assembleEngine, assembleSessions, type BroughtParts, type Engine, type EngineInit } from "./assemble.ts";
+import { type ConfigReport, type InitializeOptions, initializeConfig as initialize } from "./config/initialize.ts";
 import { configOf } from "./config/load.ts";
 import type { ConfigInput } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
@@ -16,6 +17,7 @@ import {
   type UrlOrMirrors,
 } from "./download/manager.ts";
 import { SystemClock } from "./os/clock.ts";
+import { roomChecks } from "./room-checks.ts";
 import { SessionManager as Sessions } from "./session/session-manager.ts";
 
 /** What may be brought along. */
@@ -34,6 +36,16 @@ function init(input: ConfigInput, { home, logger = silent }: Pick<LibraryOptions
   const paths = locate(home);
   const config = configOf(input, paths);
   return { config: () => config, paths, clock: new SystemClock(), logger };
+}
+
+/**
+ * The spec's `initialize_config_async`: loads the configuration and runs the checks of every room side by side. What is
+ * wrong is part of the report.
+ *
+ * @throws DownloadError INVALID_ARGUMENT if `ids` names a check that does not exist
+ */
+export function initializeConfig(options: InitializeOptions = {}): Promise<ConfigReport> {
+  return initialize({ checks: roomChecks, ...options });
 }
 
 /**

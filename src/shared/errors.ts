@@ -106,6 +106,7 @@ export const ERRORS = {
   HTTP_CLIENT_ERROR: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The origin refuses the request (4xx).", "The message names the status."),
   HTTP_SERVER_ERROR: row("resource", "UNAVAILABLE", true, EXIT.resource, "The origin fails (5xx).", "It is asked again later."),
   CONTENT_TYPE_CHANGED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The origin sent a page in place of the rest of the file, such as a login. What was fetched is kept.", "Give what it wants (--header 'Cookie: …', or a new URL), then `snatchctl retry ID` goes on."),
+  CONTENT_CODING_UNKNOWN: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The origin sent the file in a content coding that Snatch cannot decode.", "The file was asked for uncoded already; look for another source."),
   RANGE_INVALID: row("resource", "UNAVAILABLE", true, EXIT.resource, "The origin answered a range with other bytes than were asked for.", "It is asked again; bytes that do not fit are never used."),
   // Files and folders.
   TARGET_EXISTS: row("file-system", "ALREADY_EXISTS", false, EXIT.fileSystem, "The target is there already and is not this session's.", "Use --if-exists rename or overwrite, or another -o."),

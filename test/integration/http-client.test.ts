@@ -274,9 +274,11 @@ describe("manners", () => {
     const refused = own.request({ url: `${origin.base}/other` });
     const error = await refused.then(
       () => assert.fail("it was asked again at once"),
-      (thrown: Error & { code: string; retryAfterMs: number }) => thrown,
+      (thrown: Error & { code: string; retryAfterMs: number; metadata: object }) => thrown,
     );
     assert.equal(error.code, "HTTP_SERVER_ERROR");
+    const { host } = new URL(origin.base);
+    assert.deepEqual(error.metadata, { host, status: "503", held: "true" }, "nothing was asked: it can be told");
     assert.ok(error.retryAfterMs > 0 && error.retryAfterMs <= 1000);
     assert.equal(origin.requests.length, 1);
     await clock.sleep(error.retryAfterMs);

@@ -58,7 +58,7 @@ describe("spec: config", () => {
     const report = await initializeConfig({ home, env: { PATH: process.env["PATH"] } });
     assert.equal(report.config?.max_concurrent_downloads, 3);
     const found = new Map(report.checks.map(({ id, status }) => [id, status]));
-    for (const id of ["config", "folders", "ffmpeg", "plugins"]) assert.ok(found.has(id), id);
-    assert.equal(found.get("folders"), "ok");
+    for (const id of ["config", "ffmpeg", "plugins", "network", "profile"]) assert.ok(found.has(id), id);
+    for (const id of ["folders", "download_folder", "store"]) assert.equal(found.get(id), "ok", id);
   });
 });

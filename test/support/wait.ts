@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 /** Looks until `condition` gives a truthy value. @throws Error after `timeoutMs`, naming what was waited for */
 export async function waitFor<T>(
   what: string,
-  condition: () => T | Promise<T>,
+  condition: () => T | false | undefined | Promise<T | false | undefined>,
   timeoutMs = 20_000,
 ): Promise<NonNullable<T>> {
   const deadline = performance.now() + timeoutMs;

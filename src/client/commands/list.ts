@@ -12,16 +12,18 @@ import { type Column, header, row, terminalWidth } from "../table.ts";
 
 /** The most that the daemon gives at once. */
 const PAGE = 1000;
-/** What a row of the table shows. */
+/** What a row of the table shows; the daemon makes a title of the path. */
 const COLUMN_FIELDS = [
   "session_id",
   "url",
   "status",
   "stage",
-  "progress",
-  "metadata",
-  "path",
-  "error",
+  "progress.downloaded_bytes",
+  "progress.total_bytes",
+  "progress.percentage",
+  "progress.bytes_per_second",
+  "metadata.title",
+  "error.code",
   "next_attempt_time",
 ];
 

@@ -13,14 +13,13 @@ export function configChecks(config: Config, paths: Paths): readonly Check[] {
   return [foldersCheck(config, paths), ffmpegCheck(config.ffmpeg.path), pluginsCheck(config, paths.pluginDir)];
 }
 
-/** Every folder that is written to, in order of the message. */
+/** The folders that are written to, but for the download folder, which the disk room examines. */
 function foldersCheck(config: Config, paths: Paths): Check {
   return {
     id: "folders",
     title: "Folders can be written",
     async run() {
       const folders: ReadonlyMap<string, string> = new Map([
-        ["download_dir", config.download_dir],
         ["state folder", paths.stateDir],
         ["cache folder", paths.cacheDir],
         ...config.watch.folders.map(({ path }, index) => [`watch.folders[${index}]`, path] as const),

@@ -9,7 +9,7 @@ import type { Config } from "./schema.ts";
 
 /**
  * Checks keys against one another and paths against the machine. Default places are not checked: a program that never
- * writes there has no problem; the check "folders" reports them.
+ * writes there has no problem; the checks of folders report them.
  */
 export async function checkRules(config: Config, values: readonly ConfigValue[]): Promise<ConfigProblem[]> {
   const problems: ConfigProblem[] = [];

@@ -110,12 +110,14 @@ function setJson(table: Record<string, unknown>, path: readonly string[], value:
 
 async function replace(file: string, text: string): Promise<void> {
   const folder = dirname(file);
-  await mkdir(folder, { recursive: true });
-  const mode = (await stat(file).catch(() => undefined))?.mode ?? 0o644;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  // A plugin's options may hold a password. What its owner has made readable stays so.
+  const mode = ((await stat(file).catch(() => undefined))?.mode ?? 0o600) & 0o777;
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
   try {
-    const handle = await open(temporary, "wx", mode & 0o777);
+    const handle = await open(temporary, "wx", 0o600);
     try {
+      await handle.chmod(mode);
       await handle.writeFile(text);
       await handle.sync();
     } finally {

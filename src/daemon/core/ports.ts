@@ -104,7 +104,7 @@ export interface HttpResponse {
   pipe(sink: ByteSink): Promise<void>;
   /** The body as text, for small documents. @throws NetworkError PROTOCOL_ERROR if it is longer than `maxBytes` */
   text(maxBytes: number): Promise<string>;
-  /** Drops the body. */
+  /** Drops the body. While `pipe` runs this ends it, with CANCELLED. */
   cancel(): void;
 }
 

@@ -5,6 +5,7 @@
 import { failure } from "../core/errors.ts";
 import type { ByteSink, HttpResponse, RangeRequest, RangeStream } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
+import { checkCodings, isCodedFile, parseCodings, pipeDecoded } from "./coding.ts";
 import { dispositionName } from "./content-disposition.ts";
 import { formatRange, parseContentRange } from "./range.ts";
 import { statusError } from "./status.ts";
@@ -103,12 +104,24 @@ function readWhole(response: HttpResponse, request: RangeRequest, manner: Manner
   if (expected) {
     refusePage(response, expected, resource);
     refuseOther(response, expected, { ...resource, part: false });
+    if (expected.contentEncoding !== resource.contentEncoding)
+      throw invalid(response, "content_encoding", "the file in another coding than before");
     const partWanted = start !== 0 || (end !== undefined && end < (expected.size ?? Number.POSITIVE_INFINITY));
     // The version is the same, so that If-Range had no reason to fail: the origin cannot stand it.
     if (partWanted && manner === "if-range" && isEntityTag(expected.strongValidator)) return "if-match-instead";
   }
   if (start !== 0) throw ignored(response, request);
-  return stream(response, 0, resource.size, resource, false);
+  const codings = parseCodings(resource.contentEncoding);
+  // An empty body holds nothing that could be decoded, and is complete.
+  if (codings.length === 0 || length === 0 || isCodedFile(codings, resource))
+    return stream(response, 0, resource.size, resource, false);
+  checkCodings(codings, response);
+  return {
+    start,
+    resource,
+    pipe: (sink) => pipeDecoded(response, codings, sink),
+    cancel: () => response.cancel(),
+  };
 }
 
 /** True for a Content-Range that is not the whole: it has no meaning in a 200, but it tells what the body is. */
@@ -138,23 +151,26 @@ function ignored(response: HttpResponse, { start, end }: RangeRequest): Error {
 /** What an answer says about the resource behind it. */
 function describe(response: HttpResponse, size: number | undefined, ranges: boolean): ResourceInfo {
   const { headers } = response;
-  const coding = headers.get("content-encoding")?.trim().toLowerCase();
-  const contentEncoding = coding === undefined || coding === "" || coding === "identity" ? undefined : coding;
+  const codings = parseCodings(headers.get("content-encoding"));
   const etag = headers.get("etag")?.trim();
   const lastModified = headers.get("last-modified")?.trim();
   const validator = strongValidator(headers);
   const contentType = headers.get("content-type");
   const filename = dispositionName(headers.get("content-disposition"));
-  return {
+  const told = {
     finalUrl: response.url,
-    ...(size !== undefined && contentEncoding === undefined && { size }),
-    ranges: ranges && contentEncoding === undefined,
     ...(etag !== undefined && { etag }),
     ...(lastModified !== undefined && { lastModified }),
     ...(validator !== undefined && { strongValidator: validator }),
     ...(contentType !== undefined && { contentType }),
-    ...(contentEncoding !== undefined && { contentEncoding }),
+    ...(codings.length > 0 && { contentEncoding: codings.join(", ") }),
     ...(filename !== undefined && { filename }),
+  };
+  return {
+    ...told,
+    // Of a coded body the length says nothing about the file, unless the coded body is the file.
+    ...(size !== undefined && (codings.length === 0 || isCodedFile(codings, told)) && { size }),
+    ranges: ranges && codings.length === 0,
   };
 }
 

@@ -27,7 +27,8 @@ export class Politeness {
    * Waits for a turn. First come, first served.
    *
    * @returns gives the turn back; called again it does nothing
-   * @throws DownloadError what the host answered last, while its Retry-After runs; the signal's reason
+   * @throws DownloadError what the host answered last, while its Retry-After runs: with `held: "true"` in its metadata,
+   *   since the host was not asked again, and nobody's attempt is used up; the signal's reason
    */
   async turn(name: string, signal?: AbortSignal): Promise<() => void> {
     signal?.throwIfAborted();
@@ -71,7 +72,7 @@ export class Politeness {
     // A timer may fire a millisecond early: whoever waited for it has waited.
     if (left > 1) {
       const { code, message, metadata } = host.hold.error;
-      throw failure(code, message, { metadata, retryAfterMs: left, retryable: true });
+      throw failure(code, message, { metadata: { ...metadata, held: "true" }, retryAfterMs: left, retryable: true });
     }
     delete host.hold;
     this.#forgetIfIdle(name, host);

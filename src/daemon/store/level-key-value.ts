@@ -16,13 +16,20 @@ export class LevelKeyValue implements KeyValue {
   readonly #level: Level;
   readonly #commits: GroupCommit;
   readonly #onCorruption: (error: unknown) => void;
+  readonly #renewLog: () => Promise<void>;
   #closed = false;
+  /** A write has failed: the log may end in half a record, and nothing may be written behind that. */
+  #torn = false;
   /** See {@link KeyValue.repairs}; set while the database is opened. */
   repairs = 0;
 
-  /** @param onCorruption - told when a read or write meets damaged data */
-  constructor(level: Level, onCorruption: (error: unknown) => void) {
+  /**
+   * @param onCorruption - told when a read or write meets damaged data
+   * @param renewLog - begins a new log, before the next write after one that failed
+   */
+  constructor(level: Level, onCorruption: (error: unknown) => void, renewLog: () => Promise<void>) {
     this.#level = level;
+    this.#renewLog = renewLog;
     this.#onCorruption = onCorruption;
     this.#commits = new GroupCommit((writes, sync) => this.#guard(() => this.#put(writes, sync)));
   }
@@ -78,13 +85,16 @@ export class LevelKeyValue implements KeyValue {
     await this.#commits.idle();
   }
 
-  #put(writes: readonly Write[], sync: boolean): Promise<void> {
+  async #put(writes: readonly Write[], sync: boolean): Promise<void> {
+    if (this.#torn) await this.#renewLog();
+    this.#torn = true;
     const operations = writes.map((write) =>
       write.type === "put"
         ? { type: "put" as const, key: prefix(write.space) + write.key, value: write.value }
         : { type: "del" as const, key: prefix(write.space) + write.key },
     );
-    return this.#level.batch(operations, { sync });
+    await this.#level.batch(operations, { sync });
+    this.#torn = false;
   }
 
   async #guard<T>(operation: () => Promise<T>): Promise<T> {

@@ -4,7 +4,7 @@
  * It never starts silently empty. A new database is made beside its place and moved there whole, so that one which is in
  * place has a version inside it; one without was damaged.
  */
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Level } from "level";
 import { failure } from "../core/errors.ts";
@@ -13,6 +13,7 @@ import type { KeyValue, Logger } from "../core/ports.ts";
 import { removeCloseNote, writeCloseNote } from "./close-note.ts";
 import { LevelKeyValue } from "./level-key-value.ts";
 import { hasDatabaseFiles, scanDatabase } from "./log-scan.ts";
+import { renewLog } from "./renew-log.ts";
 import { keepCopy, repairDatabase, restoreCopy } from "./salvage.ts";
 import { META, MIGRATIONS, type Migration, migrate, stampVersion, storedVersion } from "./versions.ts";
 
@@ -55,6 +56,7 @@ export class Store implements Startable {
     const directory = this.#directory;
     await mkdir(dirname(directory), { recursive: true, mode: 0o700 });
     if (!(await hasDatabaseFiles(directory))) await this.#create();
+    await this.#keepPrivate();
     const damage = await scanDatabase(directory);
     const marked = await stat(join(directory, REPAIR_MARK)).catch(() => undefined);
     if (damage.length === 0 && marked === undefined) {
@@ -121,6 +123,15 @@ export class Store implements Startable {
     return this.#open;
   }
 
+  /** LevelDB makes its files with the umask; that nobody else reads the URLs in them is the folder's doing. */
+  async #keepPrivate(): Promise<void> {
+    const directory = this.#directory;
+    if (((await stat(directory)).mode & 0o077) === 0) return;
+    await chmod(directory, 0o700).catch((error: unknown) =>
+      this.#logger.warn({ err: error, directory }, "others may read the database, and that could not be changed"),
+    );
+  }
+
   /** Makes a database beside its place and moves it there. */
   async #create(): Promise<void> {
     const draft = `${this.#directory}.new-${process.pid}`;
@@ -128,7 +139,11 @@ export class Store implements Startable {
     await mkdir(draft, { mode: 0o700 });
     const level = new Level(draft, TUNING);
     await level.open();
-    const keyValue = new LevelKeyValue(level, () => undefined);
+    const keyValue = new LevelKeyValue(
+      level,
+      () => undefined,
+      () => renewLog(level, draft),
+    );
     await stampVersion(keyValue, this.#migrations);
     await level.close();
     try {
@@ -164,7 +179,7 @@ export class Store implements Startable {
         });
       return cause?.message ?? (error as Error).message;
     }
-    const keyValue = new LevelKeyValue(level, (error) => void this.#mark(error));
+    const keyValue = this.#keyValueOf(level);
     if ((await storedVersion(keyValue).catch(() => undefined)) === undefined) {
       await level.close();
       return "it has no version";
@@ -209,9 +224,17 @@ export class Store implements Startable {
     );
   }
 
+  #keyValueOf(level: Level): LevelKeyValue {
+    return new LevelKeyValue(
+      level,
+      (error) => void this.#mark(error),
+      () => renewLog(level, this.#directory),
+    );
+  }
+
   async #openRepaired(): Promise<void> {
     const level = new Level(this.#directory, { ...TUNING, createIfMissing: false });
-    const keyValue = new LevelKeyValue(level, (error) => void this.#mark(error));
+    const keyValue = this.#keyValueOf(level);
     // Whether it opened shows when it is read.
     await level
       .open()

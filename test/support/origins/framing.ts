@@ -76,6 +76,25 @@ export const framingFaults = {
       return call.send(206, { ...fields, "content-range": field }, coded.subarray(range.start, end));
     },
   },
+  "gzip-cut": {
+    about: "Content-Encoding: gzip unasked, chunked, and the coded body ends early, in good order",
+    answer: (call) => {
+      const coded = gzipSync(call.state.resource.bytes);
+      const fields = { "content-encoding": "gzip", "content-length": undefined, "transfer-encoding": "chunked" };
+      call.send(200, fields, coded.subarray(0, -8));
+    },
+  },
+  "gzip-and-more": {
+    about: "Content-Encoding: gzip unasked, and a comment behind the end of the coded body",
+    answer: (call) => {
+      const coded = gzipSync(call.state.resource.bytes);
+      call.send(200, { "content-encoding": "gzip" }, Buffer.concat([coded, Buffer.from("<!-- cached -->")]));
+    },
+  },
+  "coding-unknown": {
+    about: "a content coding that nobody knows",
+    answer: (call) => call.answer({ "content-encoding": "exi" }),
+  },
   drip: {
     about: "one byte every 20 ms, without end",
     answer: (call) => {

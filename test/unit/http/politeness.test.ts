@@ -5,7 +5,11 @@ import { failure } from "../../../src/daemon/core/errors.ts";
 import { Politeness } from "../../../src/daemon/http/politeness.ts";
 import { TestClock } from "../../support/test-clock.ts";
 
-const busy = () => failure("HTTP_TOO_MANY_REQUESTS", "h asks for patience (HTTP 429)", { retryAfterMs: 10_000 });
+const busy = () =>
+  failure("HTTP_TOO_MANY_REQUESTS", "h asks for patience (HTTP 429)", {
+    retryAfterMs: 10_000,
+    metadata: { status: "429" },
+  });
 
 describe("politeness", () => {
   test("no more turns at once than the cap, first come first served, each host by itself", async () => {
@@ -51,7 +55,7 @@ describe("politeness", () => {
     await clock.advance(4000);
     back();
     await assert.rejects(waiting, { code: "HTTP_TOO_MANY_REQUESTS", retryAfterMs: 6000, retryable: true });
-    await assert.rejects(politeness.turn("h"), { retryAfterMs: 6000 });
+    await assert.rejects(politeness.turn("h"), { retryAfterMs: 6000, metadata: { status: "429", held: "true" } });
     await politeness.turn("other");
     await clock.advance(6000);
     (await politeness.turn("h"))();

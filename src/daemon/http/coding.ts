@@ -1,0 +1,166 @@
+/**
+ * Content codings (RFC 9110 §8.4). Identity is what is asked for; an origin that codes all the same sends one stream of
+ * unknown length, which is decoded here as it comes. The coding's own end is checked as the framing's is: a body that stops
+ * before it was cut, and one that goes on behind it is not what it says.
+ */
+import { PassThrough, type Transform, type Writable } from "node:stream";
+import {
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress,
+  type Zlib,
+  type ZlibOptions,
+} from "node:zlib";
+import { failure } from "../core/errors.ts";
+import type { ByteSink, HttpResponse } from "../core/ports.ts";
+import type { ResourceInfo } from "../core/session.ts";
+
+/** Codings of one body, one over the other, that are gone along with. More is no honest origin. */
+const MOST_CODINGS = 4;
+
+/** A stream of node:zlib; `bytesWritten` are those that it took. */
+type Decoder = Transform & Zlib;
+
+/** Bytes that a decoder hands on at a time, at most. */
+const CHUNK: ZlibOptions = { chunkSize: 64 * 1024 };
+
+/** What decodes a coding. @param first - the first byte of the body */
+const DECODERS: Readonly<Record<string, (first: number) => Decoder>> = {
+  gzip: () => createGunzip(CHUNK),
+  "x-gzip": () => createGunzip(CHUNK),
+  // Meant is zlib's form; many send the bare one (§8.4.1.2). No encoder begins that with the low bits of a zlib header.
+  deflate: (first) => ((first & 0x0f) === 8 ? createInflate(CHUNK) : createInflateRaw(CHUNK)),
+  br: () => createBrotliDecompress({ chunkSize: 64 * 1024 }),
+  zstd: () => createZstdDecompress({ chunkSize: 64 * 1024 }),
+};
+
+/** Files that are themselves of a coding's format: servers tell the format of the file as if it were a coding. */
+const FILES: Readonly<Record<string, { readonly types: RegExp; readonly names: RegExp }>> = {
+  gzip: { types: /^application\/((x-)?gzip|(x-)?tar\+gzip|x-gtar-compressed|x-tgz)$/, names: /\.(t?gz|taz)$/ },
+  compress: { types: /^application\/x-compress(ed)?$/, names: /\.z$/ },
+  bzip2: { types: /^application\/(x-)?bzip2?$/, names: /\.(t?bz2?|tbz2)$/ },
+  xz: { types: /^application\/x-xz$/, names: /\.t?xz$/ },
+  br: { types: /^application\/(x-)?brotli$/, names: /\.br$/ },
+  zstd: { types: /^application\/(x-)?zstd$/, names: /\.t?zst$/ },
+};
+
+/** Reads a Content-Encoding field. @returns lower-case, in the order in which they were applied, without identity */
+export function parseCodings(value: string | undefined): string[] {
+  const codings = value?.split(",").map((coding) => coding.trim().toLowerCase()) ?? [];
+  return codings.filter((coding) => coding !== "" && coding !== "identity");
+}
+
+/**
+ * True if the coding only tells what kind of file it is, so that the bytes are stored as they come: what browsers do too
+ * when a .tar.gz is saved.
+ */
+export function isCodedFile(codings: readonly string[], resource: Omit<ResourceInfo, "ranges" | "size">): boolean {
+  const [coding = "", ...more] = codings;
+  const file = FILES[coding.replace(/^x-/, "")];
+  if (file === undefined || more.length > 0) return false;
+  const type = resource.contentType?.split(";")[0]?.trim().toLowerCase() ?? "";
+  const name = resource.filename ?? new URL(resource.finalUrl).pathname;
+  return file.types.test(type) || file.names.test(name.toLowerCase());
+}
+
+/** @throws ResourceError CONTENT_CODING_UNKNOWN */
+export function checkCodings(codings: readonly string[], { url, headers }: HttpResponse): void {
+  const unknown = codings.find((coding) => !Object.hasOwn(DECODERS, coding));
+  if (unknown === undefined && codings.length <= MOST_CODINGS) return;
+  const { host } = new URL(url);
+  const what = unknown === undefined ? `${codings.length} times over` : `in "${unknown}", which is not known here`;
+  throw failure("CONTENT_CODING_UNKNOWN", `${host} sent the file coded ${what}, although it was asked for as it is`, {
+    metadata: { host, content_encoding: headers.get("content-encoding") ?? "" },
+  });
+}
+
+/**
+ * Hands the decoded body to `sink`, as HttpResponse.pipe does; what the sink does not take holds the sender back.
+ *
+ * @param codings - checked by {@link checkCodings}
+ * @throws NetworkError TRUNCATED if the coding has not come to its end; PROTOCOL_ERROR if it is broken, or more follows
+ */
+export async function pipeDecoded(response: HttpResponse, codings: readonly string[], sink: ByteSink): Promise<void> {
+  const { host } = new URL(response.url);
+  const made: Transform[] = [];
+  let pieces = received(response, made);
+  for (const coding of codings.toReversed()) pieces = decode(pieces, coding, host, made);
+  try {
+    for await (const piece of pieces) await sink(piece);
+  } finally {
+    for (const stream of made) stream.destroy();
+    response.cancel();
+  }
+}
+
+/** The body as it comes, by pull. */
+async function* received(response: HttpResponse, made: Transform[]): AsyncGenerator<Buffer> {
+  const buffer = new PassThrough();
+  made.push(buffer);
+  let broken: { readonly reason: unknown } | undefined;
+  response
+    .pipe((bytes) => write(buffer, Buffer.from(bytes)))
+    .then(
+      () => buffer.end(),
+      (reason: unknown) => {
+        broken = { reason };
+        buffer.destroy();
+      },
+    );
+  try {
+    for await (const piece of buffer) yield piece;
+  } catch (error) {
+    throw broken === undefined ? error : broken.reason;
+  }
+}
+
+async function* decode(
+  coded: AsyncGenerator<Buffer>,
+  coding: string,
+  host: string,
+  made: Transform[],
+): AsyncGenerator<Buffer> {
+  let next = await coded.next();
+  const decoder = DECODERS[coding]?.(next.done ? 0 : (next.value[0] ?? 0));
+  if (decoder === undefined) throw failure("INTERNAL", `there is no decoder of ${coding}`);
+  made.push(decoder);
+  let fed = 0;
+  let broken: { readonly reason: unknown } | undefined;
+  const feed = async (): Promise<void> => {
+    for (; !next.done; next = await coded.next()) {
+      fed += next.value.length;
+      await write(decoder, next.value);
+    }
+    decoder.end();
+  };
+  feed().catch((reason: unknown) => {
+    broken = { reason };
+    decoder.destroy();
+  });
+  const metadata = { host, content_encoding: coding };
+  try {
+    for await (const piece of decoder) yield piece;
+  } catch (error) {
+    if (broken !== undefined) throw (broken as { readonly reason: unknown }).reason;
+    const cause = error as NodeJS.ErrnoException;
+    throw cause.code === "Z_BUF_ERROR"
+      ? failure("TRUNCATED", `${host} sent a body coded in ${coding} that ends early`, { cause, metadata })
+      : failure("PROTOCOL_ERROR", `${host} sent a body coded in ${coding} that is broken: ${cause.message}`, {
+          cause,
+          metadata,
+        });
+  }
+  // A decoder that meets bytes behind its end just ends, and does not take them.
+  if (decoder.bytesWritten < fed)
+    throw failure("PROTOCOL_ERROR", `${host} sent more bytes behind the end of a body coded in ${coding}`, {
+      metadata,
+    });
+}
+
+function write(to: Writable, bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    to.write(bytes, (error) => (error ? reject(error) : resolve()));
+  });
+}

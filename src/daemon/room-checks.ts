@@ -1,0 +1,36 @@
+/** The checks of every room, for doctor, `snatchd --check` and the library's `initializeConfig`. */
+import { join } from "node:path";
+import type { Paths } from "../shared/paths.ts";
+import type { Engine } from "./assemble.ts";
+import { configChecks } from "./config/checks.ts";
+import type { Config } from "./config/schema.ts";
+import type { Check, Logger } from "./core/ports.ts";
+import { downloadFolderCheck } from "./disk/check.ts";
+import { DiskFileStore } from "./disk/file-store.ts";
+import { networkCheck } from "./http/check.ts";
+import { UndiciClient } from "./http/client.ts";
+import { osChecks } from "./os/checks.ts";
+import { SystemClock } from "./os/clock.ts";
+import { MemoryProbe } from "./os/memory.ts";
+import { storeCheck } from "./store/check.ts";
+
+const nothing = (): void => undefined;
+const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
+
+/** The checks of every room. Those of a running engine use its parts; without one they make their own. */
+export function roomChecks(config: Config, paths: Paths, engine?: Engine): readonly Check[] {
+  const clock = new SystemClock();
+  const client = engine?.client ?? new UndiciClient({ userAgent: config.http.user_agent }, { clock, logger: silent });
+  const folder = { folder: config.download_dir, minFreeSpace: config.min_free_space };
+  return [
+    ...configChecks(config, paths),
+    downloadFolderCheck(folder, engine?.parts.files ?? new DiskFileStore()),
+    storeCheck(join(paths.stateDir, "db")),
+    ...osChecks({
+      memory: engine?.memory ?? new MemoryProbe(),
+      memoryLimitPercent: () => config.memory_limit_percent,
+      profileDir: () => config.download_dir,
+    }),
+    networkCheck(client, config.checks.url || undefined),
+  ];
+}

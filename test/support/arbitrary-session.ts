@@ -76,7 +76,15 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
       },
       ["finalUrl", "ranges"],
     ),
-    part: fc.record({ path, chunkSize: fc.integer({ min: 1, max: 2 ** 30 }), epoch: fc.nat(1000) }),
+    part: maybe<NonNullable<Session["part"]>>(
+      {
+        path,
+        chunkSize: fc.integer({ min: 1, max: 2 ** 30 }),
+        epoch: fc.nat(1000),
+        sources: fc.array(url, { maxLength: 3 }),
+      },
+      ["path", "chunkSize", "epoch"],
+    ),
     target: path,
     detour: fc.record({ url, headers }),
     file: fc.record({

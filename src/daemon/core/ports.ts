@@ -134,8 +134,10 @@ export interface RangeStream {
   /** Where it will end (exclusive), if that is known; may be less than was asked for. */
   readonly end?: number;
   readonly resource: ResourceInfo;
-  /** As in {@link HttpResponse.pipe}, into memory of the target's. */
-  pipe(target: ByteTarget): Promise<void>;
+  /** As in {@link HttpResponse.pipe}. */
+  pipe(sink: ByteSink): Promise<void>;
+  /** The same, straight into memory of the target's; absent where the source cannot do that. Called instead of `pipe`. */
+  receive?(target: ByteTarget): Promise<void>;
   cancel(): void;
 }
 

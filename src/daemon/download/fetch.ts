@@ -56,8 +56,7 @@ function recording(run: Run, file: PlannedFile): (chunk: WrittenChunk) => Promis
     const start = index * file.chunkSize;
     void hooks.postChunk({ start, end: start + length, url: run.session.url, retries: 0 }, sha256);
   };
-  // What comes in one stream cannot be gone on with, and a file of one chunk is recorded with its end: no syncs for them.
-  if (file.whole || (size !== undefined && size <= file.chunkSize))
+  if (!file.recorded)
     return async (chunk) => {
       // Nobody said how much there is to come: the room that is to stay free is looked after on the way.
       if (size === undefined) await requireSpace(run, dirname(file.target), 0);

@@ -2,6 +2,7 @@
  * One connection's way into the assembly: it lends the memory that bytes are received into, a little at a time, so that
  * what is not yet lent can be taken over by another connection.
  */
+import { copyInto } from "../core/byte-target.ts";
 import type { ByteTarget, RangeStream } from "../core/ports.ts";
 import type { Assembly } from "./assembly.ts";
 import { Meter } from "./meter.ts";
@@ -73,7 +74,7 @@ export class Lane {
       },
     };
     try {
-      await stream.pipe(target);
+      await (stream.receive ? stream.receive(target) : stream.pipe(copyInto(target)));
     } catch (error) {
       if (error !== TAKEN_OVER) throw error;
     } finally {

@@ -34,13 +34,15 @@ async function fetchOneVersion(run: Run, source: Plan): Promise<{ file: PlannedF
       return { file, size: await fetchFile(run, file) };
     } catch (error) {
       await file[Symbol.asyncDispose]();
+      if (file.former !== undefined) await run.engine.files.remove(file.part.path);
       run.signal.throwIfAborted();
       const failed = asDownloadError(error);
       const ignored = failed.code === "RANGE_INVALID" && failed.metadata["reason"] === "range_ignored";
       if ((failed.code !== "RESOURCE_CHANGED" && !ignored) || version === VERSIONS) throw failed;
       run.rangesRefused ||= ignored;
       run.logger.warn({ code: failed.code, message: failed.message }, "beginning again with a new version of the file");
-      await run.update({ resource: undefined, progress: { downloadedBytes: 0 } });
+      // Where only the ranges are refused, what is here may still be gone on with another time.
+      if (!ignored) await run.update({ resource: undefined, progress: { downloadedBytes: 0 } });
     }
   }
 }

@@ -10,16 +10,21 @@ import type { ChunkSource, Claim, PartFile, RangeStream } from "../core/ports.ts
 import type { PartState, ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
 import type { Run } from "./run.ts";
+import { canResume, Sources } from "./sources.ts";
 
 /** What is known of a file before its bytes come. */
 interface PlanInit {
-  readonly source: ChunkSource;
+  readonly sources: Sources;
   readonly resource: ResourceInfo;
   readonly part: PartFile;
   readonly chunkSize: number;
   readonly epoch: number;
   /** Chunks that are here and proved. */
   readonly done: Map<number, string>;
+  /** True if the chunks are recorded as they come; otherwise all at the end. */
+  readonly recorded: boolean;
+  /** An older part file that is kept until this one is whole. */
+  readonly former?: string;
   /** True if the file must come in one stream from its first byte. */
   readonly whole: boolean;
   /** The probe's answer, still unread. Absent when an earlier run is gone on with. */
@@ -28,23 +33,29 @@ interface PlanInit {
 
 /** Everything that the fetch needs. Owns the open part file and the claim on the target. */
 export class PlannedFile implements PlanInit, AsyncDisposable {
-  readonly source: ChunkSource;
+  readonly sources: Sources;
   readonly resource: ResourceInfo;
   readonly part: PartFile;
   readonly chunkSize: number;
   readonly epoch: number;
   readonly done: Map<number, string>;
+  readonly recorded: boolean;
+  readonly former?: string;
   readonly whole: boolean;
   readonly opening?: RangeStream;
+  /** Where the chunks of this run came from. */
+  readonly origins = new Map<number, readonly number[]>();
   #claim: Claim;
 
   constructor(init: PlanInit, claim: Claim) {
-    this.source = init.source;
+    this.sources = init.sources;
     this.resource = init.resource;
     this.part = init.part;
     this.chunkSize = init.chunkSize;
     this.epoch = init.epoch;
     this.done = init.done;
+    this.recorded = init.recorded;
+    if (init.former !== undefined) this.former = init.former;
     this.whole = init.whole;
     if (init.opening) this.opening = init.opening;
     this.#claim = claim;
@@ -95,19 +106,18 @@ export async function plan(run: Run, { candidates }: Plan): Promise<PlannedFile>
       ...(session.resource?.size !== undefined && { size: session.resource.size }),
     });
   }
-  return (await planResumed(run, candidates[0])) ?? (await planFresh(run, candidates));
+  return (await planResumed(run, candidates)) ?? (await planFresh(run, candidates));
 }
 
-/** True if ranges of this resource can be put together: the origin gives ranges, and can tell its versions apart. */
-function canResume(resource: ResourceInfo): boolean {
-  return resource.ranges && resource.size !== undefined && resource.strongValidator !== undefined;
-}
-
-async function planResumed(run: Run, candidate: Candidate): Promise<PlannedFile | undefined> {
+async function planResumed(run: Run, candidates: Plan["candidates"]): Promise<PlannedFile | undefined> {
   const { session, engine, settings } = run;
   const { resource, part: state, target } = session;
-  if (!settings.enableResume || !resource || !state || !target || !canResume(resource)) return undefined;
-  if (!(await engine.files.exists(state.path))) return undefined;
+  if (run.rangesRefused || !settings.enableResume || !resource || !state || !target || !canResume(resource))
+    return undefined;
+  // The version is that of one origin: without it nobody could say whether it is still the same.
+  const urls = mergeUrls(state.sources, candidates);
+  const ordered = urls.map((url) => candidates.find((candidate) => candidate.url === url));
+  if (!ordered[0] || !(await engine.files.exists(state.path))) return undefined;
   const size = resource.size ?? 0;
   await using held = new AsyncDisposableStack();
   const claim = held.use(await claimTarget(run, resource));
@@ -115,12 +125,29 @@ async function planResumed(run: Run, candidate: Candidate): Promise<PlannedFile 
   held.defer(() => part.close());
   const done = new Map(await engine.store.chunks(session.id, state.epoch));
   if (settings.verifyChunks) await dropDamaged(run, part, state, size, done);
+  // With nothing in hand any place may be the first.
+  if (done.size === 0 && candidates.length > 1) return undefined;
   await requireSpace(run, dirname(claim.path), size - doneBytes(done.keys(), size, state.chunkSize));
-  if (claim.path !== target) await run.update({ target: claim.path });
+  await engine.files.remove(asidePath(state.path));
+  if (claim.path !== target || urls.length !== state.sources?.length)
+    await run.update({ target: claim.path, part: { ...state, sources: urls } });
   held.move();
-  const source = sourceOf(run, candidate);
   const { chunkSize, epoch } = state;
-  return new PlannedFile({ source, resource, part, chunkSize, epoch, done, whole: false }, claim);
+  const sources = new Sources({
+    sources: ordered.map((candidate) => candidate && sourceOf(run, candidate)),
+    resource,
+    part,
+    chunkSize,
+    done,
+    logger: run.logger,
+  });
+  const recorded = size > chunkSize;
+  return new PlannedFile({ sources, resource, part, chunkSize, epoch, done, recorded, whole: false }, claim);
+}
+
+/** The URLs that were asked before, in their order, and behind them those that are new: a chunk's record names a place in it. */
+function mergeUrls(former: readonly string[] = [], candidates: Plan["candidates"]): string[] {
+  return [...new Set([...former, ...candidates.map(({ url }) => url)])];
 }
 
 /** Reads the recorded chunks back; one that is not what was recorded is fetched again. */
@@ -142,65 +169,94 @@ async function dropDamaged(
 }
 
 async function planFresh(run: Run, candidates: Plan["candidates"]): Promise<PlannedFile> {
-  const { engine, settings } = run;
+  const { engine, settings, session } = run;
   const chunkSize = chooseChunkSize(run);
-  const { source, opening } = await probe(run, candidates, chunkSize);
+  const { source, opening, others } = await probe(run, candidates, chunkSize);
   const { resource } = opening;
   await using held = new AsyncDisposableStack();
   held.defer(() => opening.cancel());
   const claim = held.use(await claimTarget(run, resource));
-  const epoch = (run.session.part?.epoch ?? 0) + 1;
-  const path = run.session.part?.path ?? partPath(claim.path, run.session.id);
-  if (epoch > 1) await engine.store.dropChunks(run.session.id);
-  await run.update({
-    stage: "fetch",
-    resource,
-    target: claim.path,
-    part: { path, chunkSize, epoch },
-    manifestRoot: undefined,
-    metadata: { title: basename(claim.path), ...run.session.metadata },
-    progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
-  });
+  const whole = run.rangesRefused || !canResume(resource);
+  const single = resource.size !== undefined && resource.size <= chunkSize;
+  const epoch = (session.part?.epoch ?? 0) + 1;
+  // A stream cannot be gone on with: what an earlier attempt won stays until the stream has come to its end.
+  const former = run.rangesRefused && session.progress.downloadedBytes > 0 ? session.part?.path : undefined;
+  const path = former ? asidePath(former) : (session.part?.path ?? partPath(claim.path, session.id));
+  const urls = [source, ...others].map(({ url }) => url);
+  if (former === undefined) {
+    if (epoch > 1) await engine.store.dropChunks(session.id);
+    await run.update({
+      stage: "fetch",
+      resource,
+      target: claim.path,
+      part: { path, chunkSize, epoch, sources: urls },
+      manifestRoot: undefined,
+      metadata: { title: basename(claim.path), ...session.metadata },
+      progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
+    });
+  } else await run.update({ stage: "fetch", target: claim.path });
   const part = await engine.files.openPart(path);
   held.defer(() => part.close());
   // First what is of no use any more goes, then the room for the new version is looked at.
   if (epoch > 1) await part.truncate(0);
   await requireSpace(run, dirname(path), resource.size ?? 0);
   if (resource.size !== undefined && resource.size > settings.chunkSize) await part.reserve(resource.size);
-  const whole = run.rangesRefused || !canResume(resource);
   held.move();
-  return new PlannedFile({ source, resource, part, chunkSize, epoch, done: new Map(), whole, opening }, claim);
+  const done = new Map<number, string>();
+  const all = [source, ...others].map(({ source: each }) => each);
+  const sources = new Sources({ sources: all, resource, part, chunkSize, done, logger: run.logger });
+  const recorded = !whole && !single;
+  return new PlannedFile(
+    { sources, resource, part, chunkSize, epoch, done, recorded, whole, opening, ...(former && { former }) },
+    claim,
+  );
 }
 
-/** The first candidate that answers. @throws DownloadError what the first one threw, if none does */
+/** A candidate with its source. */
+interface Asked {
+  readonly url: string;
+  readonly source: ChunkSource;
+}
+
+/**
+ * The first candidate that answers, with its answer, and those that may join in later.
+ *
+ * @throws DownloadError if none does: why the first one that may answer another time does not, else why the first does not
+ */
 async function probe(
   run: Run,
   candidates: Plan["candidates"],
   chunkSize: number,
-): Promise<{ source: ChunkSource; opening: RangeStream }> {
+): Promise<{ source: Asked; opening: RangeStream; others: readonly Asked[] }> {
+  const asked = candidates.map((candidate) => ({ url: candidate.url, source: sourceOf(run, candidate) }));
   const cached = await fromCache(run);
-  if (cached) return { source: cached, opening: await cached.open({ start: 0, end: chunkSize, signal: run.signal }) };
-  let failed: DownloadError | undefined;
-  for (const candidate of candidates) {
-    const source = sourceOf(run, candidate);
+  if (cached) {
+    const opening = await cached.open({ start: 0, end: chunkSize, signal: run.signal });
+    return { source: { url: run.session.url, source: cached }, opening, others: [] };
+  }
+  const failures: DownloadError[] = [];
+  for (const source of asked) {
     try {
-      if (run.rangesRefused) return { source, opening: await source.open({ start: 0, signal: run.signal }) };
-      const opening = await source.open({ start: 0, end: chunkSize, signal: run.signal });
-      if (canResume(opening.resource) || opening.end === opening.resource.size || !opening.resource.ranges)
-        return { source, opening };
-      // Ranges, but no way to tell versions apart: the whole in one answer, so that all bytes are of one version.
-      opening.cancel();
-      return { source, opening: await source.open({ start: 0, signal: run.signal }) };
+      const opening = await openFirst(run, source.source, chunkSize);
+      return { source, opening, others: asked.filter((other) => other !== source) };
     } catch (error) {
       run.signal.throwIfAborted();
-      failed ??= asDownloadError(error);
-      run.logger.info(
-        { source: source.id, code: asDownloadError(error).code },
-        "a source does not answer as it should",
-      );
+      const failed = asDownloadError(error);
+      failures.push(failed);
+      run.logger.info({ source: source.source.id, code: failed.code }, "a source does not answer as it should");
     }
   }
-  throw failed ?? failure("INTERNAL", "a plan without candidates");
+  throw failures.find(({ retryable }) => retryable) ?? failures[0] ?? failure("INTERNAL", "a plan without candidates");
+}
+
+async function openFirst(run: Run, source: ChunkSource, chunkSize: number): Promise<RangeStream> {
+  const { signal } = run;
+  if (run.rangesRefused) return source.open({ start: 0, signal });
+  const opening = await source.open({ start: 0, end: chunkSize, signal });
+  if (canResume(opening.resource) || opening.end === opening.resource.size || !opening.resource.ranges) return opening;
+  // Ranges, but no way to tell versions apart: the whole in one answer, so that all bytes are of one version.
+  opening.cancel();
+  return source.open({ start: 0, signal });
 }
 
 function fromCache(run: Run): Promise<ChunkSource | undefined> {
@@ -247,11 +303,17 @@ function nameFromUrl(url: string): string {
   }
 }
 
+/** Where a stream goes while an older part file is kept. */
+export function asidePath(part: string): string {
+  return part.replace(/\.part$/, ".whole.part");
+}
+
 /** Beside the target, so that the rename is one of the same file system; its own by the session's id. */
 function partPath(target: string, id: string): string {
   const suffix = `.${id.slice(0, 8)}.part`;
   let name = basename(target);
-  while (Buffer.byteLength(name) + suffix.length > 255) name = [...name].slice(0, -1).join("");
+  // With room for what asidePath puts in.
+  while (Buffer.byteLength(name) + suffix.length + 6 > 255) name = [...name].slice(0, -1).join("");
   return join(dirname(target), name + suffix);
 }
 

@@ -5,8 +5,7 @@
  */
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
-import type { Logger, PartFile } from "../core/ports.ts";
-import type { ChunkSource } from "../core/ports.ts";
+import type { ChunkSource, Logger, PartFile } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
 
 /** Bytes that are compared before a mirror joins in. */
@@ -36,8 +35,8 @@ export interface Place {
 
 /** What sources work with. */
 export interface SourcesInit {
-  /** In order of preference, the first being the one whose version is fetched. */
-  readonly sources: readonly ChunkSource[];
+  /** By number, the first being the one whose version is fetched; undefined for one that is not to be asked any more. */
+  readonly sources: readonly (ChunkSource | undefined)[];
   readonly resource: ResourceInfo;
   readonly part: PartFile;
   readonly chunkSize: number;
@@ -54,7 +53,7 @@ export class Sources {
 
   constructor(init: SourcesInit) {
     this.#init = init;
-    this.#places = init.sources.map((source, number) => ({ number, source, connections: 0 }));
+    this.#places = init.sources.flatMap((source, number) => (source ? [{ number, source, connections: 0 }] : []));
     const [first] = this.#places;
     if (first) first.expected = init.resource;
   }
@@ -130,9 +129,9 @@ export class Sources {
       }
       const theirs = Buffer.alloc(range.end - start);
       let length = 0;
-      await stream.pipe({
-        space: () => theirs.subarray(length),
-        filled: (count) => void (length += count),
+      await stream.pipe((bytes) => {
+        theirs.set(bytes, length);
+        length += bytes.length;
       });
       const ours = await part.read(start, range.end - start);
       if (length !== ours.length || !theirs.equals(ours))

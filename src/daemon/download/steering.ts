@@ -3,6 +3,7 @@
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Selection, SteerOutcome } from "../core/ports.ts";
 import type { Session, SessionStatus } from "../core/session.ts";
+import { asidePath } from "./plan.ts";
 import type { Queue } from "./queue.ts";
 import type { Engine } from "./run.ts";
 import type { Runner } from "./runner.ts";
@@ -109,7 +110,8 @@ export class Steering {
 
   /** Takes away what an unfinished session has on disk. */
   async #discard(session: Session): Promise<void> {
-    if (session.part) await this.#engine.files.remove(session.part.path);
+    const { part } = session;
+    if (part) for (const path of [part.path, asidePath(part.path)]) await this.#engine.files.remove(path);
     await this.#engine.store.dropChunks(session.id);
   }
 

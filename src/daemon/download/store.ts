@@ -5,6 +5,7 @@
 import { basename, dirname } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
 import { chunkRange, makeManifest } from "../core/manifest.ts";
+import type { SessionPatch } from "../core/ports.ts";
 import type { StoredFile } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
 import type { PlannedFile } from "./plan.ts";
@@ -17,6 +18,12 @@ export async function store(run: Run, file: PlannedFile, size: number): Promise<
   const count = Math.ceil(size / file.chunkSize);
   const chunks = Array.from({ length: count }, (_, index) => file.done.get(index) ?? "");
   const { root } = makeManifest(size, file.chunkSize, chunks);
+  const patch: SessionPatch = {
+    stage: "store",
+    manifestRoot: root,
+    progress: { downloadedBytes: size, totalBytes: size },
+    ...(file.former !== undefined && replaced(run, file)),
+  };
   await file.part.sync();
   await file.part.close();
   const mtimeMs = Date.parse(file.resource.lastModified ?? "");
@@ -24,18 +31,21 @@ export async function store(run: Run, file: PlannedFile, size: number): Promise<
     await evade(run, file);
     const { target } = file;
     await Promise.all([
-      // A file of one chunk was not recorded before; asked for together, both are one write to the disk.
-      count === 1 && engine.store.recordChunks(session.id, file.epoch, [[0, chunks[0] ?? ""]]),
-      run.update(
-        { stage: "store", target, manifestRoot: root, progress: { downloadedBytes: size, totalBytes: size } },
-        { sync: true },
-      ),
+      // Asked for together, both are one write to the disk.
+      !file.recorded &&
+        engine.store.recordChunks(
+          session.id,
+          file.epoch,
+          chunks.map((sha256, index) => [index, sha256, file.origins.get(index) ?? []]),
+        ),
+      run.update({ ...patch, target }, { sync: true }),
     ]);
     try {
       const placed = await engine.files.place(file.part.path, target, {
         ...(!Number.isNaN(mtimeMs) && { mtimeMs }),
         replace: policyOf(run) === "overwrite",
       });
+      if (file.former !== undefined) await engine.files.remove(file.former);
       return { path: target, ...placed };
     } catch (error) {
       // Someone was quicker; with another name nothing is lost.
@@ -72,6 +82,12 @@ export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
   } finally {
     await file.close();
   }
+}
+
+/** From here on the stream's part file is the session's: the older one is of no use any more. */
+function replaced({ session }: Run, { part, chunkSize, epoch, resource }: PlannedFile): SessionPatch {
+  const sources = session.part?.sources;
+  return { resource, part: { path: part.path, chunkSize, epoch, ...(sources && { sources }) } };
 }
 
 /** Someone may have put a file under the name since it was claimed. */

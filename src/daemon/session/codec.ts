@@ -5,7 +5,7 @@
 import { failure } from "../core/errors.ts";
 import type { Metadata, Progress, Session } from "../core/session.ts";
 import type { SessionRecord } from "./record.ts";
-import type { PlainError, PlainFile, PlainOptions, PlainRecord, PlainResource } from "./schema.ts";
+import type { PlainError, PlainFile, PlainOptions, PlainPart, PlainRecord, PlainResource } from "./schema.ts";
 
 /** Brings a plain record from one version to the next. */
 export type RecordMigration = (record: Record<string, unknown>) => Record<string, unknown>;
@@ -75,7 +75,7 @@ export function plainSession(session: Session): Loose<PlainRecord> {
       quality: options.quality,
     } satisfies Loose<PlainOptions> as PlainOptions,
     resource: resource && (plainResource(resource) as PlainResource),
-    part: part && { path: part.path, chunk_size: part.chunkSize, epoch: part.epoch },
+    part: part && plainPart(part),
     target: session.target,
     file: file && { path: file.path, size: file.size, mtime_ms: file.mtimeMs, ino: file.ino },
     manifest_root: session.manifestRoot,
@@ -83,6 +83,10 @@ export function plainSession(session: Session): Loose<PlainRecord> {
     already: session.already,
     error_info: error ? ({ ...error, time: iso(error.time) } satisfies Loose<PlainError> as PlainError) : null,
   };
+}
+
+function plainPart({ path, chunkSize, epoch, sources }: NonNullable<Session["part"]>): PlainPart {
+  return { path, chunk_size: chunkSize, epoch, ...(sources && { sources }) };
 }
 
 function plainResource(resource: NonNullable<Session["resource"]>): Loose<PlainResource> {
@@ -136,7 +140,7 @@ export function sessionOf(plain: PlainRecord): Session {
     }),
     metadata: compact<Metadata>({ ...plain.metadata }),
     resource: plain.resource && resourceOf(plain.resource),
-    part: part && { path: part.path, chunkSize: part.chunk_size, epoch: part.epoch },
+    part: part && partOf(part),
     target: plain.target,
     file: file && fileOf(file),
     manifestRoot: plain.manifest_root,
@@ -158,6 +162,10 @@ function resourceOf(resource: PlainResource): NonNullable<Session["resource"]> {
     contentEncoding: resource.content_encoding,
     filename: resource.filename,
   });
+}
+
+function partOf({ path, chunk_size: chunkSize, epoch, sources }: PlainPart): NonNullable<Session["part"]> {
+  return { path, chunkSize, epoch, ...(sources && { sources }) };
 }
 
 function fileOf({ path, size, mtime_ms, ino }: PlainFile): NonNullable<Session["file"]> {

@@ -118,5 +118,6 @@ type Plain<T> = T extends readonly unknown[]
 export type PlainRecord = Plain<z.infer<typeof sessionSchema>>;
 export type PlainOptions = Plain<z.infer<typeof options>>;
 export type PlainResource = Plain<z.infer<typeof resource>>;
+export type PlainPart = Plain<z.infer<typeof part>>;
 export type PlainFile = Plain<z.infer<typeof file>>;
 export type PlainError = Plain<z.infer<typeof error>>;

@@ -3,81 +3,105 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { type Span, Spans } from "../../../src/daemon/download/spans.ts";
 
+const CHUNK = 64 * 1024;
+const rate = (): number => 1000;
+
+const none = new Set<number>();
+const bounds = (span: Span | undefined): readonly [number, number] | undefined => span && [span.next, span.end];
+
 describe("spans", () => {
-  test("whatever the connections do, every missing chunk is fetched once, none that is here", () => {
+  test("whatever the connections do, every missing byte is fetched once, none that is here", () => {
     fc.assert(
       fc.property(
-        fc.integer({ min: 0, max: 300 }),
+        fc.integer({ min: 0, max: 40 * CHUNK }),
         fc.integer({ min: 1, max: 8 }),
-        fc.array(fc.nat(300)),
+        fc.array(fc.nat(40)),
         fc.infiniteStream(fc.nat(99)),
-        (count, workers, here, dice) => {
-          const done = new Set(here);
-          const spans = new Spans(count, done);
-          const fetched: number[] = [];
-          const lanes: (Span | undefined)[] = Array.from({ length: workers }, () => undefined);
+        (size, workers, here, dice) => {
           const roll = () => dice.next().value ?? 0;
+          const count = Math.ceil(size / CHUNK);
+          const done = new Set(here.filter((index) => index < count));
+          const spans = new Spans(size, CHUNK, done);
+          const fetched: [number, number][] = [];
+          const lanes: (Span | undefined)[] = Array.from({ length: workers }, () => undefined);
           for (let idle = 0; idle < workers * 3; ) {
             const lane = roll() % workers;
-            const span = lanes[lane] ?? spans.take(workers);
+            const span = lanes[lane] ?? spans.take(workers, () => (roll() < 20 ? undefined : roll() * 1000));
             lanes[lane] = span;
             if (!span) {
               idle++;
               continue;
             }
             idle = 0;
-            // A connection may break at any chunk; what it did not fetch must come back.
-            if (span.next < span.end && roll() > 10) fetched.push(span.next++);
+            // What is lent may be filled, wholly or not; a connection may break anywhere, or be told to end.
+            span.reserved = Math.min(span.end, span.next + (roll() + 1) * 1024);
+            if (roll() < 5) spans.shorten(span);
+            if (roll() < 30) spans.take(workers, rate) && assert.ok(span.end >= span.reserved);
+            const came = Math.min(span.reserved - span.next, (roll() + 1) * 1024);
+            if (came > 0) fetched.push([span.next, span.next + came]);
+            span.next += came;
             if (span.next >= span.end || roll() < 10) {
               spans.release(span);
               lanes[lane] = undefined;
             }
           }
           for (const span of lanes) if (span) spans.release(span);
-          const rest: number[] = [];
-          for (let span = spans.take(1); span; span = spans.take(1)) {
-            while (span.next < span.end) rest.push(span.next++);
-            spans.release(span);
-          }
-          const expected = Array.from({ length: count }, (_, index) => index).filter((index) => !done.has(index));
-          assert.deepEqual(
-            [...fetched, ...rest].sort((a, b) => a - b),
-            expected,
-          );
-          assert.equal(spans.finished, true);
+          fetched.sort(([a], [b]) => a - b);
+          for (const [at, [start]] of fetched.entries())
+            if (at > 0) assert.ok((fetched[at - 1]?.[1] ?? 0) <= start, "no byte twice");
+          const missing = Array.from({ length: count }, (_, index) => index).filter((index) => !done.has(index));
+          const wanted = missing.reduce((sum, index) => sum + Math.min(CHUNK, size - index * CHUNK), 0);
+          const came = fetched.reduce((sum, [start, end]) => sum + end - start, 0);
+          assert.equal(came + spans.left, wanted, "what did not come is still wanted");
         },
       ),
       { numRuns: 300 },
     );
   });
 
-  test("the probe takes the first missing chunk alone", () => {
-    const spans = new Spans(10, new Set([0, 1]));
-    assert.deepEqual(spans.takeFirst(), { next: 2, end: 3 });
-    assert.equal(spans.waiting, 7);
+  test("the probe takes what it asked for, and no more than the first gap", () => {
+    const spans = new Spans(10 * CHUNK, CHUNK, new Set([0, 1, 3]));
+    assert.deepEqual(bounds(spans.takeFirst(5 * CHUNK, rate)), [2 * CHUNK, 3 * CHUNK]);
+    assert.equal(spans.waiting, 6 * CHUNK);
   });
 
-  test("an idle connection takes the second half of the longest rest; the chunk under way stays", () => {
-    const spans = new Spans(8, new Set());
-    const first = spans.take(1);
-    const second = spans.take(1);
-    assert.deepEqual(
-      [first, second],
-      [
-        { next: 0, end: 4 },
-        { next: 4, end: 6 },
-      ],
-    );
-    spans.take(1);
-    spans.take(1);
-    assert.deepEqual(spans.take(1), { next: 2, end: 4 });
-    assert.deepEqual(first, { next: 0, end: 2 });
+  test("spans get shorter towards the end, and end where chunks do", () => {
+    const spans = new Spans(16 * CHUNK + 5, CHUNK, none);
+    assert.deepEqual(bounds(spans.take(2, rate)), [0, 5 * CHUNK]);
+    assert.deepEqual(bounds(spans.take(2, rate)), [5 * CHUNK, 8 * CHUNK]);
   });
 
-  test("a single chunk under way is not stolen", () => {
-    const spans = new Spans(1, new Set());
-    spans.take(4);
-    assert.equal(spans.take(4), undefined);
+  test("a chunk that was left half full is taken first, alone", () => {
+    const spans = new Spans(16 * CHUNK, CHUNK, none);
+    const first = spans.take(1, rate) as Span;
+    first.next = 3 * CHUNK + 7;
+    spans.release(first);
+    assert.deepEqual(bounds(spans.take(1, rate)), [3 * CHUNK + 7, 4 * CHUNK]);
+  });
+
+  test("with nothing waiting, the slowest is relieved of as much as the other does meanwhile; not of what is lent", () => {
+    const spans = new Spans(10 * CHUNK, CHUNK, none);
+    const slow = spans.takeFirst(10 * CHUNK, () => 10_000) as Span;
+    slow.reserved = CHUNK;
+    const quick = spans.take(4, () => 90_000) as Span;
+    const kept = Math.floor((9 * CHUNK) / 10);
+    assert.deepEqual([bounds(slow), bounds(quick)], [[0, CHUNK + kept], [CHUNK + kept, 10 * CHUNK]]);
+    assert.equal(spans.left, 10 * CHUNK);
+  });
+
+  test("what is done in a moment is not worth a request", () => {
+    const spans = new Spans(CHUNK, CHUNK, none);
+    spans.takeFirst(CHUNK, () => 100_000_000);
+    assert.equal(spans.take(4, rate), undefined);
     assert.equal(spans.finished, false);
+  });
+
+  test("who is to end keeps the chunk under way", () => {
+    const spans = new Spans(10 * CHUNK, CHUNK, none);
+    const span = spans.takeFirst(10 * CHUNK, rate) as Span;
+    span.next = CHUNK + 1;
+    spans.shorten(span);
+    assert.deepEqual(bounds(span), [CHUNK + 1, 2 * CHUNK]);
+    assert.equal(spans.waiting, 8 * CHUNK);
   });
 });

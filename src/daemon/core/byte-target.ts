@@ -1,0 +1,19 @@
+/** Fills a {@link ByteTarget} from pieces that came in somebody else's memory. */
+import type { ByteSink, ByteTarget } from "./ports.ts";
+
+/** The sink that copies what it gets into the target. */
+export function copyInto(target: ByteTarget): ByteSink {
+  return (bytes) => {
+    let held: Promise<void> | undefined;
+    for (let from = 0; from < bytes.length; ) {
+      const space = target.space();
+      const count = Math.min(space.length, bytes.length - from);
+      space.set(bytes.subarray(from, from + count));
+      from += count;
+      // The piece is here as a whole: only the next one is held back.
+      const now = target.filled(count) || undefined;
+      held = held && now ? Promise.all([held, now]).then(() => undefined) : (now ?? held);
+    }
+    return held;
+  };
+}

@@ -192,6 +192,29 @@ describe("the way there", () => {
   ] as const)
     test(`${url}: ${code}`, () => assert.rejects(client.request({ url }), { code }));
 
+  test("no message tells a secret of a URL, whatever is wrong with it", async () => {
+    const secret = "S3cretS3cret";
+    await using origin = await serve(resource, (call) => call.send(302, { location: call.seen.path.slice(1) }));
+    const wrong = [
+      `https://jane:${secret}@h:port/x`,
+      `https://jane:pa/${secret}@h/x`,
+      `http://[?token=${secret}`,
+      `ftp://${secret}@h/x`,
+      `jane:${secret}@h/x`,
+      `magnet:?xt=a&sig=${secret}`,
+    ];
+    const urls = [...wrong, ...wrong.map((url) => `${origin.base}/${url}`)];
+    for (const url of urls) {
+      const error = await client.request({ url }).then(
+        (response) => assert.fail(`HTTP ${response.status}`),
+        (thrown: Error & { code: string; metadata: object }) => thrown,
+      );
+      assert.match(error.code, /^(INVALID_URL|UNSUPPORTED_SCHEME|BAD_REDIRECT|TOO_MANY_REDIRECTS)$/, url);
+      assert.ok(!error.message.includes(secret), error.message);
+      assert.ok(!JSON.stringify(error.metadata).includes(secret), error.message);
+    }
+  });
+
   test("a field that cannot be sent is refused before anything is", async () => {
     await using origin = await startOrigin("well-behaved");
     const headers = [["X-Bad", "a\r\nX-Smuggled: b"]] as const;

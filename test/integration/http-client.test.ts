@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { after, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import type { HttpResponse } from "../../src/daemon/core/ports.ts";
 import { networkCheck } from "../../src/daemon/http/check.ts";
 import { type HttpClientOptions, UndiciClient } from "../../src/daemon/http/client.ts";
@@ -154,6 +155,19 @@ describe("the body", () => {
     await using origin = await startOrigin("well-behaved", resourceOf(Buffer.from("grüße")));
     assert.equal(await (await client.request({ url: origin.url })).text(100), "grüße");
     await assert.rejects((await client.request({ url: origin.url })).text(3), { code: "PROTOCOL_ERROR" });
+  });
+
+  test("text is what was coded unasked, and never more of it than is wanted", async () => {
+    await using origin = await serve(resource, (call) => {
+      const coding = call.seen.path.slice(1);
+      const body = gzipSync(Buffer.alloc(10_000_000, "a"));
+      call.send(200, { "content-encoding": coding }, coding === "gzip" ? gzipSync("grüße") : body);
+    });
+    const get = async (path: string) => (await client.request({ url: `${origin.base}/${path}` })).text(1000);
+    assert.equal(await get("gzip"), "grüße");
+    await assert.rejects(get("x-gzip"), { code: "PROTOCOL_ERROR", message: /more than 1000 bytes/ });
+    // More often than there are connections: none is left behind.
+    for (let i = 0; i < 20; i++) await assert.rejects(get("exi"), { code: "CONTENT_CODING_UNKNOWN" });
   });
 
   test("HEAD has none", async () => {

@@ -112,8 +112,7 @@ function readWhole(response: HttpResponse, request: RangeRequest, manner: Manner
   }
   if (start !== 0) throw ignored(response, request);
   const codings = parseCodings(resource.contentEncoding);
-  // An empty body holds nothing that could be decoded, and is complete.
-  if (codings.length === 0 || length === 0 || isCodedFile(codings, resource))
+  if (codings.length === 0 || isCodedFile(codings, resource))
     return stream(response, 0, resource.size, resource, false);
   checkCodings(codings, response);
   return {

@@ -10,6 +10,7 @@ import type {
   Clock,
   Intake,
   KeyValue,
+  ListFiles,
   ListJob,
   ListTaken,
   ListTaker,
@@ -105,10 +106,18 @@ export class ListIntake implements ListTaker, Startable {
   }
 
   async settle(key: string): Promise<void> {
-    const record = await this.#ledger.batchOf(key);
-    if (record === undefined) return;
+    const found = await this.#ledger.batchOf(key);
+    if (found === undefined) return;
+    const record: BatchRecord = { ...found, phase: "taken" };
+    // It went away while it was being taken: what was taken of it is all that there is.
+    if (found.phase !== "taken" && found.refused > 0)
+      await writeRefusedFile(found.files.rejected, this.#ledger.refused(found.batchId));
     await this.#ledger.write(releaseWrites(record));
     await this.#report.note({ ...record, settled: true });
+  }
+
+  unsettled(): readonly { readonly key: string; readonly files: ListFiles }[] {
+    return this.#report.unsettled();
   }
 
   isReporting(report: string): boolean {

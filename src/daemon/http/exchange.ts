@@ -110,7 +110,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const coding = headers.get("transfer-encoding");
     // Not asked for (RFC 9112 §7.4), and not undone by undici: the bytes would not be those of the resource.
     if (coding !== undefined && !/^\s*(chunked|identity)\s*$/i.test(coding))
-      this.#fail(failure("PROTOCOL_ERROR", `${this.#options.host} uses the transfer coding "${coding}" unasked`));
+      this.#fail(
+        failure("PROTOCOL_ERROR", `${this.#options.host} uses the transfer coding "${coding}" unasked`, {
+          metadata: { host: this.#options.host },
+        }),
+      );
     else this.#settleHead.resolve({ status, headers });
   }
 

@@ -189,6 +189,50 @@ describe("planted beside the lists", () => {
   });
 });
 
+describe("done/", () => {
+  test("that is a file stops the list, says so, and loses nothing", async () => {
+    await open();
+    writeFileSync(inFolder("done"), "in the way");
+    await drop("http://h/1\n");
+    await waitFor("the problem", () => folders.list()[0]?.problem?.startsWith("list.txt: "));
+    assert.deepEqual(await urls(), []);
+    rmSync(inFolder("done"));
+    await moved();
+    assert.deepEqual(await urls(), ["http://h/1"]);
+  });
+
+  test(
+    "that cannot be written once the list is taken: it is taken once, and moved when it can be",
+    needsMount,
+    async () => {
+      await using disk = await temporaryMount(1024 * 1024);
+      folder = disk.path;
+      let readOnly = false;
+      await open({
+        take: async (job) => {
+          const taken = await intake.take(job);
+          if (!readOnly) disk.remount("ro");
+          readOnly = true;
+          return taken;
+        },
+      });
+      await writeFile(inFolder("list.txt"), "http://h/1\n");
+      await waitFor("the problem", () => /read-only/.test(folders.list()[0]?.problem ?? ""));
+      await close();
+      await open();
+      await waitFor("the problem", () => /read-only/.test(folders.list()[0]?.problem ?? ""));
+      assert.equal(folders.list()[0]?.listCount, 0);
+      assert.deepEqual(sessions.calls, []);
+      disk.remount("rw");
+      await moved();
+      await endAll();
+      assert.deepEqual(await reportedLines(), [1]);
+      assert.equal((await urls()).length, 1);
+      await close();
+    },
+  );
+});
+
 describe("contents", () => {
   test("a line of 10 MB, NULs and a line without end spoil only themselves", async () => {
     await open();

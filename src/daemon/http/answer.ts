@@ -112,8 +112,11 @@ function readWhole(response: HttpResponse, request: RangeRequest, manner: Manner
   }
   if (start !== 0) throw ignored(response, request);
   const codings = parseCodings(resource.contentEncoding);
-  if (codings.length === 0 || isCodedFile(codings, resource))
-    return stream(response, 0, resource.size, resource, false);
+  if (codings.length === 0 || isCodedFile(codings, resource)) {
+    // Where the framing does not tell the length, the version does.
+    const size = resource.size ?? expected?.size;
+    return stream(response, 0, size, { ...resource, ...(size !== undefined && { size }) }, length === undefined);
+  }
   checkCodings(codings, response);
   return {
     start,
@@ -239,7 +242,7 @@ async function pipeCounted(response: HttpResponse, length: number, sink: ByteSin
   await response.pipe((bytes) => {
     received += bytes.length;
     if (received > length)
-      throw failure("PROTOCOL_ERROR", `${host} sent more than the ${length} bytes of its range`, {
+      throw failure("PROTOCOL_ERROR", `${host} sent more than the ${length} bytes that it has to`, {
         metadata: { host },
       });
     return sink(bytes);

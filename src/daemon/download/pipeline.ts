@@ -36,7 +36,8 @@ async function fetchOneVersion(run: Run, source: Plan): Promise<{ file: PlannedF
       await file[Symbol.asyncDispose]();
       run.signal.throwIfAborted();
       const failed = asDownloadError(error);
-      const ignored = failed.code === "RANGE_INVALID" && failed.metadata["reason"] === "range_ignored";
+      // Whatever is wrong with its ranges, the whole in one answer may be right.
+      const ignored = failed.code === "RANGE_INVALID" && !run.rangesRefused;
       if ((failed.code !== "RESOURCE_CHANGED" && !ignored) || version === VERSIONS) throw failed;
       run.rangesRefused ||= ignored;
       run.logger.warn({ code: failed.code, message: failed.message }, "beginning again with a new version of the file");

@@ -3,6 +3,7 @@
  * ledger's position, so a list that was cut short goes on at exactly that byte, and nothing in it is taken twice.
  */
 import { randomUUID } from "node:crypto";
+import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type {
@@ -262,7 +263,7 @@ function merge(defaults: DownloadOptions, own: DownloadOptions): DownloadOptions
 
 function refusedEntry(entry: { lineNumber: number; error: DownloadError; text: string }): RefusedEntry {
   const { lineNumber, error, text } = entry;
-  return { lineNumber, line: text.slice(0, REFUSED_SHOWN), code: error.code, message: error.message };
+  return { lineNumber, line: redactUrl(text.slice(0, REFUSED_SHOWN)), code: error.code, message: error.message };
 }
 
 /** The first URL of a refused entry's text, for the report. */

@@ -26,6 +26,8 @@ await Promise.all([
     format: "cjs",
     outExtension: { ".js": ".cjs" },
     minify: true,
+    // grpc-js needs it for .proto files, of which there are none here.
+    external: ["@grpc/proto-loader"],
     supported: { "dynamic-import": false },
     define: { "import.meta.url": "__url", "import.meta.dirname": "__dirname" },
     banner: { js: "const __url=require('node:url').pathToFileURL(__filename).href;" },

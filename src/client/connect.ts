@@ -45,6 +45,8 @@ export class Connection implements Disposable {
     if (target.token) this.#metadata.set("authorization", `Bearer ${target.token}`);
     this.#client = new Client(where, channelCredentials(target), {
       "grpc.max_receive_message_length": LARGEST_MESSAGE,
+      // Nobody asks a command for its statistics.
+      "grpc.enable_channelz": 0,
       "grpc.initial_reconnect_backoff_ms": 100,
       "grpc.max_reconnect_backoff_ms": 1000,
       // A dead peer is noticed on a network; on this machine the kernel tells.

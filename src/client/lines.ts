@@ -2,6 +2,7 @@
 import type { FollowSummary } from "../gen/snatch/v1/download_service.ts";
 import type { Session } from "../gen/snatch/v1/session.ts";
 import { formatBytes, formatDuration, formatRate } from "../shared/format.ts";
+import { redactUrl } from "../shared/redact.ts";
 import { fromDetail } from "./failure.ts";
 import { describeError, escapeControls } from "./output.ts";
 import { nameOf, nextAttempt, percentageOf, stageOf, statusOf } from "./session-view.ts";
@@ -26,7 +27,7 @@ export function occurrenceLine(occurrence: Occurrence): string {
 /** "FAILED URL: CODE: message", or with the line of the list. */
 export function refusalLine({ text, lineNumber, error }: Refusal): string {
   const where = lineNumber === undefined ? "FAILED" : `REFUSED line ${lineNumber}`;
-  return `${where} ${escapeControls(text)}: ${describeError(error)}`;
+  return `${where} ${escapeControls(redactUrl(text))}: ${describeError(error)}`;
 }
 
 /** Time left at the present rate; undefined while that cannot be known. */

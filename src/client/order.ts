@@ -6,6 +6,7 @@ import { statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { DownloadOptions, IfExists } from "../gen/snatch/v1/session.ts";
 import { parseBytes, parseDuration } from "../shared/format.ts";
+import { redactUrl } from "../shared/redact.ts";
 import { type ClientError, fail, misuse, option } from "./failure.ts";
 import type { Target } from "./target.ts";
 
@@ -71,8 +72,8 @@ export function checkUrl(text: string): AskedUrl {
   const meant = /^(?:localhost|127\.|\[::1\])/.test(text) ? `http://${text}` : `https://${text}`;
   const guess =
     /^(?:[^\s/:]+\.[^\s/:]+|localhost|\[[\da-f:]+\])(?::\d+)?(?:[/?#].*)?$/i.test(text) && URL.canParse(meant);
-  const hint = guess ? `Did you mean ${meant}?` : undefined;
-  return { text, refusal: fail("INVALID_URL", `"${text}" is not a URL`, hint) };
+  const hint = guess ? `Did you mean ${redactUrl(meant)}?` : undefined;
+  return { text, refusal: fail("INVALID_URL", `"${redactUrl(text)}" is not a URL`, hint) };
 }
 
 function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {

@@ -1,9 +1,9 @@
 /**
- * Puts the engine together from its rooms: what the daemon and the library have in common. Nothing here starts or
- * touches a disk before `start()`.
+ * Puts the engine together from its rooms: what the daemon and the library have in common, and the daemon's log. Nothing
+ * here starts or touches a disk before `start()`.
  */
 import { join } from "node:path";
-import type { Paths } from "../shared/paths.ts";
+import type { Environment, Paths } from "../shared/paths.ts";
 import type { Config } from "./config/schema.ts";
 import type { Clock, DownloadCache, HttpClient, KeyValue, Logger } from "./core/ports.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
@@ -11,6 +11,7 @@ import type { EngineParts } from "./download/run.ts";
 import type { DownloadSettings } from "./download/settings.ts";
 import { UndiciClient } from "./http/client.ts";
 import { HttpSourceFactory } from "./http/source.ts";
+import { Log, writesTo } from "./os/log.ts";
 import { MemoryProbe } from "./os/memory.ts";
 import { direct } from "./resolve/direct.ts";
 import type { SessionManager } from "./session/session-manager.ts";
@@ -66,6 +67,16 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts): Engine 
     memory,
     owned: [made],
   };
+}
+
+/** A log file that was asked for, or the one that snatchctl redirected the standard error to, is rotated by us. */
+export function assembleLog(
+  { config, paths }: { readonly config: Config; readonly paths: Paths },
+  env: Environment,
+): Log {
+  const { level, format, file, max_size, keep } = config.log;
+  const path = file || (writesTo(paths.logFile) ? paths.logFile : "");
+  return new Log({ level, format, ...(path !== "" && { file: { path, maxSize: max_size, keep } }), env });
 }
 
 /** The database, and what the sessions in it are made of. */

@@ -5,7 +5,7 @@
 import { parseAddress } from "../shared/address.ts";
 import { formatRate } from "../shared/format.ts";
 import { VERSION } from "../shared/version.ts";
-import { assembleEngine, assembleSessions, type Engine } from "./assemble.ts";
+import { assembleEngine, assembleLog, assembleSessions, type Engine } from "./assemble.ts";
 import { initializeConfig } from "./config/initialize.ts";
 import type { LoadedConfig, LoadOptions } from "./config/load.ts";
 import { problemLine } from "./config/problems.ts";
@@ -18,7 +18,8 @@ import type { CheckReport, ConfigChange, ConfigValue, DaemonControl, Logger } fr
 import { DownloadManager } from "./download/manager.ts";
 import { ListIntake } from "./intake/list-intake.ts";
 import { SystemClock } from "./os/clock.ts";
-import { Log, writesTo } from "./os/log.ts";
+import type { Log } from "./os/log.ts";
+import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
 import { roomChecks } from "./room-checks.ts";
@@ -61,13 +62,12 @@ export class Daemon implements Startable, DaemonControl {
   /** Reloads wait for the start and for one another. */
   #turn: Promise<unknown> = Promise.resolve();
   #ending = false;
-  /** Calls off the leaving that {@link Daemon.#leaveInTime} has set. */
-  #stay: (() => void) | undefined;
+  #leaving: NodeJS.Timeout | undefined;
 
   constructor(init: DaemonInit) {
     this.#init = init;
     this.#loaded = init.loaded;
-    this.#log = makeLog(init);
+    this.#log = assembleLog(init.loaded, init.options.env ?? process.env);
     this.logger = this.#log.logger;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.shutdownRequested = promise;
@@ -190,7 +190,7 @@ export class Daemon implements Startable, DaemonControl {
     this.#ending = true;
     this.#leaveInTime();
     await this.#stack.disposeAsync();
-    this.#stay?.();
+    clearTimeout(this.#leaving);
   }
 
   /** Owns a part from now on, also if its start fails half-way, and starts it. */
@@ -208,13 +208,14 @@ export class Daemon implements Startable, DaemonControl {
   /** From the first word of the end on, whatever hangs then: a start, a download, a disk. */
   #leaveInTime(): void {
     const seconds = this.#loaded.config.daemon.shutdown_timeout;
-    this.#stay ??= this.#clock.timer(seconds * 1000, () => {
+    // Keeps the process alive, unlike the clock's: with nothing else to wait for, Node would end in its own way (code 13).
+    this.#leaving ??= setTimeout(() => {
       this.logger.warn(
         { seconds },
         "not everything ended in time; leaving now, unfinished downloads go on at the next start",
       );
       process.exit();
-    });
+    }, seconds * 1000);
   }
 
   // ── DaemonControl ──
@@ -299,6 +300,7 @@ export class Daemon implements Startable, DaemonControl {
     this.logger.info({ reason }, this.#ending ? "ending already" : "ending");
     this.#ending = true;
     this.#leaveInTime();
+    void this.#notify?.stopping();
     this.#requestShutdown();
   }
 
@@ -308,28 +310,3 @@ export class Daemon implements Startable, DaemonControl {
 }
 
 const nothing = (): void => undefined;
-
-/** A log file that was asked for, or the one that snatchctl redirected the standard error to, is rotated by us. */
-function makeLog({ loaded: { config, paths }, options }: DaemonInit): Log {
-  const { level, format, file, max_size, keep } = config.log;
-  const path = file || (writesTo(paths.logFile) ? paths.logFile : "");
-  return new Log({
-    level,
-    format,
-    ...(path !== "" && { file: { path, maxSize: max_size, keep } }),
-    env: options.env ?? process.env,
-  });
-}
-
-/** Calls back again and again until it is disposed of. */
-function repeat(clock: SystemClock, ms: number, callback: () => void): Disposable {
-  let cancel: () => void;
-  const arm = (): void => {
-    cancel = clock.timer(ms, () => {
-      callback();
-      arm();
-    });
-  };
-  arm();
-  return { [Symbol.dispose]: () => cancel() };
-}

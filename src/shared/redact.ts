@@ -4,11 +4,30 @@
 const SECRET_HEADER =
   /^(authorization|proxy-authorization|cookie|set-cookie)$|token|secret|api[-_]?key|auth|signature/i;
 
-/** Query parameters whose value is a secret by their name: tokens, keys and signatures of signed URLs. */
-const SECRET_PARAMETER = /token|secret|passw|api[-_]?key|^key$|auth|signature|^sig$|credential|session/i;
+/**
+ * Words that make the value of a field a secret: `access_key` and `AWSAccessKeyId` are three words and four, `monkey` is
+ * one. Signatures and sessions are as good as a password while they last.
+ */
+const SECRET_WORDS: ReadonlySet<string> = new Set(
+  (
+    "auth authentication authn authorization authz bearer cookie cred creds credential credentials csrf gda hdnea hdntl " +
+    "hdnts hmac jwe jws jwt key keys oauth otp pass passcode passkey passphrase passwd password passwort pat pin psk pw " +
+    "pwd saml sas secret secrets sess session sid sig sign signature ticket token tokens totp xsrf"
+  ).split(" "),
+);
 
-/** What a query has if {@link SECRET_PARAMETER} may fit one of its names, which can be encoded. Lists look at thousands. */
-const SUSPECT = /[%\s]|token|secret|passw|key|auth|sig|credential|session/i;
+/** The same for words that are written together. */
+const SECRET_ENDING =
+  /(token|secret|passwo?r?d|passphrase|signature|credentials?|sessionid|sessid|(api|app|access|auth|license|private|secret)key(id)?)$/;
+
+/** Everything that signs a request to S3 and its like. */
+const SIGNING = /^x-(amz|goog)-/i;
+
+/** URLs inside of URLs that are looked into; what lies deeper is not shown. */
+const DEEPEST = 3;
+
+/** A name as long as this, in place of a user's, is a token. */
+const LONGEST_USER = 20;
 
 /** True for a header field that must not be shown, logged or sent to another origin. */
 export function isSecretHeader(name: string): boolean {
@@ -16,20 +35,78 @@ export function isSecretHeader(name: string): boolean {
 }
 
 /**
- * A URL that can be shown: a password and the values of secret-looking parameters become `***`. Text that is no URL is
- * returned as it is.
+ * A URL that can be shown: a password, a user that stands alone (it is a token as often as not) and the values of fields
+ * that look secret by their name become `***`, also in the fragment, in path parameters and in URLs inside of fields. Text
+ * that is no URL is treated as one that was mistyped.
  */
 export function redactUrl(text: string): string {
-  const query = text.indexOf("?");
-  if (!text.includes("@") && (query === -1 || !SUSPECT.test(text.slice(query)))) return text;
-  if (!URL.canParse(text)) return text;
-  const url = new URL(text);
-  if (url.password) url.password = "***";
-  let changed = Boolean(url.password);
-  for (const name of new Set(url.searchParams.keys())) {
-    if (!SECRET_PARAMETER.test(name)) continue;
-    url.searchParams.set(name, "***");
-    changed = true;
+  // Most have nothing to hide, and long lists of them are shown.
+  return redactNested(text, DEEPEST);
+}
+
+/** @param depth - URLs inside of one another that are still looked into */
+function redactNested(text: string, depth: number): string {
+  return /[@?#;]/.test(text) ? redactFields(redactUser(text), depth) : text;
+}
+
+function redactUser(text: string): string {
+  if (!text.includes("@")) return text;
+  const url = URL.parse(text);
+  // Where the user ends cannot be told: behind the last @, to be sure. Text without a scheme is a path or a name.
+  if (url === null) return text.replace(/^(\s*[a-z][a-z0-9+.-]*:[/\\]*).*@/is, "$1***@");
+  if (url.host === "") return text.replace(/^(\s*[a-z][a-z0-9+.-]*:)[^/?#]*@/i, "$1***@");
+  const { username, password } = url;
+  if (password !== "") url.password = "***";
+  if (username !== "" && (password === "" || username.length > LONGEST_USER)) url.username = "***";
+  // Not written anew without need: it is to look as it was given.
+  return url.username === username && url.password === password ? text : url.href;
+}
+
+function redactFields(text: string, depth: number): string {
+  const field = (_all: string, separator: string, name: string, value: string): string =>
+    redactField(separator, name, value, depth);
+  const end = text.search(/[?#]/);
+  const path = end < 0 ? text : text.slice(0, end);
+  const rest = end < 0 ? "" : text.slice(end);
+  return path.replace(/(;)([^;=/]+)=([^;/]*)/g, field) + rest.replace(/([?&#])([^?&#=]*)=([^&#]*)/g, field);
+}
+
+function redactField(separator: string, name: string, value: string, depth: number): string {
+  if (value !== "" && isSecretField(decoded(name))) return `${separator}${name}=***`;
+  // `;` between fields is out of use, not out of sight.
+  const [first = "", ...more] = value.split(";");
+  const others = more.map((field) => {
+    const at = field.indexOf("=");
+    return at < 0 ? `;${field}` : redactField(";", field.slice(0, at), field.slice(at + 1), depth);
+  });
+  return `${separator}${name}=${redactInner(first, depth)}${others.join("")}`;
+}
+
+/** A value that is itself a URL, as it stands or percent-encoded. */
+function redactInner(value: string, depth: number): string {
+  const inner = decoded(value);
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(inner)) return value;
+  if (depth === 0) return "***";
+  const shown = redactNested(inner, depth - 1);
+  if (shown === inner) return value;
+  return inner === value ? shown : encodeURIComponent(shown.toWellFormed());
+}
+
+function isSecretField(name: string): boolean {
+  if (SIGNING.test(name)) return true;
+  const words = name
+    .replace(/([a-z])([A-Z])/g, "$1 $2")
+    .replace(/([A-Z])([A-Z][a-z])/g, "$1 $2")
+    .toLowerCase()
+    .split(/[^a-z]+/);
+  return words.some((word) => SECRET_WORDS.has(word) || SECRET_ENDING.test(word));
+}
+
+function decoded(text: string): string {
+  if (!text.includes("%")) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
-  return changed ? url.href : text;
 }

@@ -153,6 +153,27 @@ describe("systemd is told of a reload", { skip: missing("python3", "systemd-noti
   }
 });
 
+test("systemd hears that the end has begun, and not only that it is over", {
+  skip: missing("python3", "systemd-notify"),
+}, async () => {
+  await using socket = await NotifySocket.create();
+  // The note that the database leaves when it is closed is never written.
+  const hang = preload(`import fs from "node:fs/promises"; import { syncBuiltinESMExports } from "node:module";
+    const { writeFile } = fs;
+    fs.writeFile = (path, ...options) =>
+      String(path).endsWith("CLOSED") ? new Promise(() => {}) : writeFile(path, ...options);
+    syncBuiltinESMExports();`);
+  await using home = await Home.create({
+    config: "[daemon]\nshutdown_timeout = 0.5\n",
+    env: { NOTIFY_SOCKET: socket.path, ...hang },
+  });
+  const daemon = await home.start();
+  await socket.waitFor("READY=1");
+  assert.deepEqual(await endOf(daemon, "SIGTERM"), ended);
+  assert.match(daemon.log(), /not everything ended in time/);
+  await socket.waitFor("STOPPING=1", 1, 1000);
+});
+
 test("the notification tool hangs: the daemon serves, and ends in time", async () => {
   await using tools = await temporaryFolder();
   await writeFile(join(tools.path, "systemd-notify"), "#!/bin/sh\nexec sleep 4\n");

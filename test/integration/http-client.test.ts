@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { after, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import type { HttpResponse } from "../../src/daemon/core/ports.ts";
 import { networkCheck } from "../../src/daemon/http/check.ts";
 import { type HttpClientOptions, UndiciClient } from "../../src/daemon/http/client.ts";
@@ -156,6 +157,19 @@ describe("the body", () => {
     await assert.rejects((await client.request({ url: origin.url })).text(3), { code: "PROTOCOL_ERROR" });
   });
 
+  test("text is what was coded unasked, and never more of it than is wanted", async () => {
+    await using origin = await serve(resource, (call) => {
+      const coding = call.seen.path.slice(1);
+      const body = gzipSync(Buffer.alloc(10_000_000, "a"));
+      call.send(200, { "content-encoding": coding }, coding === "gzip" ? gzipSync("grüße") : body);
+    });
+    const get = async (path: string) => (await client.request({ url: `${origin.base}/${path}` })).text(1000);
+    assert.equal(await get("gzip"), "grüße");
+    await assert.rejects(get("x-gzip"), { code: "PROTOCOL_ERROR", message: /more than 1000 bytes/ });
+    // More often than there are connections: none is left behind.
+    for (let i = 0; i < 20; i++) await assert.rejects(get("exi"), { code: "CONTENT_CODING_UNKNOWN" });
+  });
+
   test("HEAD has none", async () => {
     await using origin = await startOrigin("well-behaved");
     const response = await client.request({ url: origin.url, method: "HEAD" });
@@ -191,6 +205,29 @@ describe("the way there", () => {
     ["not a url", "INVALID_URL"],
   ] as const)
     test(`${url}: ${code}`, () => assert.rejects(client.request({ url }), { code }));
+
+  test("no message tells a secret of a URL, whatever is wrong with it", async () => {
+    const secret = "S3cretS3cret";
+    await using origin = await serve(resource, (call) => call.send(302, { location: call.seen.path.slice(1) }));
+    const wrong = [
+      `https://jane:${secret}@h:port/x`,
+      `https://jane:pa/${secret}@h/x`,
+      `http://[?token=${secret}`,
+      `ftp://${secret}@h/x`,
+      `jane:${secret}@h/x`,
+      `magnet:?xt=a&sig=${secret}`,
+    ];
+    const urls = [...wrong, ...wrong.map((url) => `${origin.base}/${url}`)];
+    for (const url of urls) {
+      const error = await client.request({ url }).then(
+        (response) => assert.fail(`HTTP ${response.status}`),
+        (thrown: Error & { code: string; metadata: object }) => thrown,
+      );
+      assert.match(error.code, /^(INVALID_URL|UNSUPPORTED_SCHEME|BAD_REDIRECT|TOO_MANY_REDIRECTS)$/, url);
+      assert.ok(!error.message.includes(secret), error.message);
+      assert.ok(!JSON.stringify(error.metadata).includes(secret), error.message);
+    }
+  });
 
   test("a field that cannot be sent is refused before anything is", async () => {
     await using origin = await startOrigin("well-behaved");

@@ -90,6 +90,7 @@ const EXPECTED: Record<OriginName, readonly [first: string, second?: string]> = 
   "changes-ignoring-if-range": [GOOD, "RESOURCE_CHANGED"],
   "changes-etag-omitted": [GOOD, "RANGE_INVALID validator"],
   "changes-date-omitted": [GOOD, "RANGE_INVALID validator"],
+  "changes-etag-omitted-dated": [GOOD, "RESOURCE_CHANGED"],
   "changes-under-one-etag": [GOOD, "RANGE_INVALID validator"],
   "last-modified-omitted": [GOOD, NEXT],
   "changes-without-etag": [GOOD, "RESOURCE_CHANGED"],
@@ -112,11 +113,14 @@ const EXPECTED: Record<OriginName, readonly [first: string, second?: string]> = 
   "no-length-close": [`0+${SIZE} of ?`],
   "chunked-cut": ["TRUNCATED"],
   "length-and-chunked": ["PROTOCOL_ERROR"],
+  "transfer-coding": ["PROTOCOL_ERROR"],
+  "transfer-coding-close": ["PROTOCOL_ERROR"],
   "two-lengths": ["PROTOCOL_ERROR"],
   "length-too-small": ["0+5 of 5"],
   "not-http": ["PROTOCOL_ERROR"],
   "huge-header": ["HEADERS_TOO_LARGE"],
   "early-hints": [GOOD, NEXT],
+  "interim-endless": ["TIMED_OUT"],
   "gzip-unasked": [`0+${SIZE} of ?, gzip`],
   "gzip-cut": ["TRUNCATED"],
   "gzip-and-more": ["PROTOCOL_ERROR"],
@@ -183,6 +187,22 @@ describe("the whole", () => {
         origin.requests.map(({ headers }) => headers.range),
         ["bytes=0-", undefined],
       );
+    });
+
+  for (const [by, code] of [
+    [-1, "TRUNCATED"],
+    [1, "PROTOCOL_ERROR"],
+  ] as const)
+    test(`of a version that is known, without a length, ${by} byte: ${code}`, async () => {
+      await using origin = await serve(resourceOf(ORIGIN_BYTES), (call) => {
+        if (call.seen.number === 1) return call.answer();
+        const body = by < 0 ? ORIGIN_BYTES.subarray(0, by) : Buffer.concat([ORIGIN_BYTES, Buffer.alloc(by)]);
+        const fields = { etag: '"v1"', "content-length": undefined, "transfer-encoding": "chunked" };
+        return call.send(200, fields, body);
+      });
+      const { resource } = await outcome(origin, FIRST);
+      assert.ok(resource);
+      assert.equal((await outcome(origin, { start: 0 }, resource)).text, code);
     });
 
   test("without a total, and without one that is known, a later range is of no use", async () => {

@@ -235,7 +235,7 @@ describe("SessionService", () => {
     stream.on("error", () => {});
     await once(stream, "data");
     const { id } = fixture.daemon.add();
-    fixture.daemon.change(id, { status: "active" });
+    fixture.daemon.change(id, { status: "paused" });
     fixture.daemon.change(id, { status: "queued" });
     await waitFor("two events", () => messages.length === 3);
     assert.deepEqual(

@@ -19,6 +19,7 @@ import {
   type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
+import { toMasker } from "../../src/daemon/rpc/field-mask.ts";
 import { ErrorInfo } from "../../src/gen/google/rpc/error_details.ts";
 import { Status } from "../../src/gen/google/rpc/status.ts";
 import {
@@ -363,7 +364,7 @@ export class FakeDaemon implements AsyncDisposable {
         const start = Number(request.pageToken || 0);
         const size = request.pageSize || 100;
         const nextPageToken = start + size < matching.length ? String(start + size) : "";
-        const sessions = matching.slice(start, start + size).map((session) => masked(session, request.readMask));
+        const sessions = matching.slice(start, start + size).map(toMasker(request.readMask));
         return { sessions, nextPageToken, statusCounts: {} };
       }),
       watchSessions: (call) => {
@@ -481,13 +482,6 @@ export class FakeDaemon implements AsyncDisposable {
       }),
     };
   }
-}
-
-function masked(session: Session, paths: readonly string[] | undefined): Session {
-  if (paths === undefined) return session;
-  const camel = paths.map((path) => path.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()));
-  const chosen = Object.fromEntries(Object.entries(session).filter(([name]) => camel.includes(name)));
-  return Session.fromPartial(chosen as Partial<Session>);
 }
 
 function detail(code: ErrorCode, message: string): ErrorDetail {

@@ -425,6 +425,8 @@ export interface ListTaker {
   take(job: ListJob): Promise<ListTaken>;
   /** The list with this key is out of the way: the same key now means a new list. Its report goes on. */
   settle(key: string): Promise<void>;
+  /** Lists that were begun and never settled: this process is at them, or an earlier one died over them. */
+  unsettled(): readonly { readonly key: string; readonly files: ListFiles }[];
   /** True if the report of an unfinished list goes to this file: another list must not be given it. */
   isReporting(report: string): boolean;
 }

@@ -37,7 +37,8 @@ async function fetchOneVersion(run: Run, source: Plan): Promise<{ file: PlannedF
       if (file.former !== undefined) await run.engine.files.remove(file.part.path);
       run.signal.throwIfAborted();
       const failed = asDownloadError(error);
-      const ignored = failed.code === "RANGE_INVALID" && failed.metadata["reason"] === "range_ignored";
+      // Whatever is wrong with its ranges, the whole in one answer may be right.
+      const ignored = failed.code === "RANGE_INVALID" && !run.rangesRefused;
       if ((failed.code !== "RESOURCE_CHANGED" && !ignored) || version === VERSIONS) throw failed;
       run.rangesRefused ||= ignored;
       run.logger.warn({ code: failed.code, message: failed.message }, "beginning again with a new version of the file");

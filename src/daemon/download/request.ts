@@ -1,5 +1,6 @@
 /** Checks what a caller asks for, and fills in what it left open. What comes out can be queued. */
 import { isAbsolute, normalize } from "node:path";
+import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
 import type { Checksum, DownloadOptions, DownloadRequest } from "../core/session.ts";
 import { isDigest } from "./digest.ts";
@@ -28,11 +29,11 @@ export function checkRequest(
 }
 
 function checkUrl(text: string, claims: (url: string) => boolean): string {
-  const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  const shown = redactUrl(text.length > 200 ? `${text.slice(0, 200)}…` : text);
   if (text.length > LONGEST_URL) throw failure("INVALID_URL", `the URL has ${text.length} characters: ${shown}`);
   const value = text.trim();
   if (!URL.canParse(value)) {
-    const advice = /^[\w-]+(\.[\w-]+)+([/:?#]|$)/.test(value) ? `; did you mean https://${value}?` : "";
+    const advice = /^[\w-]+(\.[\w-]+)+([/:?#]|$)/.test(value) ? `; did you mean ${redactUrl(`https://${value}`)}?` : "";
     throw failure("INVALID_URL", `"${shown}" is not a URL${advice}`);
   }
   const url = new URL(value);

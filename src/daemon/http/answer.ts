@@ -3,11 +3,12 @@
  * could be right, but is not proved, is asked for in another manner or refused.
  */
 import { failure } from "../core/errors.ts";
-import type { ByteSink, HttpResponse, RangeRequest, RangeStream } from "../core/ports.ts";
+import type { HttpResponse, RangeRequest, RangeStream } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { checkCodings, isCodedFile, parseCodings, pipeDecoded } from "./coding.ts";
 import { dispositionName } from "./content-disposition.ts";
 import { formatRange, parseContentRange } from "./range.ts";
+import { rangeStream } from "./range-stream.ts";
 import { statusError } from "./status.ts";
 import { contradiction, isEntityTag, strongValidator, unproved, type Version } from "./validators.ts";
 
@@ -90,7 +91,7 @@ function readPart(response: HttpResponse, { start, end, expected }: RangeRequest
     if (total === undefined || (end === undefined && range.end < total)) return "whole";
   }
   if (total === undefined) throw invalid(response, "total_unknown", "a part of a whole whose size nobody knows");
-  return stream(response, range.start, range.end, resource, length === undefined);
+  return rangeStream(response, range.start, range.end, resource, length === undefined);
 }
 
 function readWhole(response: HttpResponse, request: RangeRequest, manner: Manner): RangeStream | Manner {
@@ -112,9 +113,11 @@ function readWhole(response: HttpResponse, request: RangeRequest, manner: Manner
   }
   if (start !== 0) throw ignored(response, request);
   const codings = parseCodings(resource.contentEncoding);
-  // An empty body holds nothing that could be decoded, and is complete.
-  if (codings.length === 0 || length === 0 || isCodedFile(codings, resource))
-    return stream(response, 0, resource.size, resource, false);
+  if (codings.length === 0 || isCodedFile(codings, resource)) {
+    // Where the framing does not tell the length, the version does.
+    const size = resource.size ?? expected?.size;
+    return rangeStream(response, 0, size, { ...resource, ...(size !== undefined && { size }) }, length === undefined);
+  }
   checkCodings(codings, response);
   return {
     start,
@@ -214,39 +217,4 @@ function invalid(response: HttpResponse, reason: string, what: string): Error {
 function contentLength(headers: ReadonlyMap<string, string>): number | undefined {
   const text = headers.get("content-length");
   return text !== undefined && /^\d{1,15}$/.test(text) && !headers.has("transfer-encoding") ? Number(text) : undefined;
-}
-
-/** @param counted - the framing does not vouch for the number of bytes: count them */
-function stream(
-  response: HttpResponse,
-  start: number,
-  end: number | undefined,
-  resource: ResourceInfo,
-  counted: boolean,
-): RangeStream {
-  return {
-    start,
-    ...(end !== undefined && { end }),
-    resource,
-    pipe:
-      counted && end !== undefined ? (sink) => pipeCounted(response, end - start, sink) : (sink) => response.pipe(sink),
-    cancel: () => response.cancel(),
-  };
-}
-
-async function pipeCounted(response: HttpResponse, length: number, sink: ByteSink): Promise<void> {
-  const { host } = new URL(response.url);
-  let received = 0;
-  await response.pipe((bytes) => {
-    received += bytes.length;
-    if (received > length)
-      throw failure("PROTOCOL_ERROR", `${host} sent more than the ${length} bytes of its range`, {
-        metadata: { host },
-      });
-    return sink(bytes);
-  });
-  if (received < length)
-    throw failure("TRUNCATED", `the answer of ${host} ended early, after ${received} of ${length} bytes`, {
-      metadata: { host },
-    });
 }

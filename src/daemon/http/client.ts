@@ -4,6 +4,7 @@
  */
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { ByteSink, Clock, HttpClient, HttpRequest, HttpResponse, Logger } from "../core/ports.ts";
+import { checkCodings, parseCodings, pipeDecoded } from "./coding.ts";
 import { Connections } from "./connections.ts";
 import { Exchange, type Head } from "./exchange.ts";
 import { fieldsFor, firstHop, type Hop, isRedirect, nextHop } from "./hop.ts";
@@ -152,7 +153,14 @@ class Answer implements HttpResponse {
   async text(maxBytes: number): Promise<string> {
     const pieces: Uint8Array[] = [];
     let size = 0;
-    await this.#exchange.pipe((bytes) => {
+    const codings = parseCodings(this.headers.get("content-encoding"));
+    try {
+      checkCodings(codings, this);
+    } catch (error) {
+      this.cancel();
+      throw error;
+    }
+    await pipeDecoded(this, codings, (bytes) => {
       size += bytes.length;
       if (size > maxBytes)
         throw failure("PROTOCOL_ERROR", `${new URL(this.url).host} sent a document of more than ${maxBytes} bytes`);

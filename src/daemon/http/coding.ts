@@ -79,10 +79,12 @@ export function checkCodings(codings: readonly string[], { url, headers }: HttpR
 /**
  * Hands the decoded body to `sink`, as HttpResponse.pipe does; what the sink does not take holds the sender back.
  *
- * @param codings - checked by {@link checkCodings}
+ * @param codings - checked by {@link checkCodings}; none: the body is handed on as it comes
  * @throws NetworkError TRUNCATED if the coding has not come to its end; PROTOCOL_ERROR if it is broken, or more follows
  */
 export async function pipeDecoded(response: HttpResponse, codings: readonly string[], sink: ByteSink): Promise<void> {
+  // An empty body holds nothing that could be decoded, and is complete.
+  if (codings.length === 0 || response.headers.get("content-length") === "0") return response.pipe(sink);
   const { host } = new URL(response.url);
   const made: Transform[] = [];
   let pieces = received(response, made);

@@ -97,9 +97,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, fields: IncomingHttpHeaders): void {
-    this.#lastByte = this.#options.clock.monotonic();
-    // An interim answer (RFC 9110 §15.2): the real one follows.
+    // An interim answer (RFC 9110 §15.2): the real one follows, within the time that it has in any case.
     if (status < 200) return;
+    this.#lastByte = this.#options.clock.monotonic();
     this.#phase = "body";
     const headers = new Map<string, string>();
     for (const [name, value] of Object.entries(fields)) {
@@ -107,7 +107,15 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
     const length = headers.get("content-length");
     if (length !== undefined) this.#announced = Number(length);
-    this.#settleHead.resolve({ status, headers });
+    const coding = headers.get("transfer-encoding");
+    // Not asked for (RFC 9112 §7.4), and not undone by undici: the bytes would not be those of the resource.
+    if (coding !== undefined && !/^\s*(chunked|identity)\s*$/i.test(coding))
+      this.#fail(
+        failure("PROTOCOL_ERROR", `${this.#options.host} uses the transfer coding "${coding}" unasked`, {
+          metadata: { host: this.#options.host },
+        }),
+      );
+    else this.#settleHead.resolve({ status, headers });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -39,7 +39,7 @@ export function isRedirect(status: number): boolean {
 
 /** The first hop. @throws DownloadError INVALID_URL, UNSUPPORTED_SCHEME */
 export function firstHop(text: string): Hop {
-  if (!URL.canParse(text)) throw failure("INVALID_URL", `"${text}" is not a URL`);
+  if (!URL.canParse(text)) throw failure("INVALID_URL", `"${redactUrl(text)}" is not a URL`);
   const url = new URL(text);
   if (!isHttp(url)) throw failure("UNSUPPORTED_SCHEME", `${redactUrl(text)}: "${url.protocol}" is not fetched by HTTP`);
   return hopOf(url, undefined);

@@ -57,14 +57,14 @@ type Told = Omit<Version, "part">;
  */
 export function contradiction(expected: ResourceInfo, found: Version): string | undefined {
   const strong = expected.strongValidator;
+  const sizes = found.part ? undefined : sizeDiffers(expected, found);
+  if (isEntityTag(strong)) {
+    if (found.part && found.etag === undefined) return datesDiffer(expected, found);
+    return differs("ETag", strong, found.etag) ?? sizes ?? (found.part ? undefined : datesDiffer(expected, found));
+  }
   if (strong !== undefined) {
-    const unsaid = found.part ? strong : undefined;
-    const sizes = found.part ? undefined : sizeDiffers(expected, found);
-    const dates = found.part ? undefined : datesDiffer(expected, found);
-    if (isEntityTag(strong)) return differs("ETag", strong, found.etag ?? unsaid) ?? sizes ?? dates;
-    return (
-      differs("Last-Modified", strong, found.lastModified ?? unsaid) ?? differs("ETag", undefined, found.etag) ?? sizes
-    );
+    const dates = differs("Last-Modified", strong, found.lastModified ?? (found.part ? strong : undefined));
+    return dates ?? differs("ETag", undefined, found.etag) ?? sizes;
   }
   return (
     differs("ETag", expected.etag, found.etag) ??

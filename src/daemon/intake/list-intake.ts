@@ -3,6 +3,7 @@
  * ledger's position, so a list that was cut short goes on at exactly that byte, and nothing in it is taken twice.
  */
 import { randomUUID } from "node:crypto";
+import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type {
@@ -10,6 +11,7 @@ import type {
   Clock,
   Intake,
   KeyValue,
+  ListFiles,
   ListJob,
   ListTaken,
   ListTaker,
@@ -105,10 +107,18 @@ export class ListIntake implements ListTaker, Startable {
   }
 
   async settle(key: string): Promise<void> {
-    const record = await this.#ledger.batchOf(key);
-    if (record === undefined) return;
+    const found = await this.#ledger.batchOf(key);
+    if (found === undefined) return;
+    const record: BatchRecord = { ...found, phase: "taken" };
+    // It went away while it was being taken: what was taken of it is all that there is.
+    if (found.phase !== "taken" && found.refused > 0)
+      await writeRefusedFile(found.files.rejected, this.#ledger.refused(found.batchId));
     await this.#ledger.write(releaseWrites(record));
     await this.#report.note({ ...record, settled: true });
+  }
+
+  unsettled(): readonly { readonly key: string; readonly files: ListFiles }[] {
+    return this.#report.unsettled();
   }
 
   isReporting(report: string): boolean {
@@ -253,7 +263,7 @@ function merge(defaults: DownloadOptions, own: DownloadOptions): DownloadOptions
 
 function refusedEntry(entry: { lineNumber: number; error: DownloadError; text: string }): RefusedEntry {
   const { lineNumber, error, text } = entry;
-  return { lineNumber, line: text.slice(0, REFUSED_SHOWN), code: error.code, message: error.message };
+  return { lineNumber, line: redactUrl(text.slice(0, REFUSED_SHOWN)), code: error.code, message: error.message };
 }
 
 /** The first URL of a refused entry's text, for the report. */

@@ -5,13 +5,15 @@
  *
  * One loop does all the writing, so that no two outcomes of a session can meet.
  */
-import { mkdir, open, stat, truncate } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
 import type { NumberedEvent } from "../core/events.ts";
 import type { Clock, Logger, SessionStore } from "../core/ports.ts";
 import { hasEnded, type Session } from "../core/session.ts";
 import { type BatchRecord, forgetWrites, type Ledger, type ReportProgress, reportedWrites } from "./ledger.ts";
+import { openPaper } from "./open-paper.ts";
 import { outcomeLine, refusedLine } from "./report-line.ts";
 
 /** Outcomes are gathered for so long, in milliseconds: one sync for many. */
@@ -101,6 +103,11 @@ export class OutcomeReport implements AsyncDisposable {
   ended(session: Session): void {
     this.#ended.set(session.id, session);
     this.#wake(GATHER_MS);
+  }
+
+  /** Batches whose list is not out of the way, as far as is known. */
+  unsettled(): BatchRecord[] {
+    return [...this.#batches.values()].map(({ record }) => record).filter(({ settled }) => !settled);
   }
 
   /** True if an unfinished report goes to this file. */
@@ -248,7 +255,12 @@ export class OutcomeReport implements AsyncDisposable {
 
 /** Shortens a file to the bytes that are accounted for. */
 async function cutOff(path: string, known: number): Promise<void> {
-  if ((await stat(path)).size > known) await truncate(path, known);
+  const file = await openPaper(path, constants.O_WRONLY);
+  try {
+    if ((await file.stat()).size > known) await file.truncate(known);
+  } finally {
+    await file.close();
+  }
 }
 
 /**
@@ -259,7 +271,7 @@ async function cutOff(path: string, known: number): Promise<void> {
  */
 async function appendAt(path: string, known: number, text: string): Promise<number> {
   await mkdir(dirname(path), { recursive: true });
-  const file = await open(path, "a");
+  const file = await openPaper(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND);
   try {
     if ((await file.stat()).size > known) await file.truncate(known);
     await file.writeFile(text);

@@ -2,9 +2,11 @@
  * The file of refused lines: each under a comment that says why, so that the corrected file is a list again. It appears
  * whole or not at all, and never in the place of another file.
  */
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { lstat, mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { RefusedRow } from "./ledger.ts";
+import { openPaper } from "./open-paper.ts";
 
 /** Characters written at once. */
 const BLOCK = 256 * 1024;
@@ -17,7 +19,7 @@ const BLOCK = 256 * 1024;
 export async function writeRefusedFile(path: string, rows: AsyncIterable<RefusedRow>): Promise<void> {
   const part = `${path}.part`;
   await mkdir(dirname(path), { recursive: true });
-  const file = await open(part, "w");
+  const file = await openPaper(part, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
   try {
     let block = "";
     for await (const row of rows) {
@@ -43,7 +45,7 @@ function refusedText(row: Pick<RefusedRow, "lineNumber" | "code" | "message" | "
 }
 
 async function exists(path: string): Promise<boolean> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });

@@ -10,7 +10,7 @@ import { failure } from "../core/errors.ts";
 import type { KeyValue, Logger, Write } from "../core/ports.ts";
 import { decodeRecord } from "./codec.ts";
 import { FrontIndex } from "./front-index.ts";
-import { recordWrites, SPACE } from "./keys.ts";
+import { recordWrites, SPACE, sequenceKey } from "./keys.ts";
 import { rebuild } from "./rebuild.ts";
 import type { SessionRecord } from "./record.ts";
 import { State } from "./state.ts";
@@ -38,6 +38,8 @@ export class Records {
   readonly #store: KeyValue;
   readonly #logger: Logger;
   readonly #cache = new Map<string, Cached>();
+  /** Who is in the cache, by the keys that records are stored under: what is there need not be decoded again. */
+  readonly #cachedKeys = new Map<string, Cached>();
   /** Being forgotten. */
   readonly #gone = new Set<string>();
   /** For each read under way, the ids whose record left the cache since it began. */
@@ -103,9 +105,10 @@ export class Records {
     this.#readings.add(left);
     try {
       const found: SessionRecord[] = [];
-      for (const text of await this.#store.getMany(SPACE.record, sequences)) {
-        if (text === undefined) continue;
-        const record = this.#newest(decodeRecord(text), left, keep);
+      const texts = await this.#store.getMany(SPACE.record, sequences);
+      for (const [index, key] of sequences.entries()) {
+        const text = texts[index];
+        const record = text === undefined ? undefined : this.#newest(key, text, left, keep);
         if (record !== undefined) found.push(record);
       }
       return found;
@@ -114,13 +117,13 @@ export class Records {
     }
   }
 
-  /** The newest of every record from a sequence key on, for scans. Not kept in the cache. */
+  /** The newest of every record from a sequence key on, for scans. Kept in the cache only while there is room. */
   async *scan(range: { gt?: string; lt?: string; reverse?: boolean }): AsyncGenerator<SessionRecord> {
     const left = new Set<string>();
     this.#readings.add(left);
     try {
-      for await (const [, text] of this.#store.entries(SPACE.record, range)) {
-        const record = this.#newest(decodeRecord(text), left, false);
+      for await (const [key, text] of this.#store.entries(SPACE.record, range)) {
+        const record = this.#newest(key, text, left, this.#cache.size < CAPACITY);
         if (record !== undefined) yield record;
       }
     } finally {
@@ -132,13 +135,16 @@ export class Records {
    * What a record that was read counts for: the cache knows better, and what has left the cache since the read began may be
    * newer on the disk than what was read.
    */
-  #newest(read: SessionRecord, left: ReadonlySet<string>, keep: boolean): SessionRecord | undefined {
-    const { id } = read.session;
+  #newest(key: string, text: string, left: ReadonlySet<string>, keep: boolean): SessionRecord | undefined {
+    const known = this.#cachedKeys.get(key);
+    if (known !== undefined) return this.#gone.has(known.record.session.id) ? undefined : known.record;
+    const record = decodeRecord(text);
+    const { id } = record.session;
     if (this.#gone.has(id)) return undefined;
     const cached = this.#cache.get(id);
     if (cached !== undefined) return cached.record;
-    if (keep && !left.has(id)) this.#keep(id, { record: read, writing: 0 });
-    return read;
+    if (keep && !left.has(id)) this.#keep(id, { record, writing: 0 });
+    return record;
   }
 
   /** Replaces a cached record by one that differs only in what is not written down: its progress. */
@@ -255,6 +261,7 @@ export class Records {
   #keep(id: string, cached: Cached): void {
     this.#cache.delete(id);
     this.#cache.set(id, cached);
+    this.#cachedKeys.set(sequenceKey(cached.record.session.seq), cached);
     for (const [oldest, entry] of this.#cache) {
       if (this.#cache.size <= CAPACITY || oldest === id) return;
       if (entry.writing === 0 && entry.record.session.status !== "active") {
@@ -267,7 +274,10 @@ export class Records {
   }
 
   #drop(id: string): void {
-    if (!this.#cache.delete(id)) return;
+    const cached = this.#cache.get(id);
+    if (cached === undefined) return;
+    this.#cache.delete(id);
+    this.#cachedKeys.delete(sequenceKey(cached.record.session.seq));
     for (const left of this.#readings) left.add(id);
   }
 

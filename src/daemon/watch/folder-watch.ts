@@ -11,6 +11,8 @@ import type { Clock, ListTaker, Logger } from "../core/ports.ts";
 import {
   bytesOf,
   choosePapers,
+  DONE,
+  isKeyOf,
   isListName,
   listKey,
   look,
@@ -40,6 +42,9 @@ interface Candidate {
   queued: boolean;
 }
 
+/** Node gives such a name with substitutes, by which the file is not found. */
+const NOT_UTF8 = "the list's name is not UTF-8, so it cannot be opened: rename it";
+
 /** After its move a list is looked at once more: a writer that had it open may have gone on. In settling times. */
 const LATE_LOOK = 5;
 
@@ -57,6 +62,7 @@ export class FolderWatch implements AsyncDisposable {
   #queue: Promise<void> = Promise.resolve();
   #inspection: Promise<void> | undefined;
   #cancelRescan: () => void = () => {};
+  #settledLost = false;
   #folderProblem: string | undefined;
   #listProblem: string | undefined;
   listCount = 0;
@@ -109,13 +115,31 @@ export class FolderWatch implements AsyncDisposable {
       const id = `${folder.dev}:${folder.ino}`;
       if (this.#watcher === undefined || id !== this.#folderId) await this.#open(id);
       this.#setProblem(undefined);
-      for (const name of names) if (isListName(name)) await this.#look(name);
+      const lists = names.filter(isListName);
+      await this.#settleLost(lists);
+      for (const name of lists) await this.#look(name);
     } catch (error) {
       const { message } = asDownloadError(error);
       this.#setProblem(message);
       await this.#watcher?.close();
       this.#watcher = undefined;
     }
+  }
+
+  /**
+   * Once: lists that an earlier process took and that are gone, since it died after their move, or somebody took them away
+   * meanwhile. Their reports are to end too.
+   */
+  async #settleLost(names: readonly string[]): Promise<void> {
+    if (this.#settledLost) return;
+    const { lists } = this.#parts;
+    const ours = lists.unsettled().filter(({ files }) => dirname(files.done) === join(this.path, DONE));
+    if (ours.length > 0) {
+      const found = await Promise.all(names.map((name) => look(join(this.path, name))));
+      const signatures = found.flatMap((stats) => (stats ? [signature(stats)] : []));
+      for (const { key } of ours) if (!signatures.some((there) => isKeyOf(key, there))) await lists.settle(key);
+    }
+    this.#settledLost = true;
   }
 
   #setProblem(problem: string | undefined): void {
@@ -152,8 +176,8 @@ export class FolderWatch implements AsyncDisposable {
     try {
       const path = join(this.path, name);
       const stats = await look(path);
-      if (stats === undefined) return this.#drop(name);
-      if (!stats.isFile()) return this.#nameStrange(name);
+      if (stats === undefined) return name.includes("\ufffd") ? this.#nameStrange(name, NOT_UTF8) : this.#drop(name);
+      if (!stats.isFile()) return this.#nameStrange(name, "not a regular file, so not a list: left alone");
       const finished = stats.size > 0n && (await looksFinished(path, stats.size));
       const candidate = this.#candidates.get(name);
       if (candidate?.queued || this.#stop.signal.aborted) return;
@@ -178,10 +202,10 @@ export class FolderWatch implements AsyncDisposable {
     this.#strange.delete(name);
   }
 
-  #nameStrange(name: string): void {
+  #nameStrange(name: string, what: string): void {
     if (this.#strange.has(name)) return;
     this.#strange.add(name);
-    this.#parts.logger.warn({ folder: this.path, name }, "not a regular file, so not a list: left alone");
+    this.#parts.logger.warn({ folder: this.path, name }, what);
   }
 
   #enqueue(name: string, candidate: Candidate): void {
@@ -216,7 +240,7 @@ export class FolderWatch implements AsyncDisposable {
     try {
       const stats = await file.stat({ bigint: true });
       if (!stats.isFile() || signature(stats) !== settled) return true;
-      const key = await listKey(file, stats);
+      const key = await listKey(file, stats, this.#stop.signal);
       const files = await choosePapers(this.path, name, (report) => this.#parts.lists.isReporting(report));
       await mkdir(dirname(files.done), { recursive: true });
       const taken = await this.#parts.lists.take({
@@ -226,9 +250,10 @@ export class FolderWatch implements AsyncDisposable {
         ledger: { key, files },
         signal: this.#stop.signal,
       });
+      const again = await this.#putAway(path, key, settled, taken.files?.done ?? files.done);
       this.listCount++;
       this.lastListAt = this.#parts.clock.now();
-      return await this.#putAway(path, key, settled, taken.files?.done ?? files.done);
+      return again;
     } finally {
       await file.close();
     }

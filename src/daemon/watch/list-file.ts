@@ -10,6 +10,9 @@ import type { ListFiles } from "../core/ports.ts";
 /** Lists, by their names. A name that begins with a dot is somebody's temporary file. */
 const LIST_NAME = /^(?<stem>[^.].*)(?<extension>\.(?:txt|urls)(?:\.gz)?)$/is;
 
+/** Bytes of a stem with which every paper's name, `.report.jsonl` included, stays within the 255 of a file system. */
+const LONGEST_STEM = 230;
+
 /** Folders beside the lists. */
 export const DONE = "done";
 export const REJECTED = "rejected";
@@ -42,11 +45,19 @@ export function bytesOf(file: FileHandle): AsyncIterable<Uint8Array> {
   return file.createReadStream({ start: 0, autoClose: false });
 }
 
-/** What the ledger knows a list by: the file and its content. */
-export async function listKey(file: FileHandle, stats: BigIntStats): Promise<string> {
+/** What the ledger knows a list by: the file and its content. @throws the signal's reason */
+export async function listKey(file: FileHandle, stats: BigIntStats, signal: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  for await (const chunk of bytesOf(file)) hash.update(chunk);
+  for await (const chunk of bytesOf(file)) {
+    signal.throwIfAborted();
+    hash.update(chunk);
+  }
   return `${signature(stats)}:${hash.digest("hex")}`;
+}
+
+/** True if the key was made of a list with this signature. */
+export function isKeyOf(key: string, listSignature: string): boolean {
+  return key.startsWith(`${listSignature}:`);
 }
 
 /** True if the last byte is a line feed, or there is no telling because the list is compressed. */
@@ -74,7 +85,7 @@ export async function choosePapers(
 ): Promise<ListFiles> {
   for (let number = 1; ; number++) {
     const numbered = numberedName(name, number);
-    const stem = LIST_NAME.exec(numbered)?.groups?.["stem"] ?? numbered;
+    const stem = cutToBytes(LIST_NAME.exec(numbered)?.groups?.["stem"] ?? numbered, LONGEST_STEM);
     const files = {
       done: join(folder, DONE, numbered),
       report: join(folder, DONE, `${stem}.report.jsonl`),
@@ -125,7 +136,15 @@ function hold(path: string): boolean {
 }
 
 function numberedName(name: string, number: number): string {
-  if (number === 1) return name;
   const { stem = name, extension = "" } = LIST_NAME.exec(name)?.groups ?? {};
-  return `${stem}-${number}${extension}`;
+  if (number === 1) return Buffer.byteLength(stem) <= LONGEST_STEM ? name : cutToBytes(stem, LONGEST_STEM) + extension;
+  const suffix = `-${number}`;
+  return cutToBytes(stem, LONGEST_STEM - suffix.length) + suffix + extension;
+}
+
+/** The beginning of a text, at most so many bytes of UTF-8, no character cut. */
+function cutToBytes(text: string, bytes: number): string {
+  let cut = text;
+  while (Buffer.byteLength(cut) > bytes) cut = [...cut].slice(0, -1).join("");
+  return cut;
 }

@@ -44,6 +44,23 @@ export const framingFaults = {
     about: "Content-Length together with Transfer-Encoding (RFC 9112 §6.3: smells of smuggling)",
     answer: (call) => call.raw(`${head("Content-Length: 3", "Transfer-Encoding: chunked")}5\r\nhello\r\n0\r\n\r\n`),
   },
+  "transfer-coding": {
+    about: "Transfer-Encoding: gzip, chunked, although no TE asked for it (RFC 9112 §7.4)",
+    answer: (call) => {
+      const coded = gzipSync(call.state.resource.bytes);
+      const chunk = Buffer.concat([
+        Buffer.from(`${coded.length.toString(16)}\r\n`),
+        coded,
+        Buffer.from("\r\n0\r\n\r\n"),
+      ]);
+      call.raw(Buffer.concat([Buffer.from(head("Transfer-Encoding: gzip, chunked")), chunk]));
+    },
+  },
+  "transfer-coding-close": {
+    about: "Transfer-Encoding: gzip, ended by the end of the connection",
+    answer: (call) =>
+      call.raw(Buffer.concat([Buffer.from(head("Transfer-Encoding: gzip")), gzipSync(call.state.resource.bytes)])),
+  },
   "two-lengths": {
     about: "two Content-Length fields that contradict each other",
     answer: (call) => call.raw(`${head("Content-Length: 5", "Content-Length: 6")}hello!`),
@@ -62,6 +79,13 @@ export const framingFaults = {
     answer: (call) => {
       call.response.writeEarlyHints({ link: "</style.css>; rel=preload" });
       call.answer();
+    },
+  },
+  "interim-endless": {
+    about: "interim answers (103), one every 20 ms, and never the real one",
+    answer: (call) => {
+      const timer = setInterval(() => call.response.writeEarlyHints({ link: "</style.css>; rel=preload" }), 20);
+      call.response.on("close", () => clearInterval(timer));
     },
   },
   "gzip-unasked": {

@@ -39,6 +39,14 @@ export const versionFaults = {
       partOf(call, call.seen.number === 1 ? { etag: call.state.resource.etag } : {});
     },
   },
+  "changes-etag-omitted-dated": {
+    about: "the same, but its Last-Modified tells",
+    answer: (call) => {
+      changesAfterFirst(call);
+      if (call.seen.number === 1) call.answer();
+      else partOf(call, { "last-modified": "Tue, 07 Jan 2020 10:00:00 GMT" });
+    },
+  },
   "changes-date-omitted": {
     about:
       "no ETag; another version from the second request on, as a 206 without Last-Modified, whatever If-Range says",

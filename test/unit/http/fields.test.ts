@@ -166,7 +166,8 @@ describe("validators", () => {
     assert.match(unproved(dated, {}) ?? "", /without the Last-Modified/);
     assert.equal(unproved(info({}), {}), undefined);
     // Nothing is called a contradiction that only is not there.
-    assert.equal(contradiction(strong, { part: true, lastModified: date }), undefined);
+    assert.equal(contradiction(strong, { part: true, lastModified: old }), undefined);
+    assert.match(contradiction(strong, { part: true, lastModified: date }) ?? "", /Last-Modified/);
     assert.equal(contradiction(dated, { part: true }), undefined);
   });
 });

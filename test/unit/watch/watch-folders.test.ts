@@ -31,6 +31,7 @@ let around: (take: (job: ListJob) => Promise<ListTaken>, job: ListJob) => Promis
 const lists: ListTaker = {
   take: (job) => around((inner) => intake.take(inner), job),
   settle: (key) => intake.settle(key),
+  unsettled: () => intake.unsettled(),
   isReporting: (report) => intake.isReporting(report),
 };
 

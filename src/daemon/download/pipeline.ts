@@ -34,7 +34,7 @@ async function fetchOneVersion(run: Run, source: Plan): Promise<{ file: PlannedF
       return { file, size: await fetchFile(run, file) };
     } catch (error) {
       await file[Symbol.asyncDispose]();
-      if (file.former !== undefined) await run.engine.files.remove(file.part.path);
+      if (file.former !== undefined) await backToFormer(run, file);
       run.signal.throwIfAborted();
       const failed = asDownloadError(error);
       // Whatever is wrong with its ranges, the whole in one answer may be right.
@@ -46,4 +46,11 @@ async function fetchOneVersion(run: Run, source: Plan): Promise<{ file: PlannedF
       if (!ignored) await run.update({ resource: undefined, progress: { downloadedBytes: 0 } });
     }
   }
+}
+
+/** The stream broke: what an earlier attempt won counts again. */
+async function backToFormer(run: Run, { part }: PlannedFile): Promise<void> {
+  await run.engine.files.remove(part.path);
+  const { downloadedBytes, totalBytes } = run.session.progress;
+  run.engine.store.progress(run.session.id, downloadedBytes, totalBytes);
 }

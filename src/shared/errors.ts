@@ -82,7 +82,10 @@ export const ERRORS = {
   VETOED: row("download", "FAILED_PRECONDITION", false, EXIT.refused, "A hook refused the download.", "The message says which hook, and why."),
   INTERNAL: row("download", "INTERNAL", false, EXIT.unexpected, "Something in Snatch itself went wrong.", "Please report it, with the log."),
   // Bytes that are not right.
-  CHECKSUM_MISMATCH: row("download", "DATA_LOSS", false, EXIT.integrity, "The whole file does not have the digest that was asked for.", "Check the digest; if it is right, the origin serves another file."),
+  CHECKSUM_MISMATCH: row("download", "DATA_LOSS", false, EXIT.integrity, "The whole file does not have the digest that it must have.", "The message names both digests and where the bytes are kept; `snatchctl retry ID` fetches them anew."),
+  SIZE_MISMATCH: row("resource", "DATA_LOSS", false, EXIT.integrity, "The file does not have the size that its description gives.", "The origin serves another file; look for another source."),
+  CHECKSUM_NOT_FOUND: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "No checksum file was found that names the file.", "Name one with --checksum-file URL, or give the digest with --checksum."),
+  METALINK_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A Metalink cannot be used.", "The message says why; --no-metalink fetches the Metalink itself."),
   CHUNK_MISMATCH: row("download", "DATA_LOSS", true, EXIT.integrity, "A chunk on disk is not what was recorded.", "It is fetched again; if it recurs, the disk is failing."),
   RESOURCE_CHANGED: row("resource", "ABORTED", true, EXIT.integrity, "The resource changed while it was fetched.", "It begins again with the new version."),
   // The way to the origin.
@@ -97,6 +100,9 @@ export const ERRORS = {
   PROTOCOL_ERROR: row("network", "UNAVAILABLE", true, EXIT.network, "The answer breaks HTTP in a way that cannot be trusted.", "The origin misbehaves; there is nothing to set."),
   TOO_MANY_REDIRECTS: row("network", "FAILED_PRECONDITION", false, EXIT.network, "The redirects did not end.", "Open the URL in a browser to see where it leads; it may need a login."),
   BAD_REDIRECT: row("network", "FAILED_PRECONDITION", false, EXIT.network, "A redirect has no usable target.", "The origin misbehaves; there is nothing to set."),
+  PROXY_FAILED: row("network", "UNAVAILABLE", true, EXIT.network, "The proxy did not bring about a connection.", "Check http.proxy and the environment (HTTPS_PROXY, ALL_PROXY …); `snatchctl doctor` shows which proxy is used."),
+  PROXY_UNAUTHORIZED: row("network", "UNAUTHENTICATED", false, EXIT.network, "The proxy wants credentials, or other ones (407).", "Put them into the proxy's URL: http://user:password@proxy:3128."),
+  ADDRESS_NOT_ALLOWED: row("network", "PERMISSION_DENIED", false, EXIT.network, "A redirect leads from a public host into the private network, or to a port that is not for HTTP.", "Give that URL yourself if you want it, or set http.allow_private_redirects."),
   // What the origin says.
   HTTP_UNAUTHORIZED: row("resource", "UNAUTHENTICATED", false, EXIT.resource, "The origin wants credentials (401).", "Put them in the URL (user:password@) or give --header 'Authorization: …'."),
   HTTP_FORBIDDEN: row("resource", "PERMISSION_DENIED", false, EXIT.resource, "The origin refuses (403).", "The URL may have expired, or want a cookie or a referrer: --header 'Cookie: …'."),

@@ -1,4 +1,5 @@
 /** What a URL turned out to mean: where the bytes of one file can be had. The answer of the resolve stage. */
+import type { Digest } from "./session.ts";
 
 /** One place that holds the bytes. */
 export interface Candidate {
@@ -10,4 +11,12 @@ export interface Candidate {
 /** One file: its candidates in order of preference, all of the same bytes. */
 export interface Plan {
   readonly candidates: readonly [Candidate, ...Candidate[]];
+  /** Bytes that the file must have, where that is known from elsewhere. */
+  readonly size?: number;
+  /** Digests that the file must have: all of them. */
+  readonly digests?: readonly Digest[];
+  /** The file's name, as a description of it says; not yet made safe. */
+  readonly filename?: string;
+  /** No other place may join in, whoever names it. */
+  readonly alone?: boolean;
 }

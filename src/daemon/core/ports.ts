@@ -6,7 +6,15 @@
 import type { DownloadError } from "./errors.ts";
 import type { NumberedEvent } from "./events.ts";
 import type { Plan } from "./plan.ts";
-import type { DownloadOptions, DownloadRequest, IfExists, ResourceInfo, Session, SessionStatus } from "./session.ts";
+import type {
+  Digest,
+  DownloadOptions,
+  DownloadRequest,
+  IfExists,
+  ResourceInfo,
+  Session,
+  SessionStatus,
+} from "./session.ts";
 
 // ── time and words ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,7 +178,24 @@ export interface Resolver {
   claims(url: string): boolean;
   /** @throws DownloadError */
   resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan>;
+  /** True if an answer of this media type has to be resolved, whatever its URL looked like. */
+  claimsAnswer?(request: DownloadRequest, resource: ResourceInfo): boolean;
 }
+
+/** A file that a Metalink describes. */
+export interface DescribedFile {
+  /** A relative path with forward slashes that leads nowhere else; empty if the description gives no usable name. */
+  readonly name: string;
+  /** http and https only, the best first; may be empty. */
+  readonly urls: readonly string[];
+  /** Bytes. */
+  readonly size?: number;
+  /** The strongest of those that can be compared. */
+  readonly digest?: Digest;
+}
+
+/** Reads a Metalink. @throws DownloadError METALINK_INVALID */
+export type MetalinkReader = (document: string) => readonly DescribedFile[];
 
 // ── where bytes go ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -24,6 +24,17 @@ export interface Checksum {
   readonly value: string;
 }
 
+/** Algorithms of the digests that origins send; the last one finds accidents only. */
+export type DigestAlgorithm = ChecksumAlgorithm | "crc32c";
+
+/** What somebody else says the whole file's digest is; `value` is lower-case hex. */
+export interface Digest {
+  readonly algorithm: DigestAlgorithm;
+  readonly value: string;
+  /** Who says so, for people: a header field, a checksum file, a Metalink. */
+  readonly from: string;
+}
+
 /** What the caller asked for. Absent means the configuration's default. */
 export interface DownloadOptions {
   /** Absolute folder; ignored if `output` is set. */
@@ -31,6 +42,12 @@ export interface DownloadOptions {
   /** Absolute path, literal. */
   readonly output?: string;
   readonly checksum?: Checksum;
+  /** URL of a checksum file that names the file, or "auto": one beside it is looked for. */
+  readonly checksumFile?: string;
+  /** Bytes that the whole file must have; lists that describe their files say so. */
+  readonly size?: number;
+  /** False: a Metalink is itself the file that is wanted. */
+  readonly followMetalink?: boolean;
   /** Sent to the URL's own origin only. */
   readonly headers?: ReadonlyArray<readonly [name: string, value: string]>;
   /** Connections at once, at most. */
@@ -62,6 +79,16 @@ export interface Progress {
   readonly totalBytes?: number;
 }
 
+/** The answer that a resource was first seen in. */
+export interface AnswerInfo {
+  /** When its head came, in milliseconds since the epoch. */
+  readonly at: number;
+  /** The URLs on the way to it, the last one left out; absent if nothing redirected. With their secrets. */
+  readonly redirects?: readonly string[];
+  /** SHA-256 of the server's certificate, lower-case hex; absent without TLS. */
+  readonly certificate?: string;
+}
+
 /** What the engine knows of the resource behind the URL: enough to go on after a restart, and to notice a change. */
 export interface ResourceInfo {
   /** After redirects. */
@@ -81,6 +108,10 @@ export interface ResourceInfo {
   readonly contentEncoding?: string;
   /** The name that Content-Disposition gives, decoded, not yet made safe. */
   readonly filename?: string;
+  /** Digests of the whole that the origin sent, the strongest first. */
+  readonly digests?: readonly Digest[];
+  /** More places with the same bytes, as the origin says (RFC 6249), the best first. */
+  readonly mirrors?: readonly string[];
 }
 
 /** What is known of the content, in the words of the spec. */

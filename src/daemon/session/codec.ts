@@ -63,6 +63,9 @@ export function plainSession(session: Session): Loose<PlainRecord> {
       directory: options.directory,
       output: options.output,
       checksum: options.checksum,
+      checksum_file: options.checksumFile,
+      size: options.size,
+      follow_metalink: options.followMetalink,
       headers: options.headers,
       connections: options.connections,
       limit: options.limit,
@@ -100,6 +103,8 @@ function plainResource(resource: NonNullable<Session["resource"]>): Loose<PlainR
     content_type: resource.contentType,
     content_encoding: resource.contentEncoding,
     filename: resource.filename,
+    digests: resource.digests,
+    mirrors: resource.mirrors,
   };
 }
 
@@ -116,6 +121,9 @@ export function sessionOf(plain: PlainRecord): Session {
       directory: options.directory,
       output: options.output,
       checksum: options.checksum,
+      checksumFile: options.checksum_file,
+      size: options.size,
+      followMetalink: options.follow_metalink,
       headers: options.headers,
       connections: options.connections,
       limit: options.limit,
@@ -161,6 +169,8 @@ function resourceOf(resource: PlainResource): NonNullable<Session["resource"]> {
     contentType: resource.content_type,
     contentEncoding: resource.content_encoding,
     filename: resource.filename,
+    digests: resource.digests,
+    mirrors: resource.mirrors,
   });
 }
 

@@ -35,6 +35,9 @@ const options = z.strictObject({
       "has the wrong length for its algorithm",
     )
     .optional(),
+  checksum_file: z.union([z.literal("auto"), address]).optional(),
+  size: count.optional(),
+  follow_metalink: z.boolean().optional(),
   headers: headers.optional(),
   connections: z.int().min(1).max(1000).optional(),
   limit: count.optional(),
@@ -57,6 +60,17 @@ const resource = z.strictObject({
   content_type: line(8192).optional(),
   content_encoding: line(8192).optional(),
   filename: text(4096).optional(),
+  digests: z
+    .array(
+      z.strictObject({
+        algorithm: z.enum(["sha-512", "sha-256", "sha-1", "md5", "crc32c"]),
+        value: z.string().regex(/^[0-9a-f]{8,128}$/, "is not lower-case hex"),
+        from: line(8192),
+      }),
+    )
+    .max(20)
+    .optional(),
+  mirrors: z.array(address).max(100).optional(),
 });
 
 const part = z.strictObject({

@@ -5,7 +5,7 @@
 import { constants, createReadStream } from "node:fs";
 import { access, mkdir, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize } from "node:path";
-import { failure } from "../core/errors.ts";
+import { asDownloadError, failure } from "../core/errors.ts";
 import type { Claim, FileStore, PartFile, ReadableFile } from "../core/ports.ts";
 import type { IfExists } from "../core/session.ts";
 import { Claims, kindOf } from "./claims.ts";
@@ -19,6 +19,15 @@ import { renameInto } from "./place.ts";
 /** Bytes of one piece of {@link DiskFileStore.readStream}. */
 const READ_BYTES = 1024 * 1024;
 
+/**
+ * Milliseconds for which a folder that was there still is, and for which its free space holds: a thousand small files would
+ * ask a thousand times.
+ */
+const REMEMBERED_MS = 100;
+
+/** Folders that are remembered. */
+const REMEMBERED = 1000;
+
 /** What a file is known by later. */
 export interface FileIdentity {
   readonly size: number;
@@ -30,10 +39,21 @@ export interface FileIdentity {
 export class DiskFileStore implements FileStore {
   readonly #claims = new Claims();
   readonly #folders = new FolderSync();
+  /** Folders that were there and could be written, and when that was. */
+  readonly #seen = new Map<string, number>();
+  readonly #free = new Map<string, { readonly bytes: number; readonly at: number }>();
   #mode: number | undefined;
 
-  openPart(path: string): Promise<PartFile> {
-    return openPartFile(path);
+  async openPart(path: string): Promise<PartFile> {
+    try {
+      return await openPartFile(path);
+    } catch (error) {
+      const folder = dirname(path);
+      if (asDownloadError(error).code !== "DIRECTORY_MISSING" || !this.#seen.delete(folder)) throw error;
+      // It was there a moment ago.
+      await this.ensureDirectory(folder);
+      return openPartFile(path);
+    }
   }
 
   async exists(path: string): Promise<boolean> {
@@ -51,6 +71,14 @@ export class DiskFileStore implements FileStore {
   }
 
   async ensureDirectory(path: string): Promise<void> {
+    const known = this.#seen.get(path);
+    if (known !== undefined && performance.now() - known < REMEMBERED_MS) return;
+    await this.#makeDirectory(path);
+    if (this.#seen.size >= REMEMBERED) this.#seen.clear();
+    this.#seen.set(path, performance.now());
+  }
+
+  async #makeDirectory(path: string): Promise<void> {
     try {
       await mkdir(path, { recursive: true });
     } catch (error) {
@@ -96,6 +124,15 @@ export class DiskFileStore implements FileStore {
   }
 
   async freeSpace(directory: string): Promise<number> {
+    const known = this.#free.get(directory);
+    if (known && performance.now() - known.at < REMEMBERED_MS) return known.bytes;
+    const bytes = await this.#freeSpace(directory);
+    if (this.#free.size >= REMEMBERED) this.#free.clear();
+    this.#free.set(directory, { bytes, at: performance.now() });
+    return bytes;
+  }
+
+  async #freeSpace(directory: string): Promise<number> {
     // A folder that is still to be made will lie in its parent's file system.
     const path = await nearest(directory);
     const { bavail, bsize } = await naming("looking at the free space of", path, statfs(path));

@@ -1,36 +1,32 @@
 /**
  * Runs hooks: by priority, each with a time limit, each on its own. A hook that throws or hangs is named in the log and
- * harms nothing; only preDownload may say no.
+ * harms nothing; only preDownload may say no. What hooks are given is their own: changing it changes nothing here.
+ *
+ * A hook runs in this thread: an endless loop in one cannot be stopped (docs/PLUGINS.md says so).
  */
-
 import type { DownloadError } from "../core/errors.ts";
 import { failure } from "../core/errors.ts";
 import type { NumberedEvent } from "../core/events.ts";
-import type { DownloadHooks, HookMetadata, Recovery, SessionHooks } from "../core/hooks.ts";
+import type { HookMetadata, Recovery } from "../core/hooks.ts";
 import type { DownloadChunk } from "../core/manifest.ts";
 import type { Clock, Logger } from "../core/ports.ts";
-
-/** Hooks under one name. */
-export type Hooks = DownloadHooks & SessionHooks;
+import { describe, HookCalls, type Hooks, textOf } from "./hook-calls.ts";
 
 /** Milliseconds that a hook may take. */
 const TIME_LIMIT_MS = 10_000;
 
+/** Milliseconds that hooks have at the end, for what they were not yet told. */
+const LAST_WORDS_MS = 3000;
+
 /** The longest wait that a hook may ask for, in seconds: thirty days. */
 const LONGEST_WAIT_S = 30 * 86_400;
-
-interface Registered {
-  readonly name: string;
-  readonly priority: number;
-  readonly hooks: Hooks;
-}
 
 /** The registered hooks. */
 export class HookRunner {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #timeLimitMs: number;
-  #hooks: readonly Registered[] = [];
+  #hooks: readonly HookCalls[] = [];
 
   constructor(clock: Clock, logger: Logger, timeLimitMs = TIME_LIMIT_MS) {
     this.#clock = clock;
@@ -45,120 +41,164 @@ export class HookRunner {
 
   /** Adds hooks; the same name again replaces the former. Lower priorities run first. @returns takes them out */
   register(name: string, hooks: Hooks, priority = 10): () => void {
-    const entry = { name, priority, hooks };
-    this.#hooks = [...this.#hooks.filter((other) => other.name !== name), entry].sort(
-      (a, b) => a.priority - b.priority,
-    );
+    const entry = new HookCalls({
+      name,
+      priority,
+      hooks,
+      clock: this.#clock,
+      logger: this.#logger,
+      timeLimitMs: this.#timeLimitMs,
+    });
+    const others = this.#hooks.filter((other) => other.name !== name);
+    this.#hooks = [...others, entry].sort((a, b) => a.priority - b.priority);
     return () => {
       this.#hooks = this.#hooks.filter((other) => other !== entry);
     };
   }
 
-  /** @throws DownloadError VETOED when a hook refuses */
-  async preDownload(url: string, metadata: HookMetadata): Promise<void> {
-    for (const { name, hooks } of this.#hooks) {
-      if (!hooks.preDownload) continue;
-      const outcome = await this.#guarded(() => hooks.preDownload?.(url, metadata));
+  /** @throws DownloadError VETOED when a hook refuses; the signal's reason */
+  async preDownload(url: string, metadata: HookMetadata, signal?: AbortSignal): Promise<void> {
+    for (const hook of this.#hooks) {
+      const outcome = await unlessAborted(
+        hook.ask("preDownload", (hooks) => hooks.preDownload?.(url, { ...metadata })),
+        signal,
+      );
       if (outcome.kind === "threw") {
-        const reason = outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
-        throw failure("VETOED", `the hook "${name}" refused the download: ${reason}`, {
+        const reason = outcome.error instanceof Error ? outcome.error.message : textOf(outcome.error);
+        throw failure("VETOED", `the hook "${hook.name}" refused the download: ${reason}`, {
           cause: outcome.error,
-          metadata: { hook: name },
+          metadata: { hook: hook.name },
         });
       }
-      if (outcome.kind === "hung") this.#complain(name, "preDownload", "took too long; going on without it");
+      if (outcome.kind === "hung") hook.failed("preDownload", describe(outcome));
+      else if (outcome.kind === "returned" && (outcome.value as unknown) === false)
+        hook.failed("preDownload", "returned false, which says nothing: a hook refuses by throwing; going on");
+      else if (outcome.kind === "returned") hook.worked("preDownload");
     }
   }
 
-  postChunk(chunk: DownloadChunk, sha256: string): Promise<void> {
-    return this.#each("postChunk", (hooks) => hooks.postChunk?.(chunk, sha256));
+  postChunk(chunk: DownloadChunk, sha256: string): void {
+    for (const hook of this.#hooks)
+      void hook.tell(chunk.url, "postChunk", (hooks) => hooks.postChunk?.({ ...chunk }, sha256));
   }
 
-  postDownload(url: string, filePath: string): Promise<void> {
-    return this.#each("postDownload", (hooks) => hooks.postDownload?.(url, filePath));
+  /** By priority, one after the other; resolves when all were told, or when the time for one is over. */
+  async postDownload(url: string, filePath: string): Promise<void> {
+    if (!this.#hooks.some((hook) => hook.has("postDownload"))) return;
+    const all = async (): Promise<void> => {
+      for (const hook of this.#hooks)
+        await hook.tell(url, "postDownload", (hooks) => hooks.postDownload?.(url, filePath));
+    };
+    // The file is in place: nothing needs to be held up for longer.
+    await this.#within(this.#timeLimitMs, all());
   }
 
-  /** The first decision that a hook makes about a failed attempt. */
-  async onError(url: string, error: DownloadError, attempt: number): Promise<Recovery | undefined> {
-    for (const { name, hooks } of this.#hooks) {
-      if (!hooks.onError) continue;
-      const outcome = await this.#guarded(() => hooks.onError?.(url, error, attempt));
-      if (outcome.kind === "returned" && outcome.value) {
-        if (isRecovery(outcome.value)) return outcome.value;
-        this.#complain(name, "onError", "decided something that cannot be done; going on without it");
+  /** The first decision that a hook makes about a failed attempt. @throws the signal's reason */
+  async onError(
+    url: string,
+    error: DownloadError,
+    attempt: number,
+    signal?: AbortSignal,
+  ): Promise<Recovery | undefined> {
+    for (const hook of this.#hooks) {
+      const outcome = await unlessAborted(
+        hook.ask("onError", (hooks) => hooks.onError?.(url, error, attempt)),
+        signal,
+      );
+      if (outcome.kind === "hung" || outcome.kind === "threw") hook.failed("onError", describe(outcome));
+      if (outcome.kind !== "returned") continue;
+      if (isNothing(outcome.value)) hook.worked("onError");
+      else {
+        const decision = recoveryOf(outcome.value);
+        if (decision) {
+          hook.worked("onError");
+          return decision;
+        }
+        hook.failed("onError", "decided something that cannot be done; going on without it");
       }
-      if (outcome.kind !== "returned") this.#complain(name, "onError", describe(outcome));
     }
     return undefined;
   }
 
   /** Tells the session hooks of an event. */
-  async sessionEvent({ event }: NumberedEvent): Promise<void> {
-    switch (event.type) {
+  sessionEvent({ event }: NumberedEvent): void {
+    const { session, type } = event;
+    const tell = (point: keyof Hooks, call: (hooks: Hooks) => unknown): void => {
+      for (const hook of this.#hooks) if (hook.has(point)) void hook.tell(session.url, point, call);
+    };
+    switch (type) {
       case "created":
-        return this.#each("onCreated", (hooks) => hooks.onCreated?.(event.session));
+        return tell("onCreated", (hooks) => hooks.onCreated?.(structuredClone(session)));
       case "updated":
-        return this.#each("onUpdated", (hooks) => hooks.onUpdated?.(event.session, event.previous));
+        return tell("onUpdated", (hooks) =>
+          hooks.onUpdated?.(structuredClone(session), structuredClone(event.previous)),
+        );
       case "progress":
-        return this.#each("onProgress", (hooks) => hooks.onProgress?.(event.session, event.milestone));
+        return tell("onProgress", (hooks) => hooks.onProgress?.(structuredClone(session), event.milestone));
       case "error":
-        return this.#each("onSessionError", (hooks) => hooks.onSessionError?.(event.session));
+        return tell("onSessionError", (hooks) => hooks.onSessionError?.(structuredClone(session)));
       case "cleaned":
-        return this.#each("onCleaned", (hooks) => hooks.onCleaned?.(event.session));
+        return tell("onCleaned", (hooks) => hooks.onCleaned?.(structuredClone(session)));
     }
   }
 
-  async #each(point: keyof Hooks, call: (hooks: Hooks) => unknown): Promise<void> {
-    for (const { name, hooks } of this.#hooks) {
-      if (!hooks[point]) continue;
-      const outcome = await this.#guarded(() => call(hooks));
-      if (outcome.kind !== "returned") this.#complain(name, point, describe(outcome));
-    }
+  /** Resolves when hooks were told all that happened, or when the time for that is over. */
+  async settled(): Promise<void> {
+    await this.#within(LAST_WORDS_MS, Promise.all(this.#hooks.map((hook) => hook.settled())));
   }
 
-  #complain(hook: string, point: string, problem: string): void {
-    this.#logger.warn({ hook, point }, `hook "${hook}", ${point}: ${problem}`);
-  }
-
-  async #guarded<T>(call: () => T | Promise<T>): Promise<Outcome<T>> {
+  async #within(ms: number, work: Promise<unknown>): Promise<void> {
     let cancel: (() => void) | undefined;
-    const hung = new Promise<Outcome<T>>((resolve) => {
-      cancel = this.#clock.timer(this.#timeLimitMs, () => resolve({ kind: "hung" }));
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#clock.timer(ms, resolve);
     });
-    try {
-      const run = async (): Promise<Outcome<T>> => ({ kind: "returned", value: await call() });
-      return await Promise.race([run(), hung]);
-    } catch (error) {
-      return { kind: "threw", error };
-    } finally {
-      cancel?.();
-    }
+    await Promise.race([work, late]);
+    cancel?.();
   }
 }
 
-/** A plugin may be plain JavaScript: what it returns is looked at. */
-function isRecovery(value: Recovery): boolean {
-  switch (value.action) {
-    case "fail":
-      return true;
-    case "wait":
-      return Number.isFinite(value.seconds) && value.seconds >= 0 && value.seconds <= LONGEST_WAIT_S;
-    case "retry":
-      return (
-        (value.url === undefined || URL.canParse(value.url)) &&
-        (value.headers ?? []).every((field) => field.length === 2 && field.every((text) => typeof text === "string"))
-      );
-    default:
-      return false;
+/** A download that is stopped does not wait for a hook. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 
-type Outcome<T> =
-  | { readonly kind: "returned"; readonly value: T }
-  | { readonly kind: "threw"; readonly error: unknown }
-  | { readonly kind: "hung" };
+const isNothing = (value: unknown): boolean => value === undefined || value === null;
 
-function describe(outcome: Outcome<unknown>): string {
-  if (outcome.kind === "hung") return "took too long; going on without it";
-  return outcome.kind === "threw" ? `threw: ${String(outcome.error)}` : "returned";
+/** The decision in a hook's answer. A plugin may be plain JavaScript: what it returns is looked at, and taken as a copy. */
+function recoveryOf(value: unknown): Recovery | undefined {
+  try {
+    const { action, seconds, url, headers } = value as Record<string, unknown>;
+    if (action === "fail") return { action };
+    if (action === "wait")
+      return typeof seconds === "number" && seconds >= 0 && seconds <= LONGEST_WAIT_S ? { action, seconds } : undefined;
+    if (action !== "retry" || !isUrl(url)) return undefined;
+    const fields = headers === undefined ? undefined : fieldsOf(headers);
+    if (fields === null) return undefined;
+    return { action, ...(url !== undefined && { url }), ...(fields && { headers: fields }) };
+  } catch {
+    return undefined;
+  }
+}
+
+const isUrl = (value: unknown): value is string | undefined =>
+  value === undefined || (typeof value === "string" && URL.canParse(value));
+
+/** Fields that can be sent; null if they cannot. */
+function fieldsOf(value: unknown): [string, string][] | null {
+  if (!Array.isArray(value)) return null;
+  const fields = value.map((field: unknown) => {
+    const [name, text, more] = Array.isArray(field) ? (field as unknown[]) : [];
+    const right = typeof name === "string" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) && more === undefined;
+    return right && typeof text === "string" && !/[\0\r\n]/.test(text) ? ([name, text] as [string, string]) : undefined;
+  });
+  return fields.every((field) => field !== undefined) ? fields : null;
 }

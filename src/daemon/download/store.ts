@@ -28,7 +28,6 @@ export async function store(run: Run, file: PlannedFile, size: number): Promise<
   await file.part.close();
   const mtimeMs = Date.parse(file.resource.lastModified ?? "");
   for (;;) {
-    await evade(run, file);
     const { target } = file;
     await Promise.all([
       // Asked for together, both are one write to the disk.
@@ -48,8 +47,9 @@ export async function store(run: Run, file: PlannedFile, size: number): Promise<
       if (file.former !== undefined) await engine.files.remove(file.former);
       return { path: target, ...placed };
     } catch (error) {
-      // Someone was quicker; with another name nothing is lost.
+      // Someone has put a file there since the name was claimed; with another name nothing is lost.
       if (asDownloadError(error).code !== "TARGET_EXISTS" || policyOf(run) !== "rename") throw error;
+      file.retarget(await engine.files.claim(dirname(target), basename(target), "rename"));
     }
   }
 }
@@ -88,14 +88,6 @@ export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
 function replaced({ session }: Run, { part, chunkSize, epoch, resource }: PlannedFile): SessionPatch {
   const sources = session.part?.sources;
   return { resource, part: { path: part.path, chunkSize, epoch, ...(sources && { sources }) } };
-}
-
-/** Someone may have put a file under the name since it was claimed. */
-async function evade(run: Run, file: PlannedFile): Promise<void> {
-  const { files } = run.engine;
-  const policy = policyOf(run);
-  if (policy !== "rename" || !(await files.exists(file.target))) return;
-  file.retarget(await files.claim(dirname(file.target), basename(file.target), policy));
 }
 
 function policyOf(run: Run): "rename" | "skip" | "overwrite" {

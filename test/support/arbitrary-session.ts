@@ -81,6 +81,11 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
           { maxLength: 3 },
         ),
         mirrors: fc.array(url, { maxLength: 3 }),
+        lengthUnverified: fc.boolean(),
+        answer: maybe<NonNullable<NonNullable<Session["resource"]>["answer"]>>(
+          { at: time, redirects: fc.array(url, { maxLength: 3 }), certificate: hex(64) },
+          ["at"],
+        ),
       },
       ["finalUrl", "ranges"],
     ),

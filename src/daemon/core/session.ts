@@ -112,6 +112,9 @@ export interface ResourceInfo {
   readonly digests?: readonly Digest[];
   /** More places with the same bytes, as the origin says (RFC 6249), the best first. */
   readonly mirrors?: readonly string[];
+  /** Nobody said how long it is: the body ended with its connection, which may have been too early (RFC 9112 §6.3). */
+  readonly lengthUnverified?: boolean;
+  readonly answer?: AnswerInfo;
 }
 
 /** What is known of the content, in the words of the spec. */

@@ -105,6 +105,8 @@ function plainResource(resource: NonNullable<Session["resource"]>): Loose<PlainR
     filename: resource.filename,
     digests: resource.digests,
     mirrors: resource.mirrors,
+    length_unverified: resource.lengthUnverified,
+    answer: resource.answer && { ...resource.answer, at: iso(resource.answer.at) },
   };
 }
 
@@ -171,6 +173,8 @@ function resourceOf(resource: PlainResource): NonNullable<Session["resource"]> {
     filename: resource.filename,
     digests: resource.digests,
     mirrors: resource.mirrors,
+    lengthUnverified: resource.length_unverified,
+    answer: resource.answer && { ...resource.answer, at: time(resource.answer.at) },
   });
 }
 

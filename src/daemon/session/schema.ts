@@ -71,6 +71,10 @@ const resource = z.strictObject({
     .max(20)
     .optional(),
   mirrors: z.array(address).max(100).optional(),
+  length_unverified: z.boolean().optional(),
+  answer: z
+    .strictObject({ at: instant, redirects: z.array(address).max(200).optional(), certificate: sha256.optional() })
+    .optional(),
 });
 
 const part = z.strictObject({

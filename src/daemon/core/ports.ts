@@ -252,8 +252,8 @@ export interface FileStore {
     options: { mtimeMs?: number; replace: boolean },
   ): Promise<{ size: number; mtimeMs: number; ino: number }>;
   remove(path: string): Promise<void>;
-  /** Bytes free for this process in the folder's file system. */
-  freeSpace(directory: string): Promise<number>;
+  /** Bytes free for this process in the folder's file system. @param maxAgeMs - how old the answer may be; default 0 */
+  freeSpace(directory: string, maxAgeMs?: number): Promise<number>;
   /** A file's bytes, for digests. */
   readStream(path: string): AsyncIterable<Uint8Array>;
 }

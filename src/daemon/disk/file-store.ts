@@ -19,10 +19,7 @@ import { renameInto } from "./place.ts";
 /** Bytes of one piece of {@link DiskFileStore.readStream}. */
 const READ_BYTES = 1024 * 1024;
 
-/**
- * Milliseconds for which a folder that was there still is, and for which its free space holds: a thousand small files would
- * ask a thousand times.
- */
+/** Milliseconds for which a folder that was there is taken to be there still: many small files would ask as many times. */
 const REMEMBERED_MS = 100;
 
 /** Folders that are remembered. */
@@ -123,9 +120,9 @@ export class DiskFileStore implements FileStore {
     return naming("removing", path, rm(path, { force: true }));
   }
 
-  async freeSpace(directory: string): Promise<number> {
+  async freeSpace(directory: string, maxAgeMs = 0): Promise<number> {
     const known = this.#free.get(directory);
-    if (known && performance.now() - known.at < REMEMBERED_MS) return known.bytes;
+    if (known && performance.now() - known.at < maxAgeMs) return known.bytes;
     const bytes = await this.#freeSpace(directory);
     if (this.#free.size >= REMEMBERED) this.#free.clear();
     this.#free.set(directory, { bytes, at: performance.now() });

@@ -54,7 +54,7 @@ function recording(run: Run, file: PlannedFile): (chunk: WrittenChunk) => Promis
     store.progress(run.session.id, bytes, size);
     if (hooks.idle) return;
     const start = index * file.chunkSize;
-    void hooks.postChunk({ start, end: start + length, url: run.session.url, retries: 0 }, sha256);
+    hooks.postChunk({ start, end: start + length, url: run.session.url, retries: 0 }, sha256);
   };
   if (!file.recorded)
     return async (chunk) => {

@@ -122,11 +122,11 @@ export class HookRunner {
 
   /** Tells the session hooks of an event. */
   sessionEvent({ event }: NumberedEvent): void {
-    const { session, type } = event;
+    const { session } = event;
     const tell = (point: keyof Hooks, call: (hooks: Hooks) => unknown): void => {
       for (const hook of this.#hooks) if (hook.has(point)) void hook.tell(session.url, point, call);
     };
-    switch (type) {
+    switch (event.type) {
       case "created":
         return tell("onCreated", (hooks) => hooks.onCreated?.(structuredClone(session)));
       case "updated":

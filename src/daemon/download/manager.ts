@@ -12,7 +12,8 @@ import type { Accepted, AcceptOptions, Downloads, LiveProgress, Selection, Steer
 import { type DownloadOptions, type DownloadRequest, hasEnded, type Session } from "../core/session.ts";
 import { acceptRequests } from "./accept.ts";
 import { sha256 } from "./digest.ts";
-import { HookRunner, type Hooks } from "./hook-runner.ts";
+import type { Hooks } from "./hook-calls.ts";
+import { HookRunner } from "./hook-runner.ts";
 import { Meter } from "./meter.ts";
 import { Queue } from "./queue.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -87,7 +88,7 @@ export class DownloadManager implements Downloads, Startable {
     this.#configuredLimit = this.#settings().limit;
     this.#engine.limit.set(this.#configuredLimit);
     this.#unsubscribe = this.#engine.store.subscribe((event) => {
-      if (!this.#engine.hooks.idle) void this.#engine.hooks.sessionEvent(event);
+      if (!this.#engine.hooks.idle) this.#engine.hooks.sessionEvent(event);
       if (event.event.type === "updated") this.#tell(event.event.session);
       // Forgotten while somebody waits for it: as good as called off.
       if (event.event.type === "cleaned") this.#tell({ ...event.event.session, status: "cancelled" });
@@ -102,6 +103,7 @@ export class DownloadManager implements Downloads, Startable {
     this.#runner.stopAll();
     await stopped;
     this.#unsubscribe?.();
+    await this.#engine.hooks.settled();
     this.#engine.slabs.clear();
     for (const { reject } of this.#waiters.values())
       reject(failure("SHUTTING_DOWN", "the download manager ended; what is unfinished goes on at the next start"));

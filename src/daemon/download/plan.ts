@@ -92,20 +92,15 @@ function doneBytes(chunks: Iterable<number>, size: number, chunkSize: number): n
   return bytes;
 }
 
+/** Bytes below which a file's need for room is looked at by an answer that may be so many milliseconds old. */
+const SMALL_FILE = 1024 * 1024;
+const SPACE_AGE_MS = 100;
+
 /** The smallest chunk, in bytes: below it the records would cost more than the bytes. */
 const SMALLEST_CHUNK = 64 * 1024;
 
 /** Plans a session's file. @throws DownloadError of any kind */
 export async function plan(run: Run, { candidates }: Plan): Promise<PlannedFile> {
-  const { session, engine } = run;
-  if (!engine.hooks.idle) {
-    await engine.hooks.preDownload(session.url, {
-      sessionId: session.id,
-      ...(session.batchId !== undefined && { batchId: session.batchId }),
-      ...session.metadata,
-      ...(session.resource?.size !== undefined && { size: session.resource.size }),
-    });
-  }
   return (await planResumed(run, candidates)) ?? (await planFresh(run, candidates));
 }
 
@@ -127,6 +122,7 @@ async function planResumed(run: Run, candidates: Plan["candidates"]): Promise<Pl
   if (settings.verifyChunks) await dropDamaged(run, part, state, size, done);
   // With nothing in hand any place may be the first.
   if (done.size === 0 && candidates.length > 1) return undefined;
+  await askHooks(run, resource);
   await requireSpace(run, dirname(claim.path), size - doneBytes(done.keys(), size, state.chunkSize));
   await engine.files.remove(asidePath(state.path));
   if (claim.path !== target || urls.length !== state.sources?.length)
@@ -143,6 +139,26 @@ async function planResumed(run: Run, candidates: Plan["candidates"]): Promise<Pl
   });
   const recorded = size > chunkSize;
   return new PlannedFile({ sources, resource, part, chunkSize, epoch, done, recorded, whole: false }, claim);
+}
+
+/** Asks the hooks whether the file may come, once it is known what it is. @throws DownloadError VETOED */
+async function askHooks(run: Run, resource: ResourceInfo): Promise<void> {
+  const { session, engine } = run;
+  if (engine.hooks.idle) return;
+  const { size, contentType, finalUrl, filename = nameFromUrl(finalUrl) } = resource;
+  const { batchId } = session;
+  const { format, quality } = session.metadata;
+  const metadata = {
+    sessionId: session.id,
+    filename,
+    finalUrl,
+    ...(batchId !== undefined && { batchId }),
+    ...(format !== undefined && { format }),
+    ...(quality !== undefined && { quality }),
+    ...(size !== undefined && { size }),
+    ...(contentType !== undefined && { contentType }),
+  };
+  await engine.hooks.preDownload(session.url, metadata, run.signal);
 }
 
 /** The URLs that were asked before, in their order, and behind them those that are new: a chunk's record names a place in it. */
@@ -175,6 +191,7 @@ async function planFresh(run: Run, candidates: Plan["candidates"]): Promise<Plan
   const { resource } = opening;
   await using held = new AsyncDisposableStack();
   held.defer(() => opening.cancel());
+  await askHooks(run, resource);
   const claim = held.use(await claimTarget(run, resource));
   const whole = run.rangesRefused || !canResume(resource);
   const single = resource.size !== undefined && resource.size <= chunkSize;
@@ -319,7 +336,9 @@ function partPath(target: string, id: string): string {
 
 /** @throws SystemResourceError DISK_FULL if less than `size` and what is to stay free is left */
 export async function requireSpace(run: Run, directory: string, size: number): Promise<void> {
-  const free = await run.engine.files.freeSpace(directory);
+  // Many small files need not ask each; what is large or of unknown length does.
+  const small = size > 0 && size < SMALL_FILE;
+  const free = await run.engine.files.freeSpace(directory, small ? SPACE_AGE_MS : 0);
   if (free >= size + run.settings.minFreeSpace) return;
   throw failure(
     "DISK_FULL",

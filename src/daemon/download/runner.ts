@@ -95,7 +95,11 @@ export class Runner {
         await this.#record(run, { status: reason.why, stage: undefined });
       return;
     }
-    await this.#record(run, await this.#judged(run, asDownloadError(thrown)));
+    const patch = await this.#judged(run, asDownloadError(thrown)).catch((error: unknown) => {
+      // Stopped while a hook thought about it.
+      if (!run.signal.aborted) throw error;
+    });
+    await (patch ? this.#record(run, patch) : this.#unfinished(run, thrown));
   }
 
   /**
@@ -125,7 +129,7 @@ export class Runner {
   async #judged(run: Run, error: DownloadError): Promise<SessionPatch> {
     const { session, settings } = run;
     const { clock, hooks } = this.#engine;
-    const recovery = hooks.idle ? undefined : await hooks.onError(session.url, error, session.attempt);
+    const recovery = hooks.idle ? undefined : await hooks.onError(session.url, error, session.attempt, run.signal);
     const verdict = judge({
       error,
       attempt: session.attempt,

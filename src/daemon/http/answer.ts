@@ -7,6 +7,8 @@ import type { HttpResponse, RangeRequest, RangeStream } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { checkCodings, isCodedFile, parseCodings, pipeDecoded } from "./coding.ts";
 import { dispositionName } from "./content-disposition.ts";
+import { originDigests } from "./digest-fields.ts";
+import { duplicateLinks } from "./link-field.ts";
 import { formatRange, parseContentRange } from "./range.ts";
 import { rangeStream } from "./range-stream.ts";
 import { statusError } from "./status.ts";
@@ -57,7 +59,8 @@ function readPart(response: HttpResponse, { start, end, expected }: RangeRequest
   const field = headers.get("content-range");
   const range = field === undefined ? undefined : parseContentRange(field);
   const total = range?.kind === "range" ? (range.total ?? expected?.size) : undefined;
-  const resource = describe(response, total, true);
+  const complete = range?.kind === "range" && range.start === 0 && range.end === total;
+  const resource = describe(response, { size: total, ranges: true, complete });
   if (expected) refuseOther(response, expected, { ...resource, part: true });
   if (range?.kind !== "range")
     throw invalid(
@@ -101,7 +104,7 @@ function readWhole(response: HttpResponse, request: RangeRequest, manner: Manner
     if (manner !== "whole" && !expected && start === 0) return "whole";
     throw invalid(response, "content_range", "a part under the status of the whole (200)");
   }
-  const resource = describe(response, length, false);
+  const resource = describe(response, { size: length, ranges: false, complete: true });
   if (expected) {
     refusePage(response, expected, resource);
     refuseOther(response, expected, { ...resource, part: false });
@@ -152,7 +155,14 @@ function ignored(response: HttpResponse, { start, end }: RangeRequest): Error {
 }
 
 /** What an answer says about the resource behind it. */
-function describe(response: HttpResponse, size: number | undefined, ranges: boolean): ResourceInfo {
+function describe(
+  response: HttpResponse,
+  {
+    size,
+    ranges,
+    complete,
+  }: { readonly size: number | undefined; readonly ranges: boolean; readonly complete: boolean },
+): ResourceInfo {
   const { headers } = response;
   const codings = parseCodings(headers.get("content-encoding"));
   const etag = headers.get("etag")?.trim();
@@ -169,11 +179,16 @@ function describe(response: HttpResponse, size: number | undefined, ranges: bool
     ...(codings.length > 0 && { contentEncoding: codings.join(", ") }),
     ...(filename !== undefined && { filename }),
   };
+  // Of a coded body neither length nor digest says anything about the file, unless the coded body is the file.
+  const asIs = codings.length === 0 || isCodedFile(codings, told);
+  const digests = asIs ? originDigests(headers, complete) : [];
+  const mirrors = duplicateLinks(headers.get("link"), response.url);
   return {
     ...told,
-    // Of a coded body the length says nothing about the file, unless the coded body is the file.
-    ...(size !== undefined && (codings.length === 0 || isCodedFile(codings, told)) && { size }),
+    ...(size !== undefined && asIs && { size }),
     ranges: ranges && codings.length === 0,
+    ...(digests.length > 0 && { digests }),
+    ...(mirrors.length > 0 && { mirrors }),
   };
 }
 

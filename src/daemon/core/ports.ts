@@ -105,6 +105,8 @@ export interface HttpResponse {
   readonly url: string;
   /** The URLs on the way, the first one included. */
   readonly chain: readonly string[];
+  /** SHA-256 of the certificate of the server that answered, lower-case hex; absent without TLS. */
+  readonly certificate?: string;
   /**
    * Hands the body to `sink`, in order, and resolves at its end. Rejects with NetworkError (CONNECTION_LOST, TRUNCATED,
    * TIMED_OUT …), with the signal's reason, or with what the sink threw; in each case the connection is closed.

@@ -70,9 +70,10 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
     const first = firstHop(request.url);
     const chain = [first.url.href];
     for (let hop = first; ; ) {
-      const { head, exchange } = await this.#ask(hop, first, request, signal);
+      const { head, exchange, connection } = await this.#ask(hop, first, request, signal);
       const location = head.headers.get("location");
-      if (request.follow === false || !isRedirect(head.status)) return new Answer(head, exchange, chain);
+      if (request.follow === false || !isRedirect(head.status))
+        return new Answer(head, exchange, chain, connection.certificate);
       exchange.cancel();
       hop = nextHop(hop, head.status, location);
       this.#checkChain(chain, hop);
@@ -110,7 +111,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
         const head = await exchange.head;
         if (head.status === 429 || head.status === 503)
           this.#politeness.hold(host, statusError({ ...head, url: hop.url.href }, this.#clock.now()));
-        return { head, exchange };
+        return { head, exchange, connection };
       } catch (error) {
         if (!kept || attempt > MOST_KEPT || asDownloadError(error).code !== "CONNECTION_LOST") throw error;
         this.#logger.debug({ host }, "a kept connection was closed by the other side; asking again");
@@ -136,13 +137,15 @@ class Answer implements HttpResponse {
   readonly headers: ReadonlyMap<string, string>;
   readonly url: string;
   readonly chain: readonly string[];
+  readonly certificate?: string;
   readonly #exchange: Exchange;
 
-  constructor(head: Head, exchange: Exchange, chain: readonly string[]) {
+  constructor(head: Head, exchange: Exchange, chain: readonly string[], certificate: string | undefined) {
     this.status = head.status;
     this.headers = head.headers;
     this.chain = chain;
     this.url = chain.at(-1) ?? "";
+    if (certificate !== undefined) this.certificate = certificate;
     this.#exchange = exchange;
   }
 

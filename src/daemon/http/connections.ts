@@ -3,6 +3,8 @@
  * follows closely on another, because a connection counts as busy until the next turn of the event loop; here a request
  * gets a connection and waits that turn on it, so that the number of connections is the number of exchanges at work.
  */
+import { createHash } from "node:crypto";
+import { TLSSocket } from "node:tls";
 import { buildConnector, Client } from "undici";
 
 /** How connections are made and kept. */
@@ -22,6 +24,8 @@ export interface Connection {
   readonly origin: string;
   /** Exchanges that it has brought to their end. */
   served: number;
+  /** SHA-256 of the server's certificate, lower-case hex; known once it stands, and only over TLS. */
+  certificate?: string;
 }
 
 /** The connections of all origins. */
@@ -65,9 +69,15 @@ export class Connections {
       timeout: timeoutMs,
       ...(certificateAuthorities !== undefined && { ca: certificateAuthorities }),
     });
+    const connect = this.#connect;
     const client = new Client(origin, {
       allowH2: false,
-      connect: this.#connect,
+      connect: (options, callback) =>
+        connect(options, (...stands) => {
+          const [, socket] = stands;
+          if (socket instanceof TLSSocket) connection.certificate = fingerprint(socket);
+          callback(...stands);
+        }),
       maxHeaderSize: maxHeaderBytes,
       keepAliveTimeout: keepAliveMs,
       keepAliveMaxTimeout: 60_000,
@@ -76,7 +86,7 @@ export class Connections {
       bodyTimeout: 0,
     });
     this.#all.add(client);
-    const connection = { client, origin, served: 0 };
+    const connection: Connection = { client, origin, served: 0 };
     client.on("disconnect", () => this.#forget(connection));
     return connection;
   }
@@ -96,4 +106,9 @@ export class Connections {
     // Not in this call: it is made inside of the client's own handlers. It fails only if it is destroyed already.
     queueMicrotask(() => client.destroy().catch(() => undefined));
   }
+}
+
+/** Of the certificate that the server showed; a resumed session remembers it. */
+function fingerprint(socket: TLSSocket): string {
+  return createHash("sha256").update(socket.getPeerCertificate().raw).digest("hex");
 }

@@ -12,6 +12,7 @@ import type {
   RangeStream,
   SourceFactory,
 } from "../core/ports.ts";
+import type { ResourceInfo } from "../core/session.ts";
 import { type Manner, readAnswer } from "./answer.ts";
 import { formatRange } from "./range.ts";
 import { isEntityTag } from "./validators.ts";
@@ -27,6 +28,24 @@ export interface HttpSourceOptions {
 export interface HttpSourceParts {
   readonly client: HttpClient;
   readonly clock: Clock;
+}
+
+/** How the answer came, and whether anybody vouches for its length: what a receipt tells later. */
+function circumstances(
+  { chain, certificate, headers }: HttpResponse,
+  { resource, end }: RangeStream,
+  now: number,
+): Pick<ResourceInfo, "answer" | "lengthUnverified"> {
+  // Ended by nothing but the end of the connection (RFC 9112 §6.3).
+  const closed = !headers.has("content-length") && !headers.has("transfer-encoding");
+  return {
+    ...(closed && end === undefined && resource.size === undefined && { lengthUnverified: true }),
+    answer: {
+      at: now,
+      ...(chain.length > 1 && { redirects: chain.slice(0, -1) }),
+      ...(certificate !== undefined && { certificate }),
+    },
+  };
 }
 
 /** Fields of requests that are decided here and not by the caller. */
@@ -77,7 +96,7 @@ class HttpSource implements ChunkSource {
       }
       if (typeof found !== "string") {
         if (manner === "if-match-instead" && found.resource.ranges) this.#dislikesIfRange = true;
-        return found;
+        return { ...found, resource: { ...found.resource, ...circumstances(response, found, this.#clock.now()) } };
       }
       // An answer of this manner asks for another one, further down the list: this ends.
       response.cancel();

@@ -154,7 +154,8 @@ class Fetch {
   #start(opening?: RangeStream): void {
     const lane = new Lane(this.#run, this.#assembly);
     const asked = opening && (opening.end ?? 0) - opening.start;
-    const span = asked === undefined ? this.#spans.take(this.#most, lane.rate) : this.#spans.takeFirst(asked, lane.rate);
+    const span =
+      asked === undefined ? this.#spans.take(this.#most, lane.rate) : this.#spans.takeFirst(asked, lane.rate);
     if (!span) return opening?.cancel();
     const done = this.#work(lane, span, opening).finally(() => {
       this.#workers.delete(lane);
@@ -228,13 +229,21 @@ class Fetch {
         const failed = asDownloadError(error);
         fruitless = span.next > from ? 1 : fruitless + 1;
         if (!mayPass(failed) || fruitless >= FRUITLESS) throw failed;
-        this.#run.logger.info({ code: failed.code, at: span.next }, "the connection broke; going on behind the last byte");
+        this.#run.logger.info(
+          { code: failed.code, at: span.next },
+          "the connection broke; going on behind the last byte",
+        );
         await this.#run.engine.clock.sleep(RECONNECT_MS * fruitless, this.#signal);
       }
     }
   }
 
-  async #receive(lane: Lane, span: Span, { source, expected, number }: Place, opening: RangeStream | undefined): Promise<void> {
+  async #receive(
+    lane: Lane,
+    span: Span,
+    { source, expected, number }: Place,
+    opening: RangeStream | undefined,
+  ): Promise<void> {
     const abort = new AbortController();
     const worker = this.#workers.get(lane);
     if (worker) worker.abort = abort;

@@ -6,8 +6,8 @@
  */
 import type { DownloadError } from "../core/errors.ts";
 import { failure } from "../core/errors.ts";
-import type { NumberedEvent } from "../core/events.ts";
-import type { HookMetadata, Recovery } from "../core/hooks.ts";
+import type { NumberedEvent, SessionEvent } from "../core/events.ts";
+import type { HookMetadata, Recovery, SessionHooks } from "../core/hooks.ts";
 import type { DownloadChunk } from "../core/manifest.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { describe, HookCalls, type Hooks, textOf } from "./hook-calls.ts";
@@ -122,24 +122,8 @@ export class HookRunner {
 
   /** Tells the session hooks of an event. */
   sessionEvent({ event }: NumberedEvent): void {
-    const { session } = event;
-    const tell = (point: keyof Hooks, call: (hooks: Hooks) => unknown): void => {
-      for (const hook of this.#hooks) if (hook.has(point)) void hook.tell(session.url, point, call);
-    };
-    switch (event.type) {
-      case "created":
-        return tell("onCreated", (hooks) => hooks.onCreated?.(structuredClone(session)));
-      case "updated":
-        return tell("onUpdated", (hooks) =>
-          hooks.onUpdated?.(structuredClone(session), structuredClone(event.previous)),
-        );
-      case "progress":
-        return tell("onProgress", (hooks) => hooks.onProgress?.(structuredClone(session), event.milestone));
-      case "error":
-        return tell("onSessionError", (hooks) => hooks.onSessionError?.(structuredClone(session)));
-      case "cleaned":
-        return tell("onCleaned", (hooks) => hooks.onCleaned?.(structuredClone(session)));
-    }
+    const { point, call } = tellingOf(event);
+    for (const hook of this.#hooks) if (hook.has(point)) void hook.tell(event.session.url, point, call);
   }
 
   /** Resolves when hooks were told all that happened, or when the time for that is over. */
@@ -154,6 +138,23 @@ export class HookRunner {
     });
     await Promise.race([work, late]);
     cancel?.();
+  }
+}
+
+/** Which hook hears of an event, and how: each gets copies of its own. */
+function tellingOf(event: SessionEvent): { point: keyof SessionHooks; call: (hooks: Hooks) => unknown } {
+  const copy = () => structuredClone(event.session);
+  switch (event.type) {
+    case "created":
+      return { point: "onCreated", call: (hooks) => hooks.onCreated?.(copy()) };
+    case "updated":
+      return { point: "onUpdated", call: (hooks) => hooks.onUpdated?.(copy(), structuredClone(event.previous)) };
+    case "progress":
+      return { point: "onProgress", call: (hooks) => hooks.onProgress?.(copy(), event.milestone) };
+    case "error":
+      return { point: "onSessionError", call: (hooks) => hooks.onSessionError?.(copy()) };
+    case "cleaned":
+      return { point: "onCleaned", call: (hooks) => hooks.onCleaned?.(copy()) };
   }
 }
 

@@ -1,0 +1,241 @@
+/**
+ * The one way to a host: opens the socket over which an origin is then talked to, directly or through a proxy, with TLS
+ * where the URL wants it. undici's connections and the raw fast path both come through here, so that proxies, Happy Eyeballs
+ * and the network policy hold for both.
+ */
+import { isIP, type OnReadOpts, type Socket } from "node:net";
+import { connect as connectTls, createSecureContext, type SecureContext } from "node:tls";
+import { DownloadError, failure } from "../core/errors.ts";
+import { type Address, addressesOf, connectFirst, type Lookup, lookup } from "./address-race.ts";
+import { type AddressKind, addressKind, hostKind, mayLead, requireAllowed } from "./network-policy.ts";
+import type { Proxies, ProxyServer } from "./proxy.ts";
+import { openTunnel } from "./proxy-connect.ts";
+import { connectBySocks } from "./proxy-socks.ts";
+
+/** TLS sessions that are remembered, so that the next connection to the same host is quicker. */
+const MOST_SESSIONS = 100;
+
+/** How sockets are opened. */
+export interface DialOptions {
+  /** Milliseconds until a connection must stand, with all that belongs to it. */
+  readonly timeoutMs: number;
+  /** Sent to proxies. */
+  readonly userAgent: string;
+  readonly proxies: Proxies;
+  /** In PEM, in place of those of the system; for origins and HTTPS proxies. */
+  readonly certificateAuthorities?: string | Buffer | undefined;
+  /** Default: the system's resolver. */
+  readonly lookup?: Lookup;
+}
+
+/** Where to. */
+export interface Destination {
+  /** Scheme, host and port count. */
+  readonly url: URL;
+  /** Where the URL lies that a person gave, if this one was learnt from the network: see network-policy.ts. */
+  readonly from?: AddressKind | undefined;
+  /** Gives up; what is half open is closed. */
+  readonly signal?: AbortSignal | undefined;
+  /** Receives into memory of the caller's (node:net). Heeded only where {@link Dialer.isPlain} says so. */
+  readonly onread?: OnReadOpts;
+}
+
+/** An open way to a host. */
+export interface Dialled {
+  readonly socket: Socket;
+  /** Where the host lies; through a proxy that resolves names, what its name tells. */
+  readonly kind: AddressKind;
+}
+
+/** Opens sockets to origins. Keeps none of them. */
+export class Dialer {
+  readonly #options: DialOptions;
+  readonly #sessions = new Map<string, Buffer>();
+  #context: SecureContext | undefined;
+
+  constructor(options: DialOptions) {
+    this.#options = options;
+  }
+
+  /** The proxy through which a URL is asked. @throws DownloadError CONFIG_INVALID */
+  proxyFor(url: URL): ProxyServer | undefined {
+    return this.#options.proxies.forUrl(url);
+  }
+
+  /**
+   * The proxy that has to be sent whole URLs, and its own credentials, in each request: an HTTP proxy, for http. All others
+   * make a connection on which the origin is talked to as if there were no proxy.
+   *
+   * @throws DownloadError CONFIG_INVALID
+   */
+  forwarderFor(url: URL): ProxyServer | undefined {
+    const proxy = this.proxyFor(url);
+    return url.protocol === "http:" && (proxy?.kind === "http" || proxy?.kind === "https") ? proxy : undefined;
+  }
+
+  /** True if the socket is a plain one, to the origin itself. */
+  isPlain(url: URL): boolean {
+    return url.protocol === "http:" && this.proxyFor(url) === undefined;
+  }
+
+  /**
+   * Opens a socket.
+   *
+   * @throws NetworkError ADDRESS_NOT_ALLOWED, PROXY_FAILED, PROXY_UNAUTHORIZED, CONNECT_FAILED after the timeout; Error of
+   *   node:dns, node:net or node:tls about the origin (see network-error.ts); the signal's reason
+   */
+  async dial(to: Destination): Promise<Dialled> {
+    const { timeoutMs } = this.#options;
+    const proxy = this.proxyFor(to.url);
+    const abort = new AbortController();
+    const onAbort = (): void => abort.abort(to.signal?.reason);
+    to.signal?.addEventListener("abort", onAbort, { once: true });
+    if (to.signal?.aborted) onAbort();
+    const timer = setTimeout(() => abort.abort(tooLate(to.url, proxy, timeoutMs)), timeoutMs);
+    try {
+      return await (proxy ? this.#byProxy(to, proxy, abort.signal) : this.#directly(to, abort.signal));
+    } catch (error) {
+      throw abort.signal.aborted ? abort.signal.reason : error;
+    } finally {
+      clearTimeout(timer);
+      to.signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #directly({ url, from, onread }: Destination, signal: AbortSignal): Promise<Dialled> {
+    const addresses = await this.#allowed(url.hostname, from);
+    const plain = url.protocol === "http:";
+    const socket = await connectFirst(addresses, portOf(url), { signal, ...(plain && onread && { onread }) });
+    const kind = addressKind(socket.remoteAddress ?? "");
+    return { socket: plain ? socket : await this.#secure(socket, url, signal), kind };
+  }
+
+  async #byProxy({ url, from }: Destination, proxy: ProxyServer, signal: AbortSignal): Promise<Dialled> {
+    const told = hostKind(url.hostname);
+    requireAllowed(from, told, url.hostname);
+    const host = bare(url.hostname);
+    // The origin's own addresses are looked up before the proxy is bothered.
+    const [address] = proxy.kind === "socks5" ? await this.#allowed(url.hostname, from) : [];
+    const socket = await this.#toProxy(proxy, signal);
+    const breakOff = (): void => void socket.destroy();
+    signal.addEventListener("abort", breakOff, { once: true });
+    try {
+      if (proxy.kind === "socks5" || proxy.kind === "socks5h")
+        await connectBySocks(socket, proxy, address?.address ?? host, portOf(url));
+      else if (url.protocol === "https:")
+        await openTunnel(socket, proxy, `${url.hostname}:${portOf(url)}`, this.#options.userAgent);
+    } catch (error) {
+      socket.destroy();
+      throw proxyError(error, proxy);
+    } finally {
+      signal.removeEventListener("abort", breakOff);
+    }
+    const kind = address ? addressKind(address.address) : told;
+    return { socket: url.protocol === "http:" ? socket : await this.#secure(socket, url, signal), kind };
+  }
+
+  /** The proxy is of the user's own choice: it may be anywhere. */
+  async #toProxy(proxy: ProxyServer, signal: AbortSignal): Promise<Socket> {
+    try {
+      const addresses = await addressesOf(proxy.hostname, this.#options.lookup ?? lookup);
+      const socket = await connectFirst(addresses, proxy.port, { signal });
+      if (proxy.kind !== "https") return socket;
+      return await this.#secure(socket, new URL(`https://${proxy.hostname}:${proxy.port}`), signal);
+    } catch (error) {
+      throw proxyError(error, proxy);
+    }
+  }
+
+  /** @throws NetworkError ADDRESS_NOT_ALLOWED if none may be connected to */
+  async #allowed(hostname: string, from: AddressKind | undefined): Promise<readonly Address[]> {
+    const found = await addressesOf(hostname, this.#options.lookup ?? lookup);
+    const allowed = found.filter(({ address }) => mayLead(from, addressKind(address)));
+    const [first] = found;
+    if (allowed.length === 0 && first) requireAllowed(from, addressKind(first.address), hostname);
+    return allowed;
+  }
+
+  #secure(socket: Socket, url: URL, signal: AbortSignal): Promise<Socket> {
+    const host = bare(url.hostname);
+    const key = `${host}:${portOf(url)}`;
+    const { certificateAuthorities: ca } = this.#options;
+    this.#context ??= createSecureContext(ca === undefined ? {} : { ca });
+    const session = this.#sessions.get(key);
+    const secured = connectTls({
+      socket,
+      host,
+      // Addresses are not named in the handshake (RFC 6066 §3).
+      servername: isIP(host) === 0 ? host : "",
+      secureContext: this.#context,
+      ALPNProtocols: ["http/1.1"],
+      ...(session && { session }),
+    });
+    secured.on("session", (fresh: Buffer) => this.#remember(key, fresh));
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        signal.removeEventListener("abort", onAbort);
+        secured.off("close", onClose);
+      };
+      const fail = (error: unknown): void => {
+        end();
+        secured.destroy();
+        socket.destroy();
+        reject(error);
+      };
+      const onAbort = (): void => fail(signal.reason);
+      const onClose = (): void =>
+        fail(Object.assign(new Error("the connection was closed in the TLS handshake"), { code: "ECONNRESET" }));
+      signal.addEventListener("abort", onAbort, { once: true });
+      secured.once("secureConnect", () => {
+        end();
+        resolve(secured);
+      });
+      secured.on("error", fail);
+      secured.once("close", onClose);
+      if (signal.aborted) onAbort();
+    });
+  }
+
+  #remember(key: string, session: Buffer): void {
+    this.#sessions.delete(key);
+    this.#sessions.set(key, session);
+    const [oldest] = this.#sessions.keys();
+    if (this.#sessions.size > MOST_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest);
+  }
+}
+
+function portOf(url: URL): number {
+  return Number(url.port || (url.protocol === "https:" ? 443 : 80));
+}
+
+function bare(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1");
+}
+
+function tooLate(url: URL, proxy: ProxyServer | undefined, timeoutMs: number): Error {
+  const seconds = timeoutMs / 1000;
+  if (proxy === undefined)
+    return failure("CONNECT_FAILED", `no connection to ${url.host} within ${seconds} s`, {
+      metadata: { host: url.host },
+    });
+  return proxyTooLate(url.host, proxy.shown, seconds);
+}
+
+/** @param proxy - as it is shown */
+export function proxyTooLate(host: string, proxy: string, seconds: number): Error {
+  return failure("PROXY_FAILED", `no connection to ${host} by way of the proxy ${proxy} within ${seconds} s`, {
+    metadata: { host, proxy },
+  });
+}
+
+/** Errors on the way to the proxy are the proxy's, not the origin's. */
+function proxyError(error: unknown, { shown }: ProxyServer): unknown {
+  if (error instanceof DownloadError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const why =
+    code === "ECONNREFUSED" ? "it refused the connection" : code === "ENOTFOUND" ? "its name is unknown" : message;
+  return failure("PROXY_FAILED", `the proxy ${shown} cannot be used: ${why}`, {
+    cause: error,
+    metadata: { proxy: shown, ...(code !== undefined && { errno: code }) },
+  });
+}

@@ -156,7 +156,10 @@ class Fetch {
     const asked = opening && (opening.end ?? 0) - opening.start;
     const span =
       asked === undefined ? this.#spans.take(this.#most, lane.rate) : this.#spans.takeFirst(asked, lane.rate);
-    if (!span) return opening?.cancel();
+    if (!span) {
+      opening?.cancel();
+      return;
+    }
     const done = this.#work(lane, span, opening).finally(() => {
       this.#workers.delete(lane);
       this.#run.connections = this.#workers.size;

@@ -85,7 +85,13 @@ describe("spans", () => {
     slow.reserved = CHUNK;
     const quick = spans.take(4, () => 90_000) as Span;
     const kept = Math.floor((9 * CHUNK) / 10);
-    assert.deepEqual([bounds(slow), bounds(quick)], [[0, CHUNK + kept], [CHUNK + kept, 10 * CHUNK]]);
+    assert.deepEqual(
+      [bounds(slow), bounds(quick)],
+      [
+        [0, CHUNK + kept],
+        [CHUNK + kept, 10 * CHUNK],
+      ],
+    );
     assert.equal(spans.left, 10 * CHUNK);
   });
 

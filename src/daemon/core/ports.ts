@@ -4,7 +4,7 @@
  * passes (test/contract/).
  */
 import type { DownloadError } from "./errors.ts";
-import type { NumberedEvent } from "./events.ts";
+import type { NumberedEvent, SessionEvent } from "./events.ts";
 import type { Plan } from "./plan.ts";
 import type {
   Digest,
@@ -84,10 +84,13 @@ export interface ByteTarget {
   filled(count: number): void | Promise<void>;
 }
 
-/** A request; only GET and HEAD exist here. */
+/** A request. */
 export interface HttpRequest {
   readonly url: string;
-  readonly method?: "GET" | "HEAD";
+  /** A POST is not redirected: whatever it carries was meant for its own URL. */
+  readonly method?: "GET" | "HEAD" | "POST";
+  /** Of a POST. It may be sent twice where a kept connection breaks before an answer. */
+  readonly body?: string;
   /** Sent to the URL's own origin; fields that may be secret are dropped when a redirect leaves it. */
   readonly headers?: ReadonlyArray<readonly [name: string, value: string]>;
   /** Milliseconds without a byte, before and inside the body. */
@@ -343,6 +346,12 @@ export interface SessionStore {
   archived(keys: readonly ArchiveKey[]): Promise<(Session | undefined)[]>;
 
   subscribe(listener: (event: NumberedEvent) => void): () => void;
+}
+
+/** What has to be done about events, written down in the very batch that changes the sessions: neither without the other. */
+export interface Outbox {
+  /** `make` is called with the events of each change before it is written; what it returns is written with it. @returns ends it */
+  alongside(make: (events: readonly SessionEvent[]) => readonly Write[]): () => void;
 }
 
 /** What an import did. */

@@ -13,7 +13,8 @@ import { UndiciClient } from "./http/client.ts";
 import { HttpSourceFactory } from "./http/source.ts";
 import { Log, writesTo } from "./os/log.ts";
 import { MemoryProbe } from "./os/memory.ts";
-import { direct } from "./resolve/direct.ts";
+import { DirectResolver } from "./resolve/direct.ts";
+import { MetalinkResolver } from "./resolve/metalink-resolver.ts";
 import type { SessionManager } from "./session/session-manager.ts";
 import { Store } from "./store/store.ts";
 
@@ -52,12 +53,14 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts): Engine 
   const made = makeClient(init);
   const client = brought.httpClient ?? made;
   const memory = new MemoryProbe();
+  const sources = new HttpSourceFactory({ client, clock });
+  const direct = new DirectResolver(sources);
   return {
     parts: {
       store: brought.sessionManager,
       files: new DiskFileStore(),
-      sources: new HttpSourceFactory({ client, clock }),
-      resolvers: [direct],
+      sources,
+      resolvers: [new MetalinkResolver(sources, direct), direct],
       ...(brought.downloadCache && { cache: brought.downloadCache }),
       clock,
       logger: logger.child({ room: "download" }),

@@ -3,13 +3,19 @@
  * are the same everywhere. undici does the wire; idle connections close by themselves.
  */
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { ByteSink, Clock, HttpClient, HttpRequest, HttpResponse, Logger } from "../core/ports.ts";
+import type { ByteSink, ByteTarget, Clock, HttpClient, HttpRequest, HttpResponse, Logger } from "../core/ports.ts";
+import type { Lookup } from "./address-race.ts";
 import { checkCodings, parseCodings, pipeDecoded } from "./coding.ts";
 import { Connections } from "./connections.ts";
+import { Dialer } from "./dial.ts";
 import { Exchange, type Head } from "./exchange.ts";
 import { fieldsFor, firstHop, type Hop, isRedirect, nextHop } from "./hop.ts";
+import { type AddressKind, hostKind, requirePort } from "./network-policy.ts";
 import { Politeness } from "./politeness.ts";
+import { type Proxies, type ProxyServer, proxiesOf, proxyAuthorization } from "./proxy.ts";
+import { requireAdmission } from "./proxy-connect.ts";
 import { statusError } from "./status.ts";
+import { UndiciHandler } from "./undici-handler.ts";
 
 /**
  * Kept connections that may turn out to be closed, one after the other, before a request gives up: asking again is safe,
@@ -33,7 +39,16 @@ export interface HttpClientOptions {
   readonly keepAliveMs?: number;
   /** More certificate authorities, in PEM, in place of those of the system. */
   readonly certificateAuthorities?: string | Buffer;
+  /** Default: none. */
+  readonly proxies?: Proxies;
+  /** Redirects may lead from public hosts into the private network; default false. */
+  readonly allowPrivateRedirects?: boolean;
+  /** Default: the system's resolver. */
+  readonly lookup?: Lookup;
 }
+
+/** Options that have no default value. */
+type Optional = "certificateAuthorities" | "proxies" | "lookup";
 
 /** What the client works with. */
 export interface HttpClientParts {
@@ -43,7 +58,8 @@ export interface HttpClientParts {
 
 /** {@link HttpClient} over undici. Disposal breaks off what is under way. */
 export class UndiciClient implements HttpClient, AsyncDisposable {
-  readonly #options: Required<Omit<HttpClientOptions, "certificateAuthorities">>;
+  readonly #options: Required<Omit<HttpClientOptions, Optional>>;
+  readonly #dialer: Dialer;
   readonly #connections: Connections;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -51,16 +67,23 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   #closed = false;
 
   constructor(options: HttpClientOptions, parts: HttpClientParts) {
-    const { certificateAuthorities, ...rest } = options;
+    const { certificateAuthorities, proxies, lookup, ...rest } = options;
     this.#options = {
       maxRedirects: 10,
       timeoutMs: 30_000,
       maxHeaderBytes: 64 * 1024,
       connectionsPerHost: 16,
       keepAliveMs: 4000,
+      allowPrivateRedirects: false,
       ...rest,
     };
-    this.#connections = new Connections({ ...this.#options, certificateAuthorities });
+    this.#dialer = new Dialer({
+      ...this.#options,
+      certificateAuthorities,
+      proxies: proxies ?? proxiesOf({ proxy: "direct", noProxy: [], environment: {} }),
+      ...(lookup && { lookup }),
+    });
+    this.#connections = new Connections(this.#options, this.#dialer);
     this.#clock = parts.clock;
     this.#logger = parts.logger;
     this.#politeness = new Politeness(this.#options.connectionsPerHost, parts.clock);
@@ -69,13 +92,18 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   async request(request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse> {
     const first = firstHop(request.url);
     const chain = [first.url.href];
+    // Where a person sent us; what is learnt from there on may not lead further inside.
+    let from: AddressKind | undefined = request.fromNetwork ? "public" : undefined;
     for (let hop = first; ; ) {
-      const { head, exchange, connection } = await this.#ask(hop, first, request, signal);
+      const { head, exchange, connection } = await this.#ask({ hop, first, from }, request, signal);
+      if (!this.#options.allowPrivateRedirects) from ??= connection.kind ?? hostKind(hop.url.hostname);
       const location = head.headers.get("location");
       if (request.follow === false || request.method === "POST" || !isRedirect(head.status))
         return new Answer(head, exchange, chain, connection.certificate);
       exchange.cancel();
-      hop = nextHop(hop, head.status, location);
+      const next = nextHop(hop, head.status, location);
+      if (next.url.origin !== hop.url.origin) requirePort(next.url);
+      hop = next;
       this.#checkChain(chain, hop);
       chain.push(hop.url.href);
       this.#logger.debug({ status: head.status, host: hop.url.host }, "following a redirect");
@@ -88,16 +116,20 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   }
 
   /** Sends one hop's request; once more if a kept connection turned out to be closed by the other side. */
-  async #ask(hop: Hop, first: Hop, request: HttpRequest, signal: AbortSignal | undefined) {
-    const { host, origin, pathname, search } = hop.url;
+  async #ask({ hop, first, from }: Way, request: HttpRequest, signal: AbortSignal | undefined) {
+    const { host, origin, pathname, search, href } = hop.url;
+    const forwarder = this.#dialer.forwarderFor(hop.url);
     const headers = fieldsFor(hop, first, request, this.#options.userAgent);
+    const admission = forwarder && proxyAuthorization(forwarder);
+    if (admission !== undefined) headers.push("proxy-authorization", admission);
     for (let attempt = 1; ; attempt++) {
       const giveTurnBack = await this.#politeness.turn(host, signal);
       if (this.#closed) throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
-      const connection = this.#connections.take(origin);
+      const connection = this.#connections.take(origin, from);
       const kept = connection.served > 0;
       const exchange = new Exchange({
         host,
+        proxy: this.#dialer.proxyFor(hop.url)?.shown,
         timeoutMs: request.timeoutMs ?? this.#options.timeoutMs,
         clock: this.#clock,
         signal,
@@ -107,9 +139,11 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
         },
       });
       const { method = "GET", body = null } = request;
-      connection.client.dispatch({ path: pathname + search, method, headers, body }, exchange);
+      const path = forwarder ? href : pathname + search;
+      connection.client.dispatch({ path, method, headers, body }, new UndiciHandler(exchange));
       try {
         const head = await exchange.head;
+        if (forwarder) this.#checkAdmission(forwarder, head, exchange);
         if (head.status === 429 || head.status === 503)
           this.#politeness.hold(host, statusError({ ...head, url: hop.url.href }, this.#clock.now()));
         return { head, exchange, connection };
@@ -117,6 +151,16 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
         if (!kept || attempt > MOST_KEPT || asDownloadError(error).code !== "CONNECTION_LOST") throw error;
         this.#logger.debug({ host }, "a kept connection was closed by the other side; asking again");
       }
+    }
+  }
+
+  /** @throws NetworkError PROXY_UNAUTHORIZED */
+  #checkAdmission(forwarder: ProxyServer, { status }: Head, exchange: Exchange): void {
+    try {
+      requireAdmission(forwarder, status);
+    } catch (error) {
+      exchange.cancel();
+      throw error;
     }
   }
 
@@ -130,6 +174,14 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
         metadata,
       });
   }
+}
+
+/** A hop, and the way to it. */
+interface Way {
+  readonly hop: Hop;
+  readonly first: Hop;
+  /** Where the URL lies that a person gave; undefined at that URL itself. */
+  readonly from: AddressKind | undefined;
 }
 
 /** A head and the exchange whose body waits. */
@@ -152,6 +204,10 @@ class Answer implements HttpResponse {
 
   pipe(sink: ByteSink): Promise<void> {
     return this.#exchange.pipe(sink);
+  }
+
+  receive(target: ByteTarget): Promise<void> {
+    return this.#exchange.receive(target);
   }
 
   async text(maxBytes: number): Promise<string> {

@@ -16,6 +16,7 @@ import { asDownloadError, failure } from "./core/errors.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { CheckReport, ConfigChange, ConfigValue, DaemonControl, Logger } from "./core/ports.ts";
 import { DownloadManager } from "./download/manager.ts";
+import { Verifier } from "./download/verifier.ts";
 import { ListIntake } from "./intake/list-intake.ts";
 import { SystemClock } from "./os/clock.ts";
 import type { Log } from "./os/log.ts";
@@ -143,6 +144,13 @@ export class Daemon implements Startable, DaemonControl {
           downloads,
           sessions,
           transfer: sessions,
+          receipts: sessions.receipts,
+          verifier: new Verifier({
+            ...engine.parts,
+            receipts: sessions.receipts,
+            busy: () => sessions.counts().active > 0,
+            timeoutMs: () => config().timeout * 1000,
+          }),
           events: sessions.log,
           lists,
           watchFolders,

@@ -3,6 +3,7 @@
  * with the exit code that follows from it, what stays beside the target, and what was asked on the wire.
  */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { ERRORS } from "../../src/shared/errors.ts";
 import { runFault } from "../support/fault-run.ts";
@@ -13,6 +14,12 @@ describe("the engine and the catalogue", { concurrency: 8 }, () => {
   for (const [group, faults] of Object.entries(GROUPS))
     for (const [name, fault] of Object.entries(faults) as [string, Fault][])
       test(`${group}: ${name}: ${fault.about}`, () => check(fault));
+});
+
+test("docs/FAULTS.md is what the catalogue says", () => {
+  const script = ["scripts/faults-docs.ts", "--check"];
+  const { status, stdout, stderr } = spawnSync(process.execPath, script, { encoding: "utf8" });
+  assert.equal(status, 0, `run npm run docs: ${stdout}${stderr}`);
 });
 
 async function check(fault: Fault): Promise<void> {

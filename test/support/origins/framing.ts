@@ -26,7 +26,7 @@ export const framingFaults = {
     answer: half("close"),
   },
   "close-early-no-keepalive": {
-    about: "the same, and said Connection: close",
+    about: "closes the connection half-way, and said Connection: close",
     snatch: "Believes Content-Length, not the end of the connection.",
     outcome: failed("TRUNCATED", 3, { partial: true }),
     source: "RFC 9112 §8",

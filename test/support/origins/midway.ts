@@ -96,7 +96,7 @@ export const midwayFaults = {
     answer: laterRange((start, end, size) => `bytes ${start + 1}-${end}/${size + 1}`),
   },
   "start-lies-later-chunked": {
-    about: "the same, with chunked bodies",
+    about: "gives the first range, and then chunked ranges that begin a byte later than was asked for",
     snatch: WHOLE_INSTEAD,
     outcome: completed(6),
     source: "RFC 9110 §14.4",

@@ -62,7 +62,7 @@ export const rangeFaults = {
     answer: ifRangeHostile((call) => call.answer()),
   },
   "if-range-hostile-changes": {
-    about: "the same, but what it then gives as the range is another version, whatever If-Match says",
+    about: "answers If-Range by the whole (200), and gives as a range another version, whatever If-Match says",
     snatch: "Sees another ETag in the part, drops all chunks and begins again with the new version.",
     outcome: completed(16, { version: 2 }),
     source: "RFC 9110 §13.1.1",
@@ -73,7 +73,7 @@ export const rangeFaults = {
     }),
   },
   "if-range-hostile-denies": {
-    about: "the same, but answers If-Match by 412, although the ETag is what it just said",
+    about: "answers If-Range by the whole (200), and If-Match by 412, although the ETag is what it just said",
     snatch: "Gives up ranges at this origin and takes the whole as one stream.",
     outcome: completed(6),
     source: "RFC 9110 §13.1.1",
@@ -128,7 +128,7 @@ export const rangeFaults = {
     answer: contentRange((start, end, size) => `bytes ${start + 1}-${end}/${size + 1}`),
   },
   "content-range-start-chunked": {
-    about: "the same, with a chunked body",
+    about: "a chunked 206 that begins one byte later than was asked for",
     snatch: "Uses no byte of it and asks for the whole without a range.",
     outcome: completed(3),
     source: "RFC 9110 §14.4",

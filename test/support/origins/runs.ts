@@ -121,7 +121,7 @@ export const runFaults = {
     answer: later(whole),
   },
   "range-ignored-and-cut": {
-    about: "the same, and breaks off each time half-way",
+    about: "answers every range with the whole (200) after the daemon's end, and breaks off each time on the way",
     snatch: "Keeps the older part file: what was won is still there for another time.",
     outcome: failed("TRUNCATED", 16, { partial: true }),
     source: "RFC 9110 §14.2",

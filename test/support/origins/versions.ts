@@ -49,7 +49,7 @@ export const versionFaults = {
     },
   },
   "changes-etag-omitted-dated": {
-    about: "the same, but its Last-Modified tells",
+    about: "serves another version from the second request on, as a 206 without ETag; its Last-Modified tells",
     snatch: "Compares Last-Modified too; begins again with the new version.",
     outcome: completed(12, { version: 2 }),
     source: "RFC 9110 §15.3.7",

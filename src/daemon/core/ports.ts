@@ -101,6 +101,8 @@ export interface HttpRequest {
   readonly follow?: boolean;
   /** The URL was learnt from the network and not given by a person: it may not lead into the private network. */
   readonly fromNetwork?: boolean;
+  /** The URL of what named this one, if no person did: from a public host it may not lead into the private network. */
+  readonly namedBy?: string;
 }
 
 /** An answer whose header section is here and whose body waits. Exactly one of `pipe`, `receive`, `text`, `cancel` is called. */
@@ -174,7 +176,8 @@ export interface ChunkSource {
 
 /** Makes the source of a URL. */
 export interface SourceFactory {
-  http(url: string, options: { headers?: ReadonlyArray<readonly [string, string]>; timeoutMs?: number }): ChunkSource;
+  /** `options` as in {@link HttpRequest}. */
+  http(url: string, options: Pick<HttpRequest, "headers" | "timeoutMs" | "namedBy">): ChunkSource;
 }
 
 /** A cache that may hold whole resources by digest; asked before an origin is. */

@@ -23,6 +23,8 @@ export interface HttpSourceOptions {
   readonly headers?: ReadonlyArray<readonly [name: string, value: string]>;
   /** Milliseconds without a byte. */
   readonly timeoutMs?: number;
+  /** The URL of what named this one, if no person did. */
+  readonly namedBy?: string;
 }
 
 /** What sources work with. */
@@ -115,8 +117,7 @@ class HttpSource implements ChunkSource {
       const validator = expected?.strongValidator;
       if (validator !== undefined) headers.push([manner === "if-range" ? "If-Range" : "If-Match", validator]);
     }
-    const { timeoutMs } = this.#options;
-    return this.#client.request({ url: this.#url, headers, ...(timeoutMs !== undefined && { timeoutMs }) }, signal);
+    return this.#client.request({ ...this.#options, url: this.#url, headers }, signal);
   }
 }
 

@@ -3,6 +3,13 @@ import { failure } from "../core/errors.ts";
 import type { SourceFactory } from "../core/ports.ts";
 import type { DownloadRequest } from "../core/session.ts";
 
+/** A document. */
+export interface Document {
+  readonly bytes: Buffer;
+  /** After redirects. */
+  readonly url: string;
+}
+
 /** Fetches documents. */
 export class Documents {
   readonly #sources: SourceFactory;
@@ -12,7 +19,7 @@ export class Documents {
   }
 
   /**
-   * A document's bytes. The request's header fields go along to its own origin only.
+   * A document. The request's header fields go along to its own origin only.
    *
    * @param most - bytes that it may have
    * @throws what the source throws; NetworkError PROTOCOL_ERROR if it is longer
@@ -22,7 +29,7 @@ export class Documents {
     { url: asked, options }: DownloadRequest,
     most: number,
     signal: AbortSignal,
-  ): Promise<Buffer> {
+  ): Promise<Document> {
     const { timeout } = options;
     const source = this.#sources.http(url, {
       headers: sameOrigin(url, asked) ? (options.headers ?? []) : [],
@@ -40,7 +47,7 @@ export class Documents {
       if (length > most) throw tooLong(source.id, most);
       pieces.push(Buffer.from(bytes));
     });
-    return Buffer.concat(pieces);
+    return { bytes: Buffer.concat(pieces), url: stream.resource.finalUrl };
   }
 }
 

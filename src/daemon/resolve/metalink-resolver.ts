@@ -40,8 +40,9 @@ export class MetalinkResolver implements Resolver {
     if (request.options.followMetalink === false)
       return { ...(await this.#direct.resolve(request, signal)), final: true };
     const shown = redactUrl(request.url);
-    const file = onlyFile(await this.#read(request, signal), shown);
-    const [first, ...rest] = file.urls.map((url) => candidateOf(url, request));
+    const { files, namedBy } = await this.#read(request, signal);
+    const file = onlyFile(files, shown);
+    const [first, ...rest] = file.urls.map((url) => ({ url, headers: headersFor(url, request), namedBy }));
     if (!first) throw failure("METALINK_INVALID", `${shown} names no place of the file that http or https reaches`);
     const sidecar = await sidecarDigest(this.#documents, request, first.url, signal);
     const digests = [...(file.digest ? [file.digest] : []), ...(sidecar ? [sidecar] : [])];
@@ -56,12 +57,15 @@ export class MetalinkResolver implements Resolver {
   }
 
   /** From the first place that has it. */
-  async #read(request: DownloadRequest, signal: AbortSignal): Promise<readonly DescribedFile[]> {
+  async #read(
+    request: DownloadRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly files: readonly DescribedFile[]; readonly namedBy: string }> {
     let thrown: unknown;
     for (const url of [request.url, ...request.mirrors]) {
       try {
-        const bytes = await this.#documents.fetch(url, request, LONGEST_METALINK, signal);
-        return readMetalink(decode(bytes));
+        const document = await this.#documents.fetch(url, request, LONGEST_METALINK, signal);
+        return { files: readMetalink(decode(document.bytes)), namedBy: document.url };
       } catch (error) {
         signal.throwIfAborted();
         thrown ??= error;
@@ -82,8 +86,8 @@ function onlyFile(files: readonly DescribedFile[], shown: string): DescribedFile
 }
 
 /** What was given for the Metalink's origin is for no other one. */
-function candidateOf(url: string, request: DownloadRequest): Candidate {
-  return { url, headers: sameOrigin(url, request.url) ? (request.options.headers ?? []) : [] };
+function headersFor(url: string, { url: asked, options }: DownloadRequest): Candidate["headers"] {
+  return sameOrigin(url, asked) ? (options.headers ?? []) : [];
 }
 
 function decode(bytes: Uint8Array): string {

@@ -58,7 +58,8 @@ async function read(
   signal: AbortSignal,
 ): Promise<string | { readonly code: string }> {
   try {
-    return (await documents.fetch(place, request, MOST_BYTES, signal)).toString("utf8");
+    const { bytes } = await documents.fetch(place, request, MOST_BYTES, signal);
+    return bytes.toString("utf8");
   } catch (error) {
     signal.throwIfAborted();
     const failed = asDownloadError(error);

@@ -5,7 +5,14 @@
 import { parseAddress } from "../shared/address.ts";
 import { formatRate } from "../shared/format.ts";
 import { VERSION } from "../shared/version.ts";
-import { assembleEngine, assembleLog, assembleSessions, type Engine } from "./assemble.ts";
+import {
+  assembleEngine,
+  assembleHooks,
+  assembleLog,
+  assemblePlugins,
+  assembleSessions,
+  type Engine,
+} from "./assemble.ts";
 import { initializeConfig } from "./config/initialize.ts";
 import type { LoadedConfig, LoadOptions } from "./config/load.ts";
 import { problemLine } from "./config/problems.ts";
@@ -23,6 +30,7 @@ import type { Log } from "./os/log.ts";
 import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
+import type { Plugins } from "./plugins/plugins.ts";
 import { roomChecks } from "./room-checks.ts";
 import { answersItself } from "./rpc/self-check.ts";
 import { RpcServer } from "./rpc/server.ts";
@@ -58,6 +66,7 @@ export class Daemon implements Startable, DaemonControl {
   #startedAt = 0;
   #addresses: readonly string[] = [];
   #engine: Engine | undefined;
+  #plugins: Plugins | undefined;
   #notify: SdNotify | undefined;
   #status: () => string = () => "";
   /** Reloads wait for the start and for one another. */
@@ -106,7 +115,12 @@ export class Daemon implements Startable, DaemonControl {
     const engine = assembleEngine(init, { sessionManager: sessions });
     for (const part of engine.owned) this.#stack.use(part);
     this.#engine = engine;
-    const downloads = this.#stack.use(new DownloadManager(engine.parts, engine.settings));
+    const downloads = new DownloadManager(engine.parts, engine.settings);
+    // Begun before the downloads, so that they end behind them and hear of everything.
+    const hooked = { sessions, store: keyValue, client: engine.client, env: this.#environment() };
+    for (const part of assembleHooks(init, hooked)) await this.#begin(part);
+    this.#plugins = await this.#begin(assemblePlugins(init, downloads));
+    this.#stack.use(downloads);
     const lists = await this.#begin(
       new ListIntake({
         intake: downloads,
@@ -297,7 +311,7 @@ export class Daemon implements Startable, DaemonControl {
     const { checks } = await initializeConfig({
       ...this.#init.options,
       path: this.#loaded.file,
-      checks: (config, paths) => roomChecks(config, paths, this.#engine),
+      checks: (config, paths) => roomChecks(config, paths, this.#engine, this.#plugins),
       ids,
       signal,
     });

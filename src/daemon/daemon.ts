@@ -112,7 +112,7 @@ export class Daemon implements Startable, DaemonControl {
     const keyValue = kept.parts.store;
     await this.#begin(kept.store);
     const sessions = await this.#begin(new SessionManager(kept.parts));
-    const engine = assembleEngine(init, { sessionManager: sessions });
+    const engine = assembleEngine({ ...init, env: this.#environment() }, { sessionManager: sessions }, keyValue);
     for (const part of engine.owned) this.#stack.use(part);
     this.#engine = engine;
     const downloads = new DownloadManager(engine.parts, engine.settings);
@@ -131,6 +131,7 @@ export class Daemon implements Startable, DaemonControl {
         logger: logger.child({ room: "intake" }),
       }),
     );
+    await engine.start();
     this.#refuseIfEnding();
     await downloads.start();
     const watchFolders = await this.#begin(

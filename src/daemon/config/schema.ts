@@ -3,6 +3,7 @@
  * names, flags and docs/CONFIGURATION.md all come from here. The spec's options are flat and keep their names and
  * defaults; the rest is in sections.
  */
+import { join } from "node:path";
 import * as z from "zod";
 import type { Paths } from "../../shared/paths.ts";
 import { VERSION } from "../../shared/version.ts";
@@ -82,7 +83,7 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       keep: z.int().min(0).max(1000).default(5).meta(about({ description: "Rotated log files that are kept.", unit: "files", ...restart })),
     }).prefault({}),
     watch: z.strictObject({
-      folders: z.array(watchFolder).max(100).default([{ path: paths.watchDir }]).meta(about({ description: "Folders whose `.txt` and `.urls` lists are taken; each a path, or a table of `path` and `directory` (where the list's files go instead of `download_dir`).", ...restart })),
+      folders: z.array(watchFolder).max(100).default([{ path: paths.watchDir }]).meta(about({ description: "Folders whose lists (`.txt`, `.urls`) and Metalinks (`.meta4`, `.metalink`) are taken; each a path, or a table of `path` and `directory` (where the list's files go instead of `download_dir`).", ...restart })),
       settle: kind.seconds(0, 60).default(1.0).meta(about({ description: "How long a list must stay unchanged before it counts as whole.", unit: "seconds", ...restart })),
     }).prefault({}),
     sessions: z.strictObject({
@@ -98,7 +99,7 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       max_redirects: z.int().min(0).max(100).default(10).meta(about({ description: "Redirects that are followed for one request.", unit: "redirects", ...restart })),
       proxy: z.string().regex(/^(direct|((https?|socks5h?):\/\/)?[^\s/]+\/?)?$/i, "expected a proxy's URL such as http://proxy:3128 or socks5h://proxy:1080, or direct").default("").meta(about({ description: "Proxy for everything: `http://`, `https://`, `socks5://` (names are resolved here) or `socks5h://` (by the proxy), with `user:password@` if it wants that. `direct`: none. Empty: what the environment says.", ...restart })),
       no_proxy: z.array(z.string().trim().min(1)).max(1000).default([]).meta(about({ description: "Hosts that are asked without the proxy: names (with all below them), addresses, ranges such as `10.0.0.0/8`, each with a port if wanted; `*` is every host. Empty: what NO_PROXY says.", ...restart })),
-      netrc: kind.optionalPath(place).prefault("~/.netrc").meta(about({ description: "File with logins by host, for URLs that come without. It is left alone if others can read it. Empty: none is used.", ...restart })),
+      netrc: kind.optionalPath(place).default(join(place.home, ".netrc")).meta(about({ description: "File with logins by host, for URLs that come without. It is left alone if others can read it. Empty: none is used.", ...restart })),
       cookie_file: kind.optionalPath(place).default("").meta(about({ description: "File with cookies in Netscape's format (cookies.txt); it is only read. Empty: none.", ...restart })),
       allow_private_redirects: z.boolean().default(false).meta(about({ description: "Follow redirects from public hosts to private, loopback and link-local addresses.", ...restart })),
       max_retry_after: kind.seconds(0, 2_592_000).default(86_400).meta(about({ description: "How long a host is left alone at most, whatever it asks for by Retry-After.", unit: "seconds", ...restart })),

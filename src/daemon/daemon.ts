@@ -31,6 +31,7 @@ import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
 import type { Plugins } from "./plugins/plugins.ts";
+import { readMetalink } from "./resolve/metalink.ts";
 import { roomChecks } from "./room-checks.ts";
 import { answersItself } from "./rpc/self-check.ts";
 import { RpcServer } from "./rpc/server.ts";
@@ -127,6 +128,7 @@ export class Daemon implements Startable, DaemonControl {
         sessions,
         store: keyValue,
         directory: () => config().download_dir,
+        metalink: readMetalink,
         clock,
         logger: logger.child({ room: "intake" }),
       }),

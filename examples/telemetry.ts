@@ -47,6 +47,9 @@ export default definePlugin({
         if (status === "failed") begun.delete(url);
         write(status === "failed" ? "failed" : "hiccup", { url: withoutSecrets(url), code: error?.code });
       },
+      onUpdated({ url, status }) {
+        if (status === "cancelled" || status === "paused") begun.delete(url);
+      },
     });
     onStop(async () => {
       diary.end();

@@ -275,7 +275,7 @@ class Answer implements HttpResponse {
       size += bytes.length;
       if (size > maxBytes)
         throw failure("PROTOCOL_ERROR", `${new URL(this.url).host} sent a document of more than ${maxBytes} bytes`);
-      pieces.push(bytes.slice());
+      pieces.push(Buffer.from(bytes));
     });
     return Buffer.concat(pieces).toString();
   }

@@ -17,7 +17,7 @@ test("the plugin in docs/PLUGINS.md can be loaded as it stands, far from any nod
   const [, code = ""] = /```js\n([\s\S]*?)```/.exec(text) ?? [];
   await using home = await temporaryFolder();
   const folder = join(home.path, "plugins");
-  await mkdir(folder);
+  await mkdir(folder, { mode: 0o755 });
   await writeFile(join(folder, "no-monsters.js"), code, { mode: 0o644 });
   const [state] = await examinePlugins({ folder, plugins: {} }, new SystemClock());
   assert.deepEqual([state?.status, state?.problem], ["loaded", undefined]);

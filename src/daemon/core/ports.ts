@@ -155,6 +155,8 @@ export interface RangeStream {
   /** Where it will end (exclusive), if that is known; may be less than was asked for. */
   readonly end?: number;
   readonly resource: ResourceInfo;
+  /** The URL of a Metalink that describes the resource, as the origin says (RFC 6249 §4). */
+  readonly describedBy?: string;
   /** As in {@link HttpResponse.pipe}. */
   pipe(sink: ByteSink): Promise<void>;
   /** The same, straight into memory of the target's; absent where the source cannot do that. Called instead of `pipe`. */
@@ -194,6 +196,13 @@ export interface Resolver {
   resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan>;
   /** True if an answer of this media type has to be resolved, whatever its URL looked like. */
   claimsAnswer?(request: DownloadRequest, resource: ResourceInfo): boolean;
+  /** What a description that the resource's origin named says of it; undefined if it is about something else. */
+  describe?(
+    url: string,
+    request: DownloadRequest,
+    resource: ResourceInfo,
+    signal: AbortSignal,
+  ): Promise<DescribedFile | undefined>;
 }
 
 /** A file that a Metalink describes. */

@@ -8,19 +8,21 @@ import type { Environment, Paths } from "../shared/paths.ts";
 import type { Config } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { HookRegistry } from "./core/plugin.ts";
-import type { Clock, DownloadCache, HttpClient, KeyValue, Logger } from "./core/ports.ts";
+import type { Clock, DownloadCache, HttpClient, KeyValue, Logger, MemoryPressure } from "./core/ports.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
 import type { EngineParts } from "./download/run.ts";
 import type { DownloadSettings } from "./download/settings.ts";
 import { Commands } from "./hooks/commands.ts";
 import { Webhooks } from "./hooks/webhooks.ts";
-import { UndiciClient } from "./http/client.ts";
 import { Holds } from "./http/holds.ts";
 import { Identity } from "./http/identity.ts";
+import { LazyClient } from "./http/lazy-client.ts";
 import { type Proxies, proxiesOf } from "./http/proxy.ts";
 import { HttpSourceFactory } from "./http/source.ts";
+import type { HeapControl } from "./os/heap.ts";
 import { Log, writesTo } from "./os/log.ts";
 import { MemoryProbe } from "./os/memory.ts";
+import { MemoryWatch } from "./os/memory-watch.ts";
 import type { PluginsConfig } from "./plugins/find.ts";
 import { Plugins } from "./plugins/plugins.ts";
 import { DirectResolver } from "./resolve/direct.ts";
@@ -44,6 +46,7 @@ export interface Engine {
   readonly settings: () => DownloadSettings;
   readonly client: HttpClient;
   readonly memory: MemoryProbe;
+  readonly watch: MemoryPressure;
   /** To be called when the database is open, before anything is downloaded. */
   readonly start: () => Promise<void>;
   /** Made here, so ended here. */
@@ -59,6 +62,8 @@ export interface EngineInit {
   readonly logger: Logger;
   /** Default: the environment of the process. */
   readonly env?: Environment;
+  /** The process's heap, where it is ours to steer. */
+  readonly heap?: HeapControl;
 }
 
 /**
@@ -78,6 +83,14 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
   const memory = new MemoryProbe();
   const sources = new HttpSourceFactory({ client, clock });
   const direct = new DirectResolver(sources);
+  const watch = new MemoryWatch({
+    probe: memory,
+    ...(init.heap && { heap: init.heap }),
+    clock,
+    logger: logger.child({ room: "os" }),
+    limitPercent: () => config().memory_limit_percent,
+    busy: () => brought.sessionManager.counts().active > 0,
+  });
   return {
     parts: {
       store: brought.sessionManager,
@@ -85,14 +98,16 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
       sources,
       resolvers: [new MetalinkResolver(sources, direct), direct],
       ...(brought.downloadCache && { cache: brought.downloadCache }),
+      memory: watch,
       clock,
       logger: logger.child({ room: "download" }),
     },
     settings: settingsOf(config, memory, clock),
     client,
     memory,
+    watch,
     start: () => holds.start(),
-    owned: [holds, made],
+    owned: [holds, made, watch],
   };
 }
 
@@ -187,10 +202,10 @@ export function identityFrom(
   );
 }
 
-function makeClient({ config, clock, logger: parent, env }: EngineInit, holds: Holds): UndiciClient {
+function makeClient({ config, clock, logger: parent, env }: EngineInit, holds: Holds): LazyClient {
   const { http, timeout, connections_per_host } = config();
   const logger = parent.child({ room: "http" });
-  return new UndiciClient(
+  return new LazyClient(
     {
       userAgent: http.user_agent,
       maxRedirects: http.max_redirects,

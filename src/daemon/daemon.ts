@@ -26,6 +26,7 @@ import { DownloadManager } from "./download/manager.ts";
 import { Verifier } from "./download/verifier.ts";
 import { ListIntake } from "./intake/list-intake.ts";
 import { SystemClock } from "./os/clock.ts";
+import { heap } from "./os/heap.ts";
 import type { Log } from "./os/log.ts";
 import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
@@ -108,7 +109,7 @@ export class Daemon implements Startable, DaemonControl {
     );
     this.#notify = notify;
 
-    const init = { config, paths, clock, logger };
+    const init = { config, paths, clock, logger, heap };
     const kept = assembleSessions(init);
     const keyValue = kept.parts.store;
     await this.#begin(kept.store);
@@ -172,6 +173,7 @@ export class Daemon implements Startable, DaemonControl {
           lists,
           watchFolders,
           control: this,
+          memory: engine.watch,
           clock,
           logger: logger.child({ room: "rpc" }),
         },
@@ -202,6 +204,8 @@ export class Daemon implements Startable, DaemonControl {
     void notify.ready(this.#status());
     notify.startWatchdog(() => answersItself(this.#addresses[0] ?? ""));
     this.#stack.use(repeat(clock, STATUS_MS, () => void notify.status(this.#status())));
+    // What the start left lying is given back too.
+    engine.watch.wake();
     logger.info({ version: VERSION, pid: process.pid, addresses: this.#addresses }, "ready");
   }
 

@@ -8,7 +8,7 @@ import type { Check, Logger } from "./core/ports.ts";
 import { downloadFolderCheck } from "./disk/check.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
 import { httpChecks } from "./http/check.ts";
-import { UndiciClient } from "./http/client.ts";
+import { LazyClient } from "./http/lazy-client.ts";
 import { osChecks } from "./os/checks.ts";
 import { SystemClock } from "./os/clock.ts";
 import { MemoryProbe } from "./os/memory.ts";
@@ -34,7 +34,7 @@ export function roomChecks(
   const proxies = proxiesFrom(config);
   const identity = identityFrom(config, { clock, logger: silent });
   const { user_agent: userAgent } = config.http;
-  const client = engine?.client ?? new UndiciClient({ userAgent, proxies }, { clock, logger: silent, identity });
+  const client = engine?.client ?? new LazyClient({ userAgent, proxies }, { clock, logger: silent, identity });
   const folder = { folder: config.download_dir, minFreeSpace: config.min_free_space };
   return [
     ...configChecks(config, paths),

@@ -41,6 +41,33 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
+// ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** How short memory is: 0 there is enough, 1 it is short, 2 it is very short. */
+export type PressureLevel = 0 | 1 | 2;
+
+/** Memory as it is now, in bytes. */
+export interface MemoryReport {
+  readonly level: PressureLevel;
+  /** Resident memory of this process. */
+  readonly processBytes: number;
+  /** Whose limit is the nearest: "machine", or a control group's path. */
+  readonly limitedBy: string;
+  readonly limitBytes: number;
+  readonly usedBytes: number;
+}
+
+/** Says how short memory is. */
+export interface MemoryPressure {
+  readonly level: PressureLevel;
+  /** There is work: memory is watched until it has ended. Cheap; to be called often. */
+  wake(): void;
+  /** Calls back when memory became shorter, and when work has ended: what is kept in reserve is to be let go. @returns ends it */
+  onRelease(listener: () => void): () => void;
+  /** Reads memory anew. */
+  report(): MemoryReport;
+}
+
 // ── keys and values ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** One change of a batch. `space` names a sublevel. */

@@ -94,7 +94,7 @@ class Fetch {
     this.#assembly = assembly;
     this.#spans = new Spans(size, file.chunkSize, file.done);
     this.#most = run.session.options.connections ?? run.settings.connections;
-    this.#count = new ConnectionCount(this.#most);
+    this.#count = new ConnectionCount(this.#most, () => run.engine.memory?.level ?? 0);
     this.#signal = AbortSignal.any([run.signal, this.#all.signal]);
   }
 

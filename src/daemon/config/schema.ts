@@ -118,7 +118,7 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       commands_at_once: z.int().min(1).max(64).default(2).meta(about({ description: "Commands that run at once; others wait.", unit: "commands" })),
       webhooks: z.array(z.strictObject({
         url: kind.httpUrl.min(1, "expected an http or https URL"),
-        secret: z.string().min(16, "a secret has 16 characters or more"),
+        secret: kind.webhookSecret,
         events: z.array(z.enum(WEBHOOK_EVENTS)).min(1).default(["completed", "failed"]),
       })).max(16).default([]).meta(about({ description: "URLs that are told of events by signed POST requests, each a table of `url`, `secret` and `events` (`created`, `completed`, `failed`, `cancelled`, `forgotten`; the second and third if absent). See docs/HOOKS.md.", ...restart })),
     }).prefault({}),

@@ -4,6 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/** The program that makes it. */
+const OPENSSL = "openssl";
+
 /** In PEM. */
 export interface Certificate {
   readonly key: string;
@@ -25,7 +28,7 @@ function make(): Certificate {
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
   const rest = ["-subj", "/CN=localhost", "-addext", names, "-keyout", key, "-out", cert];
   try {
-    execFileSync("openssl", ["req", "-x509", ...curve, ...rest], { stdio: "ignore" });
+    execFileSync(OPENSSL, ["req", "-x509", ...curve, ...rest], { stdio: "ignore" });
     return { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -2,6 +2,8 @@
  * The catalogue of misbehaving origins, by name. Start one with {@link startOrigin}; each is a fresh server on loopback, on
  * a port of its own, that remembers what it was asked.
  */
+import { digestFaults } from "./digests.ts";
+import { digestFaults } from "./digests.ts";
 import { elsewhereFaults } from "./elsewhere.ts";
 import type { Fault, FaultTable } from "./fault.ts";
 import { framingFaults } from "./framing.ts";
@@ -25,8 +27,10 @@ export const GROUPS: Readonly<Record<string, FaultTable>> = {
   "After the daemon's end": runFaults,
   "In the middle": midwayFaults,
   "Lengths, codings and connections": framingFaults,
+  Digests: digestFaults,
   "Statuses, redirects and names": statusFaults,
   "Other origins, mirrors and patience": elsewhereFaults,
+  Digests: digestFaults,
 };
 
 /** The bytes that an origin serves unless it is given others: 100,000, no two stretches alike. */

@@ -1,8 +1,10 @@
 /** Hooks on real downloads: what they are told and when, what they decide, and that they hold nothing up. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import fc from "fast-check";
 import type { HookMetadata } from "../../src/daemon/core/hooks.ts";
 import { libraryHome } from "../support/library.ts";
 import { resourceOf, serve } from "../support/origins/origin.ts";
@@ -185,6 +187,57 @@ describe("session hooks", () => {
       "cleaned completed",
     ]);
   });
+});
+
+/** Something that is awaited like a promise and is none. */
+function thenable(then: (done: (value: unknown) => void) => void): object {
+  const name: string = "then";
+  return { [name]: then };
+}
+
+test("whatever hooks do, the file is right", async () => {
+  /** Ways to be a bad guest; all but to refuse, and to hang where it is waited for. */
+  const spoil = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    for (const key of Object.keys(value)) Reflect.set(value, key, -1);
+    Reflect.set(value, "code", "NO_SUCH_CODE");
+    Reflect.set(value, "retryable", "perhaps");
+  };
+  const behaviours = {
+    spoils: (...given: unknown[]) => given.forEach(spoil),
+    "spoils later": async (...given: unknown[]) => {
+      await sleep(1);
+      given.forEach(spoil);
+    },
+    throws: () => assert.fail("oh"),
+    rejects: () => Promise.reject(undefined),
+    answers: () => ({ action: "retry", headers: 7 }),
+    "answers a thenable": () => thenable((done) => done({ action: { toString: null } })),
+    "throws in a thenable": () => thenable(() => assert.fail("oh")),
+  };
+  const points = ["postChunk", "postDownload", "onError", "onCreated", "onUpdated", "onProgress", "onSessionError"];
+  const guest = fc.dictionary(fc.constantFrom(...points), fc.constantFrom(...Object.keys(behaviours)));
+  await fc.assert(
+    fc.asyncProperty(fc.array(guest, { minLength: 1, maxLength: 4 }), fc.boolean(), async (guests, trouble) => {
+      let calls = 0;
+      await using origin = await serve(resource, (call) =>
+        trouble && calls++ % 3 === 0 ? call.send(503, {}) : call.answer(),
+      );
+      await using home = await libraryHome();
+      const manager = home.manager({ max_retries: 10, retry_delay: 0.001, chunk_size: 64 * 1024 });
+      for (const [at, guest] of guests.entries()) {
+        const hooks = Object.entries(guest).map(([point, name]) => [point, Reflect.get(behaviours, name)]);
+        manager.registerHooks(`guest ${at}`, {
+          preDownload: (_url, metadata) => spoil(metadata),
+          ...Object.fromEntries(hooks),
+        });
+      }
+      const [result] = await manager.download([origin.url]);
+      assert.equal(result?.status, "completed", result?.error?.message);
+      assert.deepEqual(await readFile(result.path ?? ""), resource.bytes);
+    }),
+    { numRuns: 15 },
+  );
 });
 
 test("a POST is sent with its body, and not redirected", async () => {

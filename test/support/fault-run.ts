@@ -32,8 +32,6 @@ export interface FaultRun {
   readonly name?: string;
   /** Bytes that stay beside the target, as a part file or in quarantine. */
   readonly partBytes: number;
-  /** Files beside the target that hold what turned out wrong. */
-  readonly quarantined: number;
   /** Nobody vouches for its length. */
   readonly unverified: boolean;
   /** Seconds that the session is told to wait. */

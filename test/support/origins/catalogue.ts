@@ -3,7 +3,6 @@
  * a port of its own, that remembers what it was asked.
  */
 import { digestFaults } from "./digests.ts";
-import { digestFaults } from "./digests.ts";
 import { elsewhereFaults } from "./elsewhere.ts";
 import type { Fault, FaultTable } from "./fault.ts";
 import { framingFaults } from "./framing.ts";
@@ -30,7 +29,6 @@ export const GROUPS: Readonly<Record<string, FaultTable>> = {
   Digests: digestFaults,
   "Statuses, redirects and names": statusFaults,
   "Other origins, mirrors and patience": elsewhereFaults,
-  Digests: digestFaults,
 };
 
 /** The bytes that an origin serves unless it is given others: 100,000, no two stretches alike. */

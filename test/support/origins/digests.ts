@@ -16,7 +16,7 @@ function asked({ seen, state: { resource } }: Call): Buffer {
   return resource.bytes.subarray(seen.range?.start ?? 0, seen.range?.end);
 }
 
-const quarantined = failed("CHECKSUM_MISMATCH", 20, { quarantined: true });
+const quarantined = failed("CHECKSUM_MISMATCH", 20, { partial: true });
 
 export const digestFaults = {
   "repr-digest-wrong": {

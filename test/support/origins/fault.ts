@@ -17,8 +17,6 @@ export interface FaultOutcome {
   readonly partial?: true;
   /** Nobody vouches for the file's length, and its session says so. */
   readonly unverified?: true;
-  /** The bytes are beside the target, under a name that is not the file's. */
-  readonly quarantined?: true;
   /** The file's name; default that of the URL. */
   readonly name?: string;
   /** Seconds that it waits, at least and at most. */

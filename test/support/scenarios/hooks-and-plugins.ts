@@ -3,7 +3,7 @@
  * whose receiver is away while the daemon is killed with -9.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sha256Of } from "../files.ts";
 import { resourceOf, serve } from "../origins/origin.ts";
@@ -30,8 +30,10 @@ export async function hooksAndPlugins({ size }: { readonly size: number }): Prom
     string,
   ];
   await mkdir(plugins, { mode: 0o755 });
-  for (const name of ["telemetry.ts", "only-hosts.ts"]) await copyFile(join(EXAMPLES, name), join(plugins, name));
-  await writeFile(join(plugins, "broken.js"), "export default {");
+  // Whatever the umask was with which the examples were checked out: only the owner may write.
+  for (const name of ["telemetry.ts", "only-hosts.ts"])
+    await writeFile(join(plugins, name), await readFile(join(EXAMPLES, name)), { mode: 0o644 });
+  await writeFile(join(plugins, "broken.js"), "export default {", { mode: 0o644 });
   await writeFile(
     join(home.path, "config.toml"),
     `chunk_size = ${CHUNK}

@@ -214,7 +214,7 @@ export class WireConnection implements Controls {
     }
     if (!lent) piece.copy(this.#own, before);
     const received = this.#own.subarray(0, size);
-    const head = readHead(received, before);
+    const head = readHead(received);
     if (head === "odd" || (head === "more" && size === OWN_BYTES)) this.#handOver(Buffer.from(received));
     else if (head === "more") this.#head = size;
     else {

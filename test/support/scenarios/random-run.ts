@@ -126,6 +126,7 @@ async function batch(numbers: readonly number[], seed: number, counts: Counts): 
       counts.kills++;
     }
     daemon = await home.start();
+    if (random() < 0.5) await steer(home, random);
   }
   let lines = await readReport(report);
   while (lines.length < rounds.length && performance.now() < deadline) {
@@ -140,6 +141,18 @@ async function batch(numbers: readonly number[], seed: number, counts: Counts): 
   }
   if (failed > 0) counts.problems.push(`the daemon's last words: ${daemon.log().slice(-2000)}`);
   await daemon.kill();
+}
+
+/** Halts everything for a moment, or calls a download off in the middle. */
+async function steer(home: Home, random: () => number): Promise<void> {
+  if (random() < 0.5) {
+    await home.ctl(["pause", "--all"]);
+    await home.ctl(["resume", "--all"]);
+    return;
+  }
+  const [active] = (await home.ctl(["list", "--status", "active", "--json"])).json();
+  // It may have come to its end meanwhile.
+  if (active) await home.ctl(["cancel", String(active["session_id"])]);
 }
 
 /** Calls off what failed: then nothing of it is left. */

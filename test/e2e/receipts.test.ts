@@ -27,7 +27,7 @@ test("receipt, verify, repair, forget", { skip }, async () => {
   assert.match(shown.stdout, new RegExp(`^file +${path}$`, "m"));
   assert.match(shown.stdout, /^url +\S+token=\*\*\*$/m);
   assert.match(shown.stdout, /^etag +"/m);
-  assert.match(shown.stdout, new RegExp(`^checksum +sha-256=${digest}`, "m"));
+  assert.match(shown.stdout, new RegExp(`^digest +sha-256=${digest} \\(the request\\), compared$`, "m"));
   assert.match(shown.stdout, /^manifest +[0-9a-f]{64} \(200 KiB, 4 chunks of 64\.0 KiB\)$/m);
   assert.doesNotMatch(shown.stdout, /geheim/);
   const [json] = (await home.ctl(["receipt", path, "--json"])).json();

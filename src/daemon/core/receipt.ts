@@ -7,7 +7,7 @@
  */
 import { redactUrl } from "../../shared/redact.ts";
 import { chunkCount, type Manifest } from "./manifest.ts";
-import type { Checksum, DownloadOptions, ResourceInfo, Session, StoredFile } from "./session.ts";
+import type { Digest, DownloadOptions, ResourceInfo, Session, StoredFile } from "./session.ts";
 
 /** A manifest without its chunks, which may be many. */
 export type ManifestHead = Omit<Manifest, "chunks">;
@@ -25,8 +25,8 @@ export interface Receipt {
   readonly sources: readonly string[];
   /** The version: validators, the way there, the server's certificate, digests that the origin gave. */
   readonly resource: ResourceInfo;
-  /** The digest that was asked for, and that the file had. */
-  readonly checksum?: Checksum;
+  /** Digests of the whole that were compared with it when it came, and right. */
+  readonly digests: readonly Digest[];
   readonly requestedAt: number;
   readonly completedAt: number;
   /** The file as it was when it was put in place, or last mended or found moved. */
@@ -53,7 +53,7 @@ export function receiptOf(session: Session): Receipt | undefined {
     headers: options.headers ?? [],
     sources: part.sources ?? [session.url],
     resource,
-    ...(options.checksum && { checksum: options.checksum }),
+    digests: session.digests ?? [],
     requestedAt: session.createdAt,
     completedAt: session.completedAt ?? session.updatedAt,
     file,

@@ -21,6 +21,7 @@ export async function store(run: Run, file: PlannedFile, size: number): Promise<
   const patch: SessionPatch = {
     stage: "store",
     manifestRoot: root,
+    digests: run.digests.length > 0 ? run.digests : undefined,
     progress: { downloadedBytes: size, totalBytes: size },
     ...(file.former !== undefined && replaced(run, file)),
   };

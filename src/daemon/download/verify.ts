@@ -29,6 +29,7 @@ export async function verify(run: Run, file: PlannedFile, size: number, source: 
   const found = await digestsOf(run, file, size, new Set(expected.map(({ algorithm }) => algorithm)));
   const wrong = expected.find(({ algorithm, value }) => found.get(algorithm) !== value);
   if (wrong) throw await wrongDigest(run, file, wrong, found.get(wrong.algorithm) ?? "");
+  run.digests = expected;
 }
 
 /** What has to be compared. Exported for its test. */

@@ -9,7 +9,7 @@ import { makeManifest } from "../core/manifest.ts";
 import type { CarriedReceipt } from "../core/ports.ts";
 import type { ManifestHead, Receipt, ReceiptChunk } from "../core/receipt.ts";
 import { plainResource, resourceOf } from "./codec.ts";
-import { address, checksum, count, file, headers, instant, type Plain, resource, sha256, uuid } from "./schema.ts";
+import { address, count, digests, file, headers, instant, type Plain, resource, sha256, uuid } from "./schema.ts";
 
 const VERSION = 1;
 
@@ -31,7 +31,7 @@ const receiptFields = {
   headers,
   sources: z.array(address).min(1).max(200),
   resource,
-  checksum: checksum.optional(),
+  digests,
   requested_at: instant,
   completed_at: instant,
   file,
@@ -67,7 +67,7 @@ function plainReceipt(receipt: Receipt): PlainReceipt {
     headers: receipt.headers,
     sources: receipt.sources,
     resource: plainResource(receipt.resource) as PlainReceipt["resource"],
-    ...(receipt.checksum && { checksum: receipt.checksum }),
+    digests: receipt.digests,
     requested_at: new Date(receipt.requestedAt).toISOString(),
     completed_at: new Date(receipt.completedAt).toISOString(),
     file: {
@@ -89,7 +89,7 @@ function receiptOfPlain(plain: PlainReceipt): Receipt {
     headers: plain.headers,
     sources: plain.sources,
     resource: resourceOf(plain.resource),
-    ...(plain.checksum && { checksum: plain.checksum }),
+    digests: plain.digests,
     requestedAt: Date.parse(plain.requested_at),
     completedAt: Date.parse(plain.completed_at),
     file: { path: plain.file.path, size: plain.file.size, mtimeMs: plain.file.mtime_ms, ino: plain.file.ino },

@@ -284,7 +284,7 @@ describe("a target", () => {
 
   test("that holds back gets nothing until it is ready, and no timeout runs", async () => {
     await using origin = await serve(resource, (call) => call.answer());
-    const response = await wire.request({ url: origin.url, timeoutMs: 60 });
+    const response = await wire.request({ url: origin.url, timeoutMs: 250 });
     let held = false;
     let holds = 0;
     const memory = new (class extends Memory {
@@ -297,7 +297,7 @@ describe("a target", () => {
         if (++holds > 3) return;
         held = true;
         const before = Buffer.from(this.received);
-        return clock.sleep(holds === 1 ? 150 : 1).then(() => {
+        return clock.sleep(holds === 1 ? 400 : 1).then(() => {
           held = false;
           assert.ok(this.received.equals(before));
         });

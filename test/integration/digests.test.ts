@@ -319,6 +319,16 @@ describe("a checksum file", () => {
       if (code === undefined) assert.deepEqual(await readFile(result?.path ?? ""), small);
     });
 
+  test("what was fetched without one is not there already for who wants one", async () => {
+    await using home = await libraryHome();
+    await using origin = await site({ "/dir/file.bin.sha256?key=1": line });
+    const manager = home.manager();
+    await manager.download([origin.url]);
+    const [compared] = await manager.download([origin.url], { checksumFile: "auto" });
+    const [again] = await manager.download([origin.url], { checksumFile: "auto" });
+    assert.deepEqual([compared?.already, again?.already], [false, true], compared?.error?.message);
+  });
+
   test("by its name in the same folder; header fields stay with their origin", async () => {
     await using home = await libraryHome();
     await using origin = await site({ "/dir/sums": line });

@@ -143,7 +143,7 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
   if (settings.verifyChunks) await dropDamaged(run, part, state, size, done);
   // With nothing in hand any place may be the first.
   if (done.size === 0 && source.candidates.length > 1) return undefined;
-  await askHooks(run, resource);
+  await askHooks(run, resource, source);
   await requireSpace(run, dirname(claim.path), size - doneBytes(done.keys(), size, state.chunkSize));
   await engine.files.remove(asidePath(state.path));
   if (claim.path !== target || urls.length !== state.sources?.length)
@@ -172,10 +172,11 @@ function namedMirrors({ mirrors = [], finalUrl }: ResourceInfo, { candidates, al
 }
 
 /** Asks the hooks whether the file may come, once it is known what it is. @throws DownloadError VETOED */
-async function askHooks(run: Run, resource: ResourceInfo): Promise<void> {
+async function askHooks(run: Run, resource: ResourceInfo, plan: Plan): Promise<void> {
   const { session, engine } = run;
   if (engine.hooks.idle) return;
-  const { size, contentType, finalUrl, filename = nameFromUrl(finalUrl) } = resource;
+  const { size, contentType, finalUrl } = resource;
+  const filename = plan.filename ?? resource.filename ?? nameFromUrl(finalUrl);
   const { batchId } = session;
   const { format, quality } = session.metadata;
   const metadata = {
@@ -224,7 +225,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
   const claimant = asked.final ? undefined : engine.resolvers.find(claims);
   if (claimant) return claimant;
   const resource = await withDescription(run, opening, asked);
-  await askHooks(run, resource);
+  await askHooks(run, resource, asked);
   const claim = held.use(await claimTarget(run, resource, asked));
   const whole = run.rangesRefused || !canResume(resource);
   const single = resource.size !== undefined && resource.size <= chunkSize;

@@ -86,9 +86,8 @@ async function runRow(row: Row, place: Place): Promise<RowReport> {
 }
 
 async function keep(report: BenchReport): Promise<void> {
-  const folder = join(import.meta.dirname, "results");
   const time = new Date().toISOString();
-  await mkdir(folder, { recursive: true });
+  await mkdir(settings.results, { recursive: true });
   const text = `${JSON.stringify({ time, settings, ...report }, undefined, 2)}\n`;
-  await writeFile(join(folder, `${time.replaceAll(":", "-")}.json`), text);
+  await writeFile(join(settings.results, `${time.replaceAll(":", "-")}.json`), text);
 }

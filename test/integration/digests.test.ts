@@ -130,6 +130,28 @@ describe("a digest that the origin sends", () => {
   }
 });
 
+describe("a large file's digest", () => {
+  const bytes = randomBytes(24 * 1024 * KIB);
+
+  for (const [what, connections] of [
+    ["one connection", 1],
+    ["several", 4],
+  ] as const)
+    test(`is made while it comes over ${what}: right and wrong`, async () => {
+      await using home = await libraryHome();
+      const manager = home.manager({ connections_per_download: connections, chunk_size: 1024 * KIB });
+      await using origin = await serve(resourceOf(bytes), (call) => call.answer());
+      for (const [algorithm, value, status] of [
+        ["sha-512", hex("sha512", bytes), "completed"],
+        ["sha-256", hex("sha256", other), "failed"],
+      ] as const) {
+        const [result] = await manager.download([origin.url], { checksum: { algorithm, value }, force: true });
+        assert.equal(result?.status, status, result?.error?.message);
+        if (status === "failed") assert.equal(result?.error?.metadata["found"], hex("sha256", bytes));
+      }
+    });
+});
+
 describe("quarantine", () => {
   const wrong = { algorithm: "sha-256", value: "0".repeat(64) } as const;
 

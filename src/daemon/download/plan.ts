@@ -10,6 +10,7 @@ import type { ChunkSource, Claim, PartFile, RangeStream, Resolver } from "../cor
 import type { PartState, ResourceInfo } from "../core/session.ts";
 import { withDescription } from "./describe.ts";
 import { sha256 } from "./digest.ts";
+import type { FileDigest } from "./file-digest.ts";
 import type { Run } from "./run.ts";
 import { canResume, Sources } from "./sources.ts";
 
@@ -47,6 +48,8 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   readonly former?: string;
   readonly whole: boolean;
   readonly opening?: RangeStream;
+  /** Digests that are made while the file comes; set before the fetch begins, if it is worth it. */
+  digest?: FileDigest;
   /** Where the chunks of this run came from. */
   readonly origins = new Map<number, readonly number[]>();
   #claim: Claim;
@@ -94,6 +97,7 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#claim[Symbol.dispose]();
+    await this.digest?.[Symbol.asyncDispose]();
     await this.part.close();
   }
 }

@@ -126,8 +126,6 @@ export interface HttpRequest {
   readonly timeoutMs?: number;
   /** Follow redirects (RFC 9110 §15.4); default true. */
   readonly follow?: boolean;
-  /** The URL was learnt from the network and not given by a person: it may not lead into the private network. */
-  readonly fromNetwork?: boolean;
   /** The URL of what named this one, if no person did: from a public host it may not lead into the private network. */
   readonly namedBy?: string;
 }

@@ -12,7 +12,7 @@ import { Exchange, type Head } from "./exchange.ts";
 import { Holds } from "./holds.ts";
 import { fieldsFor, firstHop, type Hop, isRedirect, nextHop } from "./hop.ts";
 import { type ChainIdentity, Identity } from "./identity.ts";
-import { type AddressKind, hostKind, requirePort } from "./network-policy.ts";
+import { type AddressKind, requirePort, SeenHosts } from "./network-policy.ts";
 import { Politeness } from "./politeness.ts";
 import { type Proxies, type ProxyServer, proxiesOf, proxyAuthorization } from "./proxy.ts";
 import { requireAdmission } from "./proxy-connect.ts";
@@ -79,6 +79,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   readonly #logger: Logger;
   readonly #politeness: Politeness;
   readonly #identity: Identity;
+  readonly #seen = new SeenHosts();
   #closed = false;
 
   constructor(options: HttpClientOptions, parts: HttpClientParts) {
@@ -116,12 +117,13 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
     const chain = [first.url.href];
     // Where a person sent us; what is learnt from there on may not lead further inside.
     const { namedBy } = request;
-    let from: AddressKind | undefined = request.fromNetwork ? "public" : undefined;
-    if (namedBy !== undefined && !this.#options.allowPrivateRedirects) from ??= hostKind(new URL(namedBy).hostname);
+    const guarded = !this.#options.allowPrivateRedirects;
+    let from = namedBy === undefined || !guarded ? undefined : this.#seen.kindOf(new URL(namedBy).hostname);
     const identity = this.#identity.begin();
     for (let hop = first; ; ) {
       const { head, exchange, connection } = await this.#ask({ hop, first, from, identity }, request, signal);
-      if (!this.#options.allowPrivateRedirects) from ??= connection.kind ?? hostKind(hop.url.hostname);
+      this.#seen.note(hop.url.hostname, connection.kind);
+      if (guarded) from ??= connection.kind ?? this.#seen.kindOf(hop.url.hostname);
       const location = head.headers.get("location");
       if (request.follow === false || request.method === "POST" || !isRedirect(head.status))
         return new Answer(head, exchange, chain, connection.certificate);
@@ -155,7 +157,10 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
     if (admission !== undefined) headers.push("proxy-authorization", admission);
     for (let attempt = 1; ; attempt++) {
       const turn = await this.#politeness.turn(host, signal);
-      if (this.#closed) throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
+      if (this.#closed) {
+        turn.end();
+        throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
+      }
       const { method = "GET", body = null } = request;
       const path = forwarder ? href : pathname + search;
       const plain = this.#options.wire && method === "GET" && !forwarder && isPlainRequest({ path, headers });

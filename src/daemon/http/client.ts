@@ -185,18 +185,26 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
       else connection.client.dispatch({ path, method, headers, body }, new UndiciHandler(exchange));
       try {
         const head = this.#believed(await exchange.head);
-        turn.answered(head.status);
+        this.#tellFewer(host, turn.answered(head.status));
         if (forwarder) this.#checkAdmission(forwarder, head, exchange);
         if (head.status === 429 || head.status === 503)
           this.#politeness.hold(host, statusError({ ...head, url: hop.url.href }, this.#clock.now()));
         return { head, exchange, connection };
       } catch (error) {
         const failed = asDownloadError(error);
-        if (!kept) turn.failed(failed);
+        if (!kept) this.#tellFewer(host, turn.failed(failed));
         if (!kept || attempt > MOST_KEPT || failed.code !== "CONNECTION_LOST") throw error;
         this.#logger.debug({ host }, "a kept connection was closed by the other side; asking again");
       }
     }
+  }
+
+  #tellFewer(host: string, connections: number | undefined): void {
+    if (connections !== undefined)
+      this.#logger.info(
+        { host, connections },
+        `${host} objects: it gets at most ${connections} connections for a while`,
+      );
   }
 
   /** A Retry-After is believed up to the longest wait, by everyone who reads it. */

@@ -362,6 +362,14 @@ export interface SessionStore {
    * @throws DownloadError SESSION_NOT_FOUND, WRONG_STATUS
    */
   update(id: string, patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<Session>;
+  /**
+   * Changes all sessions in a batch or a status (the filter names one), in order, some hundred at a time, each lot durable.
+   * One that another change is under way for may be left out.
+   * @param applies - asked with the newest value, in the same turn in which it is changed
+   * @returns how many were changed
+   * @throws DownloadError WRONG_STATUS if one to which it applies cannot be changed so
+   */
+  updateAll(filter: SessionFilter, patch: SessionPatch, applies: (session: Session) => boolean): Promise<number>;
   /** Keeps fresh progress for `get` and events without writing it: a restart recounts it from the chunks. */
   progress(id: string, downloadedBytes: number, totalBytes?: number): void;
   /** Forgets sessions and everything kept with them. */

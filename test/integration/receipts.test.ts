@@ -1,7 +1,19 @@
 /** Receipts of real downloads, files that rot, and their repair, against origins that change meanwhile. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes, X509Certificate } from "node:crypto";
-import { copyFile, link, mkdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  link,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { Clock, VerifyEvent, VerifyOutcome, VerifyTarget } from "../../src/daemon/core/ports.ts";
@@ -239,6 +251,11 @@ test("a moved file is recognised, and known in its new place from then on, so th
 test("a copy under another name does not take the receipt away; restored in its place, it is known again", async () => {
   await using file = await fetched();
   const second = `${file.path}.link`;
+  await symlink(file.path, second);
+  await flip(file.path, 5);
+  const linked = await file.verify({ path: second }, true);
+  assert.deepEqual([linked.outcome.status, linked.outcome.path], ["repaired", file.path]);
+  await rm(second);
   await link(file.path, second);
   assert.equal((await file.verify({ path: second })).outcome.status, "whole");
   assert.equal((await file.manager.sessions.receipts.byPath(file.path))?.sessionId, file.sessionId);

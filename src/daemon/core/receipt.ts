@@ -19,6 +19,8 @@ export interface Receipt {
   readonly seq: number;
   /** As asked for, with credentials if it had any: redact before showing. */
   readonly url: string;
+  /** More places that the caller named. */
+  readonly mirrors: readonly string[];
   /** Fields that were sent to the URL's own origin; secrets among them. */
   readonly headers: NonNullable<DownloadOptions["headers"]>;
   /** The places that were asked, the first being the one whose version it is. Chunks name places in this list. */
@@ -50,6 +52,7 @@ export function receiptOf(session: Session): Receipt | undefined {
     sessionId: session.id,
     seq: session.seq,
     url: session.url,
+    mirrors: session.mirrors,
     headers: options.headers ?? [],
     sources: part.sources ?? [session.url],
     resource,
@@ -78,6 +81,7 @@ export function redactReceipt(receipt: Receipt): Receipt {
   return {
     ...receipt,
     url: redactUrl(receipt.url),
+    mirrors: receipt.mirrors.map(redactUrl),
     headers: receipt.headers.map(([name]) => [name, "***"]),
     sources: receipt.sources.map(redactUrl),
     resource: {

@@ -6,7 +6,7 @@
  * the middle it leaves at worst one chunk damaged, which it was before.
  */
 import { setImmediate as breathe } from "node:timers/promises";
-import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
+import { asDownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
 import type {
   DamagedChunk,
@@ -84,8 +84,8 @@ export class Verifier implements FileVerifier {
 
   async *#subjects(target: VerifyTarget, { findMoved, signal }: VerifyOptions): AsyncGenerator<Subject> {
     const { receipts } = this.#parts;
-    const ours = (receipt: Receipt, path = receipt.file.path): Subject => {
-      return { receipt, chunks: receipts.chunks(receipt), path, ours: true };
+    const ours = (receipt: Receipt): Subject => {
+      return { receipt, chunks: receipts.chunks(receipt), path: receipt.file.path, ours: true };
     };
     if ("all" in target) {
       for await (const receipt of receipts.all()) {
@@ -98,23 +98,26 @@ export class Verifier implements FileVerifier {
       yield { receipt, chunks, path: target.path ?? receipt.file.path, ours: false };
     } else {
       const known = await receipts.byPath(target.path);
-      const moved = known ?? (findMoved ? await this.#moved(target.path) : undefined);
-      if (!moved) throw await this.#unknown(target.path);
-      yield ours(moved, target.path);
+      if (known) yield ours(known);
+      else yield (findMoved ? await this.#moved(target.path) : undefined) ?? (await this.#unknown(target.path));
     }
   }
 
-  /** The receipt of a file that lay elsewhere when it was last seen. */
-  async #moved(path: string): Promise<Receipt | undefined> {
-    const found = await this.#parts.files.stat(path);
+  /** A file that lay elsewhere when it was last seen, or another name of one that still lies there. */
+  async #moved(path: string): Promise<Subject | undefined> {
+    const { files, receipts } = this.#parts;
+    const found = await files.stat(path);
     if (!found) return undefined;
-    const receipts = await this.#parts.receipts.byIdentity(found);
-    return receipts.find(({ file }) => file.mtimeMs === found.mtimeMs);
+    const receipt = (await receipts.byIdentity(found)).find(({ file }) => file.mtimeMs === found.mtimeMs);
+    if (!receipt) return undefined;
+    const former = await files.stat(receipt.file.path);
+    const now = former?.ino === found.ino ? receipt.file.path : path;
+    return { receipt, chunks: receipts.chunks(receipt), path: now, ours: true };
   }
 
-  async #unknown(path: string): Promise<DownloadError> {
+  async #unknown(path: string): Promise<never> {
     const there = (await this.#parts.files.stat(path)) !== undefined;
-    return failure(
+    throw failure(
       "RECEIPT_NOT_FOUND",
       there
         ? `there is no receipt for ${path}: Snatch did not fetch it, or its receipt was forgotten`

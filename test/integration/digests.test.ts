@@ -287,6 +287,21 @@ describe("a Metalink that the origin names (RFC 6249)", () => {
     return { origin, mirror };
   }
 
+  test("in a redirect: whoever sends to mirrors knows what they have to have", async () => {
+    await using home = await libraryHome();
+    const { origin, mirror } = await described(large);
+    await using _origin = origin;
+    await using _mirror = mirror;
+    await using bad = await serve(resourceOf(Buffer.from(large).fill(7, 3, 30), "3"), (call) => call.answer());
+    await using redirector = await serve(resourceOf(small), (call) => {
+      const link = `<${origin.base}/x.meta4>; rel=describedby; type="application/metalink4+xml"`;
+      call.send(302, { location: bad.url, link });
+    });
+    const [result] = await home.manager().download([redirector.url]);
+    assert.equal(result?.status, "completed", result?.error?.message);
+    assert.deepEqual(await readFile(result?.path ?? ""), large);
+  });
+
   for (const [what, theirs, size, code] of [
     ["its place has the right bytes", large, large.length, undefined],
     ["no place has the right bytes", Buffer.from(large).fill(1, 9, 90), large.length, "CHECKSUM_MISMATCH"],

@@ -139,6 +139,8 @@ export interface HttpResponse {
   readonly url: string;
   /** The URLs on the way, the first one included. */
   readonly chain: readonly string[];
+  /** Links of the redirects on the way, as values of a Link field with absolute targets; absent: none. */
+  readonly links?: readonly string[];
   /** SHA-256 of the certificate of the server that answered, lower-case hex; absent without TLS. */
   readonly certificate?: string;
   /**

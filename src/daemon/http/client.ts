@@ -12,6 +12,7 @@ import { Exchange, type Head } from "./exchange.ts";
 import { Holds } from "./holds.ts";
 import { fieldsFor, firstHop, type Hop, isRedirect, nextHop } from "./hop.ts";
 import { type ChainIdentity, Identity } from "./identity.ts";
+import { absoluteLinks } from "./link-field.ts";
 import { type AddressKind, requirePort, SeenHosts } from "./network-policy.ts";
 import { Politeness } from "./politeness.ts";
 import { type Proxies, type ProxyServer, proxiesOf, proxyAuthorization } from "./proxy.ts";
@@ -115,6 +116,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   async request(request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse> {
     const first = firstHop(request.url);
     const chain = [first.url.href];
+    const links: string[] = [];
     // Where a person sent us; what is learnt from there on may not lead further inside.
     const { namedBy } = request;
     const guarded = !this.#options.allowPrivateRedirects;
@@ -126,7 +128,8 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
       if (guarded) from ??= connection.kind ?? this.#seen.kindOf(hop.url.hostname);
       const location = head.headers.get("location");
       if (request.follow === false || request.method === "POST" || !isRedirect(head.status))
-        return new Answer(head, exchange, chain, connection.certificate);
+        return new Answer(head, exchange, { chain, links }, connection.certificate);
+      links.push(...absoluteLinks(head.headers.get("link"), hop.url.href));
       exchange.cancel();
       const learnt = identity.learn(hop, head.headers.get("set-cookie"));
       const next = nextHop(hop, head.status, location);
@@ -254,13 +257,20 @@ class Answer implements HttpResponse {
   readonly headers: ReadonlyMap<string, string>;
   readonly url: string;
   readonly chain: readonly string[];
+  readonly links: readonly string[];
   readonly certificate?: string;
   readonly #exchange: Exchange;
 
-  constructor(head: Head, exchange: Exchange, chain: readonly string[], certificate: string | undefined) {
+  constructor(
+    head: Head,
+    exchange: Exchange,
+    { chain, links }: { readonly chain: readonly string[]; readonly links: readonly string[] },
+    certificate: string | undefined,
+  ) {
     this.status = head.status;
     this.headers = head.headers;
     this.chain = chain;
+    this.links = links;
     this.url = chain.at(-1) ?? "";
     if (certificate !== undefined) this.certificate = certificate;
     this.#exchange = exchange;

@@ -37,6 +37,11 @@ export class Standings {
     return this.#of(name).problem !== undefined;
   }
 
+  /** True if every program did what it was asked for. */
+  get complete(): boolean {
+    return this.#results.every(({ samples, problem }) => problem === undefined && samples.length > 0);
+  }
+
   /** The median of a figure; NaN if there is none, or the program failed. */
   median(name: ProgramName, pick: (sample: Sample) => number): number {
     const { samples, problem } = this.#of(name);

@@ -235,12 +235,17 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
   const single = resource.size !== undefined && resource.size <= chunkSize;
   const epoch = (session.part?.epoch ?? 0) + 1;
   // A stream cannot be gone on with: what an earlier attempt won stays until the stream has come to its end.
-  const former = run.rangesRefused && session.progress.downloadedBytes > 0 ? session.part?.path : undefined;
+  const won = run.rangesRefused ? (await engine.store.get(session.id))?.progress : undefined;
+  const former = won && won.downloadedBytes > 0 ? session.part?.path : undefined;
   const path = former ? asidePath(former) : (session.part?.path ?? partPath(claim.path, session.id));
   const all = [source, ...others, ...namedMirrors(resource, asked).map((mirror) => askedOf(run, mirror))];
   const urls = all.map(({ candidate }) => candidate.url);
   if (former === undefined) {
-    if (epoch > 1) await engine.store.dropChunks(session.id);
+    if (epoch > 1) {
+      await engine.store.dropChunks(session.id);
+      // Of an earlier attempt that was killed, or gave up, between the two.
+      await engine.files.remove(asidePath(path));
+    }
     await run.update({
       stage: "fetch",
       resource,
@@ -250,7 +255,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
       metadata: { title: basename(claim.path), ...session.metadata },
       progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
     });
-  } else await run.update({ stage: "fetch", target: claim.path });
+  } else await run.update({ stage: "fetch", target: claim.path, progress: won });
   const part = await engine.files.openPart(path);
   held.defer(() => part.close());
   // First what is of no use any more goes, then the room for the new version is looked at.
@@ -395,9 +400,11 @@ function nameFromUrl(url: string): string {
   }
 }
 
-/** Where a stream goes while an older part file is kept. */
+/** Where a stream goes while an older part file is kept; and back: of the two names that a part file can have, the other one. */
 export function asidePath(part: string): string {
-  return part.replace(/\.part$/, ".whole.part");
+  return part.endsWith(".whole.part")
+    ? part.replace(/\.whole\.part$/, ".part")
+    : part.replace(/\.part$/, ".whole.part");
 }
 
 /** Beside the target, so that the rename is one of the same file system; its own by the session's id. */

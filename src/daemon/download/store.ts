@@ -8,7 +8,7 @@ import { chunkRange, makeManifest } from "../core/manifest.ts";
 import type { SessionPatch } from "../core/ports.ts";
 import type { StoredFile } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
-import type { PlannedFile } from "./plan.ts";
+import { asidePath, type PlannedFile } from "./plan.ts";
 import type { Run } from "./run.ts";
 
 /** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */
@@ -77,9 +77,9 @@ export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
       if (digest !== recorded.get(index)) return undefined;
       chunks.push(digest);
     }
-    return makeManifest(found.size, part.chunkSize, chunks).root === manifestRoot
-      ? { path: target, ...found }
-      : undefined;
+    if (makeManifest(found.size, part.chunkSize, chunks).root !== manifestRoot) return undefined;
+    await engine.files.remove(asidePath(part.path));
+    return { path: target, ...found };
   } finally {
     await file.close();
   }

@@ -12,7 +12,6 @@ import type {
   DamagedChunk,
   FileStore,
   FileVerifier,
-  ReadableFile,
   ReceiptStore,
   VerifyEvent,
   VerifyOptions,
@@ -21,14 +20,11 @@ import type {
 } from "../core/ports.ts";
 import { isUnprocessed, type Receipt, type ReceiptChunk } from "../core/receipt.ts";
 import type { StoredFile } from "../core/session.ts";
-import { sha256 } from "./digest.ts";
+import { problemOf, readReceiptFile } from "./chunk-check.ts";
 import { ChunkFetcher, type RepairParts } from "./repair.ts";
 
 /** Milliseconds between two words on the progress. */
 const PROGRESS_MS = 250;
-
-/** Bytes of a receipt in a file: a petabyte in chunks of 256 MiB, or a terabyte in chunks of 256 KiB. */
-const LARGEST_RECEIPT = 320 * 1024 * 1024;
 
 /** What a verifier works with. */
 export interface VerifierParts extends RepairParts {
@@ -94,7 +90,7 @@ export class Verifier implements FileVerifier {
       }
     } else if ("sessionId" in target) yield ours(await receipts.bySession(target.sessionId));
     else if ("receiptFile" in target) {
-      const { receipt, chunks } = receipts.read(await this.#readText(target.receiptFile));
+      const { receipt, chunks } = receipts.read(await readReceiptFile(this.#parts.files, target.receiptFile));
       yield { receipt, chunks, path: target.path ?? receipt.file.path, ours: false };
     } else {
       const known = await receipts.byPath(target.path);
@@ -124,17 +120,6 @@ export class Verifier implements FileVerifier {
         : `there is no receipt for ${path}, and no such file`,
       { metadata: { path } },
     );
-  }
-
-  async #readText(path: string): Promise<string> {
-    const pieces: Uint8Array[] = [];
-    let size = 0;
-    for await (const piece of this.#parts.files.readStream(path)) {
-      size += piece.length;
-      if (size > LARGEST_RECEIPT) throw failure("RECEIPT_INVALID", `${path} is larger than any receipt`);
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces).toString();
   }
 
   async *#verifyOne(subject: Subject, options: VerifyOptions): AsyncGenerator<VerifyEvent> {
@@ -253,21 +238,4 @@ export class Verifier implements FileVerifier {
     if (path !== file.path && (await files.exists(file.path))) return;
     await receipts.refile(receipt, { path, ...now });
   }
-}
-
-/** What is wrong with a chunk on the disk; undefined if nothing is. */
-async function problemOf(
-  file: ReadableFile,
-  { start, end }: { readonly start: number; readonly end: number },
-  digest: string,
-): Promise<DamagedChunk["problem"] | undefined> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await file.read(start, end - start);
-  } catch (error) {
-    if (asDownloadError(error).code === "IO_ERROR") return "unreadable";
-    throw error;
-  }
-  if (bytes.length < end - start) return "missing";
-  return (await sha256(bytes as Uint8Array<ArrayBuffer>)) === digest ? undefined : "changed";
 }

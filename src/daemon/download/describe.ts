@@ -38,7 +38,9 @@ export async function withDescription(
 async function describe(run: Run, url: string, resource: ResourceInfo): Promise<DescribedFile | undefined> {
   const resolver = run.engine.resolvers.find((each) => each.describe);
   try {
-    const file = await resolver?.describe?.(url, run.session, resource, run.signal);
+    // The file's own connection is open meanwhile: of a host that gives only one the description is never had.
+    const signal = AbortSignal.any([run.signal, AbortSignal.timeout(run.settings.timeout * 1000)]);
+    const file = await resolver?.describe?.(url, run.session, resource, signal);
     const { size } = resource;
     const other = file?.size !== undefined && size !== undefined && file.size !== size;
     return other ? undefined : file;

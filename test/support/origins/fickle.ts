@@ -120,7 +120,7 @@ function begin(call: Call): Buffer | undefined {
 /** A right answer that takes its time: the daemon may die meanwhile, or the version be another one at its end. */
 function slowly(call: Call, random: () => number): void {
   const body = begin(call);
-  const piece = 2048 * (1 + Math.floor(random() * 8));
+  const piece = 4096 * (1 + Math.floor(random() * 8));
   let at = 0;
   const timer = setInterval(() => {
     if (body === undefined || at >= body.length) return void clearInterval(timer);

@@ -91,7 +91,7 @@ describe("two families", () => {
     await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
     const dialer = new Dialer({ timeoutMs: 5000, userAgent: "t", proxies: none });
     const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    assert.equal(dialer.isPlain(url), true);
+    assert.equal(dialer.heedsOnread(url), true);
     const got = Promise.withResolvers<string>();
     const onread = {
       buffer: Buffer.alloc(64),

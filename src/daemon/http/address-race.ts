@@ -4,7 +4,7 @@
  * connecting are two steps, so that the address that was checked is the address that is connected to.
  */
 import { lookup as systemLookup } from "node:dns/promises";
-import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
+import { connect, isIP, type Socket, type TcpNetConnectOpts } from "node:net";
 
 /** Milliseconds between two attempts (RFC 8305 §5, "Connection Attempt Delay"). */
 const ATTEMPT_MS = 250;
@@ -41,13 +41,13 @@ export async function addressesOf(hostname: string, resolve: Lookup): Promise<re
 /** More for connections. */
 export interface RaceOptions {
   readonly signal: AbortSignal;
-  /** Receives into memory of the caller's; see node:net. */
-  readonly onread?: OnReadOpts;
+  /** Makes a socket that is about to connect; default: node:net's connect. */
+  readonly open?: (to: TcpNetConnectOpts) => Socket;
 }
 
 /** Connects to the first address that answers. @throws Error of node:net, the most telling one; the signal's reason */
 export function connectFirst(addresses: readonly Address[], port: number, options: RaceOptions): Promise<Socket> {
-  const { signal, onread } = options;
+  const { signal, open = connect } = options;
   return new Promise((resolve, reject) => {
     const attempts = new Set<Socket>();
     const errors: NodeJS.ErrnoException[] = [];
@@ -71,13 +71,12 @@ export function connectFirst(addresses: readonly Address[], port: number, option
         reject(telling(errors));
         return;
       }
-      const socket = connect({
+      const socket = open({
         host: address.address,
         port,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: 60_000,
-        ...(onread && { onread }),
       });
       attempts.add(socket);
       socket.once("connect", () => {

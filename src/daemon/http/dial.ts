@@ -3,8 +3,15 @@
  * where the URL wants it. undici's connections and the raw fast path both come through here, so that proxies, Happy Eyeballs
  * and the network policy hold for both.
  */
-import { isIP, type OnReadOpts, type Socket } from "node:net";
-import { connect as connectTls, createSecureContext, type SecureContext } from "node:tls";
+import { connect, isIP, type OnReadOpts, type Socket, type TcpNetConnectOpts } from "node:net";
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  connect as connectTls,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from "node:tls";
 import { DownloadError, failure } from "../core/errors.ts";
 import { type Address, addressesOf, connectFirst, type Lookup, lookup } from "./address-race.ts";
 import { notConnected } from "./network-error.ts";
@@ -37,7 +44,7 @@ export interface Destination {
   readonly from?: AddressKind | undefined;
   /** Gives up; what is half open is closed. */
   readonly signal?: AbortSignal | undefined;
-  /** Receives into memory of the caller's (node:net). Heeded only where {@link Dialer.isPlain} says so. */
+  /** Receives into memory of the caller's (node:net). Heeded only where {@link Dialer.heedsOnread} says so. */
   readonly onread?: OnReadOpts;
 }
 
@@ -74,9 +81,9 @@ export class Dialer {
     return url.protocol === "http:" && (proxy?.kind === "http" || proxy?.kind === "https") ? proxy : undefined;
   }
 
-  /** True if the socket is a plain one, to the origin itself. */
-  isPlain(url: URL): boolean {
-    return url.protocol === "http:" && this.proxyFor(url) === undefined;
+  /** True if there is no proxy on the way: Node reads into a caller's memory only on sockets that it connected for that. */
+  heedsOnread(url: URL): boolean {
+    return this.proxyFor(url) === undefined;
   }
 
   /**
@@ -105,10 +112,15 @@ export class Dialer {
 
   async #directly({ url, from, onread }: Destination, signal: AbortSignal): Promise<Dialled> {
     const addresses = await this.#allowed(url.hostname, from);
+    const read = onread && { onread };
     const plain = url.protocol === "http:";
-    const socket = await connectFirst(addresses, portOf(url), { signal, ...(plain && onread && { onread }) });
+    const open = (to: TcpNetConnectOpts): Socket =>
+      plain ? connect({ ...to, ...read }) : this.#tls(url, { ...to, ...read });
+    const socket = await connectFirst(addresses, portOf(url), { signal, open });
     const kind = addressKind(socket.remoteAddress ?? "");
-    return { socket: plain ? socket : await this.#secure(socket, url, signal), kind };
+    if (plain) return { socket, kind };
+    socket.setNoDelay(true).setKeepAlive(true, 60_000);
+    return { socket: await secured(socket, signal), kind };
   }
 
   async #byProxy({ url, from }: Destination, proxy: ProxyServer, signal: AbortSignal): Promise<Dialled> {
@@ -157,44 +169,26 @@ export class Dialer {
   }
 
   #secure(socket: Socket, url: URL, signal: AbortSignal): Promise<Socket> {
+    return secured(this.#tls(url, { socket }), signal, socket);
+  }
+
+  /** A TLS client for the URL's host, whatever it is connected to. */
+  #tls(url: URL, to: ConnectionOptions): TLSSocket {
     const host = bare(url.hostname);
     const key = `${host}:${portOf(url)}`;
     const { certificateAuthorities: ca } = this.#options;
     this.#context ??= createSecureContext(ca === undefined ? {} : { ca });
     const session = this.#sessions.get(key);
-    const secured = connectTls({
-      socket,
-      host,
+    const client = connectTls({
+      ...to,
       // Addresses are not named in the handshake (RFC 6066 §3).
       servername: isIP(host) === 0 ? host : "",
+      checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
       secureContext: this.#context,
       ALPNProtocols: ["http/1.1"],
       ...(session && { session }),
     });
-    secured.on("session", (fresh: Buffer) => this.#remember(key, fresh));
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        signal.removeEventListener("abort", onAbort);
-        secured.off("close", onClose);
-      };
-      const fail = (error: unknown): void => {
-        end();
-        secured.destroy();
-        socket.destroy();
-        reject(error);
-      };
-      const onAbort = (): void => fail(signal.reason);
-      const onClose = (): void =>
-        fail(Object.assign(new Error("the connection was closed in the TLS handshake"), { code: "ECONNRESET" }));
-      signal.addEventListener("abort", onAbort, { once: true });
-      secured.once("secureConnect", () => {
-        end();
-        resolve(secured);
-      });
-      secured.on("error", fail);
-      secured.once("close", onClose);
-      if (signal.aborted) onAbort();
-    });
+    return client.on("session", (fresh: Buffer) => this.#remember(key, fresh));
   }
 
   #remember(key: string, session: Buffer): void {
@@ -203,6 +197,33 @@ export class Dialer {
     const [oldest] = this.#sessions.keys();
     if (this.#sessions.size > MOST_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest);
   }
+}
+
+/** Waits for the end of the handshake. @param below - the socket that it is made over, if that is another one */
+function secured(client: Socket, signal: AbortSignal, below: Socket = client): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      signal.removeEventListener("abort", onAbort);
+      client.off("close", onClose);
+    };
+    const fail = (error: unknown): void => {
+      end();
+      client.destroy();
+      below.destroy();
+      reject(error);
+    };
+    const onAbort = (): void => fail(signal.reason);
+    const onClose = (): void =>
+      fail(Object.assign(new Error("the connection was closed in the TLS handshake"), { code: "ECONNRESET" }));
+    signal.addEventListener("abort", onAbort, { once: true });
+    client.once("secureConnect", () => {
+      end();
+      resolve(client);
+    });
+    client.on("error", fail);
+    client.once("close", onClose);
+    if (signal.aborted) onAbort();
+  });
 }
 
 function portOf(url: URL): number {

@@ -3,7 +3,7 @@
  * into the memory of whoever receives it (net.Socket's `onread`). It serves one exchange at a time, with answers whose
  * head is plain (wire-head.ts); any other is handed over to undici as it comes.
  *
- * Over TLS and through proxies Node gives the bytes in pieces of its own; they take the same way, with one copy more.
+ * Through proxies Node gives the bytes in pieces of its own; they take the same way, with one copy more.
  */
 import type { OnReadOpts, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
@@ -152,7 +152,8 @@ export class WireConnection implements Controls {
     if (this.#init.url.protocol === "https:" && socket instanceof TLSSocket) this.certificate = fingerprint(socket);
     socket.on("end", () => this.#ended());
     socket.on("close", () => this.#ended());
-    if (!this.#init.dialer.isPlain(this.#init.url)) socket.on("data", (piece: Buffer) => this.#onPiece(piece, false));
+    if (!this.#init.dialer.heedsOnread(this.#init.url))
+      socket.on("data", (piece: Buffer) => this.#onPiece(piece, false));
     if (this.#request && this.#exchange) this.#write(socket, this.#request, this.#exchange);
   }
 

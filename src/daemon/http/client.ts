@@ -181,7 +181,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
           else this.#connections.giveBack(connection, clean);
           // Whoever waits begins when it is known what the host has against this one.
           if (clean) turn.end();
-          else setImmediate(turn.end);
+          else setImmediate(() => turn.end(true));
         },
       });
       if (connection instanceof WireConnection) connection.send({ path, headers }, exchange);

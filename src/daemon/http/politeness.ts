@@ -13,6 +13,9 @@ const GROW_MS = 10_000;
 /** The longest that it takes, for a host that objected to each try. */
 const LONGEST_GROW_MS = 10 * 60_000;
 
+/** Milliseconds in which a host notices that a connection was closed. */
+const NOTICE_MS = 50;
+
 /** Errors by which a host that serves others says that it does not want another connection. */
 const OBJECTIONS: ReadonlySet<string> = new Set(["CONNECT_REFUSED", "CONNECTION_LOST"]);
 
@@ -27,8 +30,12 @@ export interface Turn {
   answered(status: number): number | undefined;
   /** There was no answer. It is an objection if others have one: else the host is simply not there. @returns the same */
   failed(error: DownloadError): number | undefined;
-  /** Gives the turn back; called again it does nothing. */
-  end(): void;
+  /**
+   * Gives the turn back; called again it does nothing.
+   *
+   * @param closed - the connection was closed: a host that bears few of them is given a moment to notice
+   */
+  end(closed?: boolean): void;
 }
 
 interface Host {
@@ -119,14 +126,15 @@ export class Politeness {
         return undefined;
       },
       failed: ({ code }) => (!answered && host.answered > 0 && OBJECTIONS.has(code) ? object() : undefined),
-      end: () => {
+      end: (closed = false) => {
         if (ended) return;
         ended = true;
         if (answered) {
           host.answered--;
           this.#succeeded(host);
         }
-        this.#handOn(name, host);
+        if (closed && host.allowed < this.#cap) this.#clock.timer(NOTICE_MS, () => this.#handOn(name, host));
+        else this.#handOn(name, host);
       },
     };
   }

@@ -99,6 +99,23 @@ describe("a host that objects", () => {
     (await waiting).end();
   });
 
+  test("is given a moment to notice that a connection was closed", async () => {
+    const { politeness, clock } = make(16);
+    const [first] = await running(politeness, 1);
+    const second = await politeness.turn("h");
+    second.failed(refused);
+    second.end(true);
+    first?.end(true);
+    let third = false;
+    const waiting = politeness.turn("h").then(() => {
+      third = true;
+    });
+    await clock.advance(40);
+    assert.equal(third, false);
+    await clock.advance(20);
+    await waiting;
+  });
+
   for (const status of [429, 503])
     test(`by HTTP ${status}, also alone`, async () => {
       const { politeness } = make(16);

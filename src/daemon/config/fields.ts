@@ -54,7 +54,12 @@ export function fieldsOf(schema: z.ZodType, path: readonly string[] = []): Field
 /** Every key, in the order of the schema. The default places in these schemas are examples, for the documentation. */
 export const FIELDS: readonly Field[] = fieldsOf(
   configSchema(
-    { downloadDir: "~/Downloads", watchDir: "~/Downloads/snatch-watch", tokenFile: "~/.local/state/snatch/token" },
+    {
+      downloadDir: "~/Downloads",
+      watchDir: "~/Downloads/snatch-watch",
+      tokenFile: "~/.local/state/snatch/token",
+      pluginDir: "~/.config/snatch/plugins",
+    },
     { base: "/", home: "/" },
   ),
 );

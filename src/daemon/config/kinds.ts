@@ -7,6 +7,7 @@ import { validate as isSchedule } from "node-cron";
 import * as z from "zod";
 import { parseAddress } from "../../shared/address.ts";
 import { parseBytes, parseDuration } from "../../shared/format.ts";
+import { splitWords } from "../../shared/words.ts";
 
 /** Hooks a reader of texts before a numeric schema; what it throws becomes the issue. */
 function readable<S extends z.ZodType>(read: (text: string) => number, schema: S) {
@@ -68,6 +69,16 @@ function absolutePath(text: string, place: Place): string {
 export const address = z.string().superRefine((text, context) => {
   try {
     parseAddress(text);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: (error as Error).message });
+  }
+});
+
+/** A command line, or "" for none. */
+export const command = z.string().superRefine((text, context) => {
+  try {
+    if (text.includes("\0")) throw new Error("a command cannot hold a NUL character");
+    splitWords(text);
   } catch (error) {
     context.addIssue({ code: "custom", message: (error as Error).message });
   }

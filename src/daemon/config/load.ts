@@ -93,7 +93,13 @@ export async function composeConfig(
   const { config, values, problems } = resolveEntries(entries, located, places(file, env));
   return {
     config,
-    paths: { ...located, configFile: file, downloadDir: config.download_dir, tokenFile: config.daemon.token_file },
+    paths: {
+      ...located,
+      configFile: file,
+      downloadDir: config.download_dir,
+      tokenFile: config.daemon.token_file,
+      pluginDir: config.plugins_dir,
+    },
     values,
     file,
     problems: [

@@ -6,6 +6,7 @@
 import * as z from "zod";
 import type { Paths } from "../../shared/paths.ts";
 import { VERSION } from "../../shared/version.ts";
+import type { WebhookEvent } from "../core/hooks.ts";
 import type { IfExists } from "../core/session.ts";
 import * as kind from "./kinds.ts";
 
@@ -28,6 +29,14 @@ interface About {
 const about = (particulars: About) => ({ ...particulars });
 const restart = { needsRestart: true } as const;
 
+const WEBHOOK_EVENTS = [
+  "created",
+  "completed",
+  "failed",
+  "cancelled",
+  "forgotten",
+] as const satisfies readonly WebhookEvent[];
+
 const IF_EXISTS = ["rename", "skip", "overwrite"] as const satisfies readonly IfExists[];
 
 /**
@@ -37,7 +46,7 @@ const IF_EXISTS = ["rename", "skip", "overwrite"] as const satisfies readonly If
  * @param place - where relative paths start
  */
 // biome-ignore format: one key, one line
-export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "tokenFile">, place: kind.Place) {
+export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "tokenFile" | "pluginDir">, place: kind.Place) {
   const watchFolder = z.preprocess(
     (value: string | { path: string; directory?: string }) => (typeof value === "string" ? { path: value } : value),
     z.strictObject({ path: kind.path(place), directory: z.exactOptional(kind.path(place)) }),
@@ -94,8 +103,22 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
     checks: z.strictObject({
       url: kind.httpUrl.default("").meta(about({ description: "URL that `snatchctl doctor` fetches to see whether the network is there. Empty: nothing is asked." })),
     }).prefault({}),
+    hooks: z.strictObject({
+      on_complete: kind.command.default("").meta(about({ description: "Command that is run when a download has completed: a program and its arguments. What happened is in its environment (docs/HOOKS.md). Empty: none." })),
+      on_error: kind.command.default("").meta(about({ description: "The same for a download that has failed for good." })),
+      shell: z.boolean().default(false).meta(about({ description: "Give the commands to `/bin/sh -c`. Without it no shell is involved, and nothing in them is expanded." })),
+      command_timeout: kind.seconds(0.1, 86_400).default(300).meta(about({ description: "How long a command may run until it is ended with all that it started.", unit: "seconds" })),
+      commands_at_once: z.int().min(1).max(64).default(2).meta(about({ description: "Commands that run at once; others wait.", unit: "commands" })),
+      webhooks: z.array(z.strictObject({
+        url: kind.httpUrl.min(1, "expected an http or https URL"),
+        secret: z.string().min(16, "a secret has 16 characters or more"),
+        events: z.array(z.enum(WEBHOOK_EVENTS)).min(1).default(["completed", "failed"]),
+      })).max(16).default([]).meta(about({ description: "URLs that are told of events by signed POST requests, each a table of `url`, `secret` and `events` (`created`, `completed`, `failed`, `cancelled`, `forgotten`; the second and third if absent). See docs/HOOKS.md.", ...restart })),
+    }).prefault({}),
+    plugins_dir: kind.path(place).default(paths.pluginDir).meta(about({ description: "Folder whose plugins are loaded. Only its owner may be able to write there.", ...restart })),
     plugins: z.record(name(), z.strictObject({
       enabled: z.boolean().default(true).meta(about({ description: "Whether the plugin takes part.", ...restart })),
+      module: z.exactOptional(kind.path(place)).meta(about({ description: "The plugin's file, or folder with an `index` file, if it is not in `plugins_dir`.", ...restart })),
       priority: z.int().min(-1000).max(1000).default(10).meta(about({ description: "Order among plugins; lower is earlier.", ...restart })),
       config: z.record(z.string(), kind.json).default({}).meta(about({ description: "Options of the plugin itself.", ...restart })),
     })).default({}),

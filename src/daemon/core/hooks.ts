@@ -42,6 +42,9 @@ export interface DownloadHooks {
   onError?(url: string, error: DownloadError, attempt: number): Recovery | undefined | Promise<Recovery | undefined>;
 }
 
+/** What a webhook can be told of. */
+export type WebhookEvent = "created" | "completed" | "failed" | "cancelled" | "forgotten";
+
 /** Hooks of the session lifecycle. Sessions are copies, with their secrets: the URL, header fields that were asked for. */
 export interface SessionHooks {
   onCreated?(session: Session): void | Promise<void>;

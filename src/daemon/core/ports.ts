@@ -4,8 +4,9 @@
  * passes (test/contract/).
  */
 import type { DownloadError } from "./errors.ts";
-import type { NumberedEvent } from "./events.ts";
+import type { NumberedEvent, SessionEvent } from "./events.ts";
 import type { Plan } from "./plan.ts";
+import type { Receipt, ReceiptChunk } from "./receipt.ts";
 import type {
   Digest,
   DownloadOptions,
@@ -14,6 +15,7 @@ import type {
   ResourceInfo,
   Session,
   SessionStatus,
+  StoredFile,
 } from "./session.ts";
 
 // ── time and words ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,10 +86,13 @@ export interface ByteTarget {
   filled(count: number): void | Promise<void>;
 }
 
-/** A request; only GET and HEAD exist here. */
+/** A request. */
 export interface HttpRequest {
   readonly url: string;
-  readonly method?: "GET" | "HEAD";
+  /** A POST is not redirected: whatever it carries was meant for its own URL. */
+  readonly method?: "GET" | "HEAD" | "POST";
+  /** Of a POST. It may be sent twice where a kept connection breaks before an answer. */
+  readonly body?: string;
   /** Sent to the URL's own origin; fields that may be secret are dropped when a redirect leaves it. */
   readonly headers?: ReadonlyArray<readonly [name: string, value: string]>;
   /** Milliseconds without a byte, before and inside the body. */
@@ -343,6 +348,43 @@ export interface SessionStore {
   archived(keys: readonly ArchiveKey[]): Promise<(Session | undefined)[]>;
 
   subscribe(listener: (event: NumberedEvent) => void): () => void;
+}
+
+/** What has to be done about events, written down in the very batch that changes the sessions: neither without the other. */
+export interface Outbox {
+  /** `make` is called with the events of each change before it is written; what it returns is written with it. @returns ends it */
+  alongside(make: (events: readonly SessionEvent[]) => readonly Write[]): () => void;
+}
+
+/** A receipt that was carried out of a daemon. */
+export interface CarriedReceipt {
+  readonly receipt: Receipt;
+  readonly chunks: readonly ReceiptChunk[];
+}
+
+/**
+ * The receipts of finished files. A receipt is there from the moment in which its session is completed, and stays when the
+ * session is forgotten, until it is forgotten itself or another download has put a file in the same place.
+ */
+export interface ReceiptStore {
+  /** The newest receipt of a file that was put at this absolute path. */
+  byPath(path: string): Promise<Receipt | undefined>;
+  /** The receipt of the one session whose id begins so. @throws DownloadError RECEIPT_NOT_FOUND, SESSION_AMBIGUOUS */
+  bySession(idOrPrefix: string): Promise<Receipt>;
+  /** Receipts of files that had this inode number and size, wherever they lay; the newest first. */
+  byIdentity(identity: Pick<StoredFile, "ino" | "size">): Promise<Receipt[]>;
+  /** All but those whose file was replaced by a later download. */
+  all(): AsyncIterable<Receipt>;
+  /** The chunks of the file in place, in their order. @throws DownloadError RECEIPT_NOT_FOUND if it was forgotten meanwhile */
+  chunks(receipt: Receipt): AsyncIterable<ReceiptChunk>;
+  /** The file is somewhere else now, or has another identity. @throws DownloadError RECEIPT_NOT_FOUND */
+  refile(receipt: Receipt, file: StoredFile): Promise<void>;
+  /** Forgets a receipt, and its session with it if that is still known. The file stays. */
+  forget(sessionId: string): Promise<void>;
+  /** A receipt as JSON, in pieces. Secrets are in it, unless it was redacted. */
+  write(receipt: Receipt): AsyncIterable<string>;
+  /** Reads what {@link ReceiptStore.write} wrote. @throws DownloadError RECEIPT_INVALID */
+  read(json: string): CarriedReceipt;
 }
 
 /** What an import did. */

@@ -72,7 +72,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
     for (let hop = first; ; ) {
       const { head, exchange, connection } = await this.#ask(hop, first, request, signal);
       const location = head.headers.get("location");
-      if (request.follow === false || !isRedirect(head.status))
+      if (request.follow === false || request.method === "POST" || !isRedirect(head.status))
         return new Answer(head, exchange, chain, connection.certificate);
       exchange.cancel();
       hop = nextHop(hop, head.status, location);
@@ -106,7 +106,8 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
           giveTurnBack();
         },
       });
-      connection.client.dispatch({ path: pathname + search, method: request.method ?? "GET", headers }, exchange);
+      const { method = "GET", body = null } = request;
+      connection.client.dispatch({ path: pathname + search, method, headers, body }, exchange);
       try {
         const head = await exchange.head;
         if (head.status === 429 || head.status === 503)

@@ -27,6 +27,7 @@ export class Ledger {
   readonly #milestones: Milestones;
   readonly #keep: number;
   readonly #listeners = new Set<(event: NumberedEvent) => void>();
+  readonly #outboxes = new Set<(events: readonly SessionEvent[]) => readonly Write[]>();
   #log: EventLog;
 
   constructor(init: {
@@ -68,6 +69,12 @@ export class Ledger {
     return () => void this.#listeners.delete(own);
   }
 
+  /** What `make` returns for the events of a change is written with it. What it throws is logged and goes no further. */
+  alongside(make: (events: readonly SessionEvent[]) => readonly Write[]): () => void {
+    this.#outboxes.add(make);
+    return () => void this.#outboxes.delete(make);
+  }
+
   /**
    * Changes one session. `make` is called with the newest record, and what it returns is committed in the same turn of the
    * event loop: no change can come between. If it returns the record itself, nothing is written.
@@ -102,7 +109,7 @@ export class Ledger {
     try {
       await this.#records.commit(
         changes,
-        reserve.length > 0 ? [...extra, ...reserve] : extra,
+        reserve.length + this.#outboxes.size > 0 ? [...extra, ...reserve, ...this.#outboxWrites(events)] : extra,
         sync || reserve.length > 0,
       );
       written = true;
@@ -110,6 +117,17 @@ export class Ledger {
     } finally {
       this.#numbers.settle(events.length, written);
     }
+  }
+
+  #outboxWrites(events: readonly SessionEvent[]): Write[] {
+    return [...this.#outboxes].flatMap((make) => {
+      try {
+        return make(events);
+      } catch (error) {
+        this.#logger.error({ err: error }, "what events lead to could not be written down");
+        return [];
+      }
+    });
   }
 
   /** Tells of progress that is not written. */

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { failure } from "../core/errors.ts";
-import type { EventLog, NumberedEvent } from "../core/events.ts";
+import type { EventLog, NumberedEvent, SessionEvent } from "../core/events.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type {
   ArchiveKey,
@@ -14,12 +14,14 @@ import type {
   ImportOutcome,
   KeyValue,
   Logger,
+  Outbox,
   RecordedChunk,
   SessionFilter,
   SessionPage,
   SessionPatch,
   SessionStore,
   SessionTransfer,
+  Write,
 } from "../core/ports.ts";
 import { type DownloadRequest, hasEnded, type Session, type SessionStatus } from "../core/session.ts";
 import { patched } from "./change.ts";
@@ -55,7 +57,7 @@ export interface SessionManagerInit {
 }
 
 /** All sessions. */
-export class SessionManager implements SessionStore, SessionTransfer, Startable {
+export class SessionManager implements SessionStore, SessionTransfer, Outbox, Startable {
   readonly #store: KeyValue;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -234,11 +236,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Startable 
     return this.#order.position(id);
   }
 
-  async recordChunks(
-    id: string,
-    epoch: number,
-    chunks: readonly RecordedChunk[],
-  ): Promise<void> {
+  async recordChunks(id: string, epoch: number, chunks: readonly RecordedChunk[]): Promise<void> {
     await this.#records.need(id);
     await this.#store.write(chunkWrites(id, epoch, chunks), { sync: true });
   }
@@ -280,6 +278,10 @@ export class SessionManager implements SessionStore, SessionTransfer, Startable 
 
   subscribe(listener: (event: NumberedEvent) => void): () => void {
     return this.#ledger.subscribe(listener);
+  }
+
+  alongside(make: (events: readonly SessionEvent[]) => readonly Write[]): () => void {
+    return this.#ledger.alongside(make);
   }
 
   /** The events since the start of this process; their numbers go on from those of earlier ones. */

@@ -78,6 +78,7 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.sources[Symbol.dispose]();
     this.#claim[Symbol.dispose]();
     await this.part.close();
   }

@@ -34,7 +34,11 @@ await Promise.all([
   }),
   build({
     ...common,
-    entryPoints: { snatchd: "src/daemon/main.ts", ...(existsSync("src/index.ts") && { index: "src/index.ts" }) },
+    entryPoints: {
+      snatchd: "src/daemon/main.ts",
+      ...(existsSync("src/index.ts") && { index: "src/index.ts" }),
+      "daemon/digest-worker": "src/daemon/download/digest-worker.ts",
+    },
     splitting: true,
     packages: "external",
     chunkNames: "daemon/[name]-[hash]",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { DownloadManager } from "../../src/daemon/library.ts";
 import { libraryHome, sha256File, sha256Of } from "../support/library.ts";
@@ -110,7 +110,9 @@ describe("engine and nginx", needsNginx, () => {
     const [good] = await manager.download([url], { checksum: { algorithm: "sha-256", value: digest } });
     assert.equal(good?.status, "completed", good?.error?.message);
     assert.equal(await sha256File(good?.path ?? ""), digest);
-    assert.deepEqual(await home.files(), ["big.bin"]);
+    const kept = basename(bad?.error?.metadata["kept"] ?? "");
+    assert.match(kept, /^big\.bin\.[0-9a-f]{8}\.quarantine$/);
+    assert.deepEqual(await home.files(), ["big.bin", kept]);
   });
 
   test("asked for again: already there; after a change on disk, or with force, fetched again", async () => {

@@ -47,6 +47,8 @@ export interface HomeOptions {
   readonly config?: string;
   /** More environment for both programs. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Where the home is made; default: the folder for temporary files. */
+  readonly parent?: string;
 }
 
 /** A SNATCH_HOME and the programs in it. Disposal ends the daemon, however it was started, and removes the folder. */
@@ -61,7 +63,7 @@ export class Home implements AsyncDisposable {
   }
 
   static async create(options: HomeOptions = {}): Promise<Home> {
-    const path = await mkdtemp(join(tmpdir(), "snatch-home-"));
+    const path = await mkdtemp(join(options.parent ?? tmpdir(), "snatch-home-"));
     if (options.config !== undefined) await writeFile(join(path, "config.toml"), options.config);
     const inherited = Object.entries(process.env).filter(([name]) => !OURS.test(name));
     const own = { HOME: path, SNATCH_HOME: path, NO_COLOR: "1" };

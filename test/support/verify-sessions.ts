@@ -14,6 +14,16 @@ interface PlainRecord {
   readonly place?: string;
   readonly batches?: readonly string[];
   readonly ended_at?: string;
+  readonly file?: PlainFile;
+  readonly part?: object;
+  readonly resource?: object;
+  readonly manifest_root?: string;
+}
+
+interface PlainFile {
+  readonly path: string;
+  readonly size: number;
+  readonly ino: number;
 }
 
 async function entries(store: KeyValue, space: string): Promise<Map<string, string>> {
@@ -45,6 +55,18 @@ export async function verifyIndices(store: KeyValue): Promise<number> {
   }
   for (const [space, keys] of Object.entries(expected))
     assert.deepEqual([...(await entries(store, space)).keys()].sort(), keys.sort(), `space ${space}`);
+
+  const receipts = new Map<string, PlainFile>();
+  for (const [key, { status, file, part, resource, manifest_root: root }] of records)
+    if (status === "completed" && file && part && resource && root !== undefined) receipts.set(key, file);
+  for (const [key, text] of await entries(store, "receipt")) {
+    assert.ok(!records.some(([seq]) => seq === key), `receipt ${key} is kept, and its session is known`);
+    receipts.set(key, (JSON.parse(text) as { readonly file: PlainFile }).file);
+  }
+  const files = [...receipts].map(([key, { path, size, ino }]) => {
+    return [`${createHash("sha256").update(path).digest("hex")}!${key}`, `${ino} ${size}`];
+  });
+  assert.deepEqual([...(await entries(store, "file"))], files.sort(), "space file");
 
   const state = JSON.parse((await store.get("session-meta", "state")) ?? "{}") as {
     counts?: Record<string, number>;

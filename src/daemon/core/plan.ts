@@ -17,6 +17,8 @@ export interface Plan {
   readonly digests?: readonly Digest[];
   /** The file's name, as a description of it says; not yet made safe. */
   readonly filename?: string;
+  /** What answers is the file, whatever its media type means elsewhere. */
+  readonly final?: boolean;
   /** No other place may join in, whoever names it. */
   readonly alone?: boolean;
 }

@@ -1,10 +1,18 @@
 /** Digests, computed where they do not hold up the rest. */
-import { createHash, hash, webcrypto } from "node:crypto";
+import { hash, webcrypto } from "node:crypto";
+import { existsSync } from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
-import type { Checksum, ChecksumAlgorithm } from "../core/session.ts";
+import { Worker } from "node:worker_threads";
+import { asDownloadError, failure } from "../core/errors.ts";
+import type { FileStore } from "../core/ports.ts";
+import type { Checksum, ChecksumAlgorithm, DigestAlgorithm } from "../core/session.ts";
+import { Digester, type Digests } from "./digester.ts";
 
 /** Below this many bytes a trip to the thread pool costs more than the digest itself (about 30 µs at 1.9 GB/s). */
 const INLINE_BYTES = 64 * 1024;
+
+/** Below this many bytes a thread of its own costs more than reading the file between other work (about 20 ms). */
+const THREAD_BYTES = 8 * 1024 * 1024;
 
 /** SHA-256 of a chunk, lower-case hex; off the main thread unless the chunk is small. */
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -12,26 +20,58 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return Buffer.from(await webcrypto.subtle.digest("SHA-256", bytes)).toString("hex");
 }
 
-const NODE_NAMES: Readonly<Record<ChecksumAlgorithm, string>> = {
-  "sha-256": "sha256",
-  "sha-512": "sha512",
-  "sha-1": "sha1",
-  md5: "md5",
-};
+/** A file whose digests are wanted. */
+export interface DigestJob {
+  readonly path: string;
+  /** Bytes; decides where it is read. */
+  readonly size: number;
+  readonly algorithms: readonly DigestAlgorithm[];
+  readonly files: Pick<FileStore, "readStream">;
+  readonly signal: AbortSignal;
+}
 
-/** The digest of a whole stream of bytes, lower-case hex. Lets other work in between the pieces. @throws the signal's reason */
-export async function digestOf(
-  bytes: AsyncIterable<Uint8Array>,
-  algorithm: ChecksumAlgorithm,
-  signal: AbortSignal,
-): Promise<string> {
-  const running = createHash(NODE_NAMES[algorithm]);
-  for await (const piece of bytes) {
+/** Several digests of a file in one reading of it. @throws FileSystemError; the signal's reason */
+export async function fileDigests(job: DigestJob): Promise<Digests> {
+  job.signal.throwIfAborted();
+  return job.size < THREAD_BYTES ? inTurns(job) : inThread(job);
+}
+
+/** Lets other work in between the pieces. */
+async function inTurns({ path, algorithms, files, signal }: DigestJob): Promise<Digests> {
+  const digester = new Digester(algorithms);
+  for await (const piece of files.readStream(path)) {
     signal.throwIfAborted();
-    running.update(piece);
+    digester.update(piece);
     await breathe();
   }
-  return running.digest("hex");
+  return digester.finish();
+}
+
+async function inThread({ path, algorithms, signal }: DigestJob): Promise<Digests> {
+  const worker = new Worker(workerUrl(), { workerData: { path, algorithms } });
+  const { promise, resolve, reject } = Promise.withResolvers<Digests>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  worker.on("error", reject);
+  worker.on("exit", (code) => reject(failure("INTERNAL", `the thread that reads ${path} ended with ${code}`)));
+  worker.on("message", ({ digests, message, code }: { digests?: Digests; message?: string; code?: string }) => {
+    if (digests) resolve(digests);
+    else reject(asDownloadError(Object.assign(new Error(message), { code })));
+  });
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    await worker.terminate();
+  }
+}
+
+/** Beside this file as source, and below the program when it is built. */
+function workerUrl(): URL {
+  const places = ["./digest-worker.ts", "./digest-worker.js", "./daemon/digest-worker.js"];
+  const found = places.map((place) => new URL(place, import.meta.url)).find((url) => existsSync(url));
+  if (!found) throw failure("INTERNAL", "the program is not whole: digest-worker.js is missing");
+  return found;
 }
 
 /** Hex digits of each algorithm's digest. */

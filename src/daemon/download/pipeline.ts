@@ -1,9 +1,10 @@
 /** The way of a URL: resolve → plan → fetch → verify → store → publish. Read this first. */
-import { asDownloadError } from "../core/errors.ts";
-import type { Plan } from "../core/plan.ts";
+import { asDownloadError, type DownloadError } from "../core/errors.ts";
+import type { Candidate, Plan } from "../core/plan.ts";
 import { fetchFile } from "./fetch.ts";
-import { type PlannedFile, plan } from "./plan.ts";
+import { PlannedFile, plan } from "./plan.ts";
 import { publish } from "./publish.ts";
+import { release } from "./quarantine.ts";
 import { resolve } from "./resolve.ts";
 import type { Run } from "./run.ts";
 import { alreadyPlaced, store } from "./store.ts";
@@ -12,26 +13,77 @@ import { verify } from "./verify.ts";
 /** A resource that changes more often than this within one attempt is left alone for a while. */
 const VERSIONS = 3;
 
+/** A file whose bytes are all here. */
+interface Fetched {
+  readonly file: PlannedFile;
+  readonly size: number;
+}
+
 /** Brings one session to its end. @throws DownloadError, or the reason of the run's signal */
 export async function pipeline(run: Run): Promise<void> {
   const placed = await alreadyPlaced(run);
   if (placed) return publish(run, placed);
 
   const source = await resolve(run);
-  const { file, size } = await fetchOneVersion(run, source);
+  const { file, size } = await fetchRight(run, source);
   await using _ = file;
-  await verify(run, file, size);
   const stored = await store(run, file, size);
   await publish(run, stored);
 }
 
+/** Fetches and verifies. Where several places may have given what is wrong, each is asked for all of it by itself. */
+async function fetchRight(run: Run, source: Plan): Promise<Fetched> {
+  const suspects: Candidate[] = [];
+  try {
+    return await fetchVerified(run, source, suspects);
+  } catch (error) {
+    let wrong = asDownloadError(error);
+    if (!isWrong(wrong)) throw error;
+    for (const candidate of suspects) {
+      run.logger.warn({ code: wrong.code, message: wrong.message }, "fetching all of it from another source alone");
+      try {
+        return await fetchVerified(run, { ...source, candidates: [candidate], alone: true });
+      } catch (other) {
+        run.signal.throwIfAborted();
+        const failed = asDownloadError(other);
+        if (isWrong(failed)) wrong = failed;
+      }
+    }
+    throw wrong;
+  }
+}
+
+function isWrong({ code, metadata }: DownloadError): boolean {
+  return (code === "CHECKSUM_MISMATCH" || code === "SIZE_MISMATCH") && metadata["kept"] !== undefined;
+}
+
+/** @param suspects - takes the places that are worth asking if the bytes are wrong */
+async function fetchVerified(run: Run, source: Plan, suspects?: Candidate[]): Promise<Fetched> {
+  const fetched = await fetchOneVersion(run, source);
+  try {
+    await verify(run, fetched.file, fetched.size, fetched.source);
+    await release(run);
+    return fetched;
+  } catch (error) {
+    suspects?.push(...fetched.file.suspects);
+    await fetched.file[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
 /** Plans and fetches; begins again where the resource changed under way, so that all bytes are of one version. */
-async function fetchOneVersion(run: Run, source: Plan): Promise<{ file: PlannedFile; size: number }> {
+async function fetchOneVersion(run: Run, asked: Plan): Promise<Fetched & { readonly source: Plan }> {
+  let source = asked;
   for (let version = 1; ; version++) {
     const file = await plan(run, source);
+    if (!(file instanceof PlannedFile)) {
+      // What answered is no file, but says where one is.
+      source = await file.resolve(run.session, run.signal);
+      continue;
+    }
     try {
       if (run.session.stage !== "fetch") await run.update({ stage: "fetch" });
-      return { file, size: await fetchFile(run, file) };
+      return { file, size: await fetchFile(run, file), source };
     } catch (error) {
       await file[Symbol.asyncDispose]();
       if (file.former !== undefined) await backToFormer(run, file);

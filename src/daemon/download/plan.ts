@@ -6,7 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
 import type { Candidate, Plan } from "../core/plan.ts";
-import type { ChunkSource, Claim, PartFile, RangeStream } from "../core/ports.ts";
+import type { ChunkSource, Claim, PartFile, RangeStream, Resolver } from "../core/ports.ts";
 import type { PartState, ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
 import type { Run } from "./run.ts";
@@ -15,6 +15,8 @@ import { canResume, Sources } from "./sources.ts";
 /** What is known of a file before its bytes come. */
 interface PlanInit {
   readonly sources: Sources;
+  /** By their numbers; undefined for one that is not to be asked any more. */
+  readonly candidates: readonly (Candidate | undefined)[];
   readonly resource: ResourceInfo;
   readonly part: PartFile;
   readonly chunkSize: number;
@@ -34,6 +36,7 @@ interface PlanInit {
 /** Everything that the fetch needs. Owns the open part file and the claim on the target. */
 export class PlannedFile implements PlanInit, AsyncDisposable {
   readonly sources: Sources;
+  readonly candidates: readonly (Candidate | undefined)[];
   readonly resource: ResourceInfo;
   readonly part: PartFile;
   readonly chunkSize: number;
@@ -49,6 +52,7 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
 
   constructor(init: PlanInit, claim: Claim) {
     this.sources = init.sources;
+    this.candidates = init.candidates;
     this.resource = init.resource;
     this.part = init.part;
     this.chunkSize = init.chunkSize;
@@ -69,6 +73,16 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   /** Bytes that are here and proved. */
   get doneBytes(): number {
     return doneBytes(this.done.keys(), this.resource.size ?? Number.POSITIVE_INFINITY, this.chunkSize);
+  }
+
+  /** If the bytes are wrong, the places that could do better alone: all but the one that gave every byte. */
+  get suspects(): readonly Candidate[] {
+    const places = this.candidates.flatMap((candidate, number) => (candidate ? [{ candidate, number }] : []));
+    if (places.length < 2) return [];
+    const gave = this.whole ? new Set([0]) : new Set([...this.origins.values()].flat());
+    // What an earlier run fetched may be from anywhere.
+    const known = this.whole || this.origins.size === this.done.size;
+    return places.flatMap(({ candidate, number }) => (known && gave.size === 1 && gave.has(number) ? [] : [candidate]));
   }
 
   /** Takes another final path; the former is free again. */
@@ -100,29 +114,35 @@ const SPACE_AGE_MS = 100;
 /** The smallest chunk, in bytes: below it the records would cost more than the bytes. */
 const SMALLEST_CHUNK = 64 * 1024;
 
-/** Plans a session's file. @throws DownloadError of any kind */
-export async function plan(run: Run, { candidates }: Plan): Promise<PlannedFile> {
-  return (await planResumed(run, candidates)) ?? (await planFresh(run, candidates));
+/**
+ * Plans a session's file.
+ *
+ * @returns the plan, or the resolver of what answered: it was no file
+ * @throws DownloadError of any kind
+ */
+export async function plan(run: Run, source: Plan): Promise<PlannedFile | Resolver> {
+  return (await planResumed(run, source)) ?? (await planFresh(run, source));
 }
 
-async function planResumed(run: Run, candidates: Plan["candidates"]): Promise<PlannedFile | undefined> {
+async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefined> {
   const { session, engine, settings } = run;
   const { resource, part: state, target } = session;
   if (run.rangesRefused || !settings.enableResume || !resource || !state || !target || !canResume(resource))
     return undefined;
+  const candidates = [...source.candidates, ...namedMirrors(resource, source)];
   // The version is that of one origin: without it nobody could say whether it is still the same.
   const urls = mergeUrls(state.sources, candidates);
   const ordered = urls.map((url) => candidates.find((candidate) => candidate.url === url));
   if (!ordered[0] || !(await engine.files.exists(state.path))) return undefined;
   const size = resource.size ?? 0;
   await using held = new AsyncDisposableStack();
-  const claim = held.use(await claimTarget(run, resource));
+  const claim = held.use(await claimTarget(run, resource, source));
   const part = await engine.files.openPart(state.path);
   held.defer(() => part.close());
   const done = new Map(await engine.store.chunks(session.id, state.epoch));
   if (settings.verifyChunks) await dropDamaged(run, part, state, size, done);
   // With nothing in hand any place may be the first.
-  if (done.size === 0 && candidates.length > 1) return undefined;
+  if (done.size === 0 && source.candidates.length > 1) return undefined;
   await askHooks(run, resource);
   await requireSpace(run, dirname(claim.path), size - doneBytes(done.keys(), size, state.chunkSize));
   await engine.files.remove(asidePath(state.path));
@@ -139,7 +159,16 @@ async function planResumed(run: Run, candidates: Plan["candidates"]): Promise<Pl
     logger: run.logger,
   });
   const recorded = size > chunkSize;
-  return new PlannedFile({ sources, resource, part, chunkSize, epoch, done, recorded, whole: false }, claim);
+  return new PlannedFile(
+    { sources, candidates: ordered, resource, part, chunkSize, epoch, done, recorded, whole: false },
+    claim,
+  );
+}
+
+/** Mirrors that the origin itself names. They get nothing that was given for another place. */
+function namedMirrors({ mirrors = [] }: ResourceInfo, { candidates, alone }: Plan): readonly Candidate[] {
+  const known = new Set(candidates.map(({ url }) => url));
+  return alone ? [] : mirrors.filter((url) => !known.has(url)).map((url) => ({ url, headers: [] }));
 }
 
 /** Asks the hooks whether the file may come, once it is known what it is. @throws DownloadError VETOED */
@@ -163,7 +192,7 @@ async function askHooks(run: Run, resource: ResourceInfo): Promise<void> {
 }
 
 /** The URLs that were asked before, in their order, and behind them those that are new: a chunk's record names a place in it. */
-function mergeUrls(former: readonly string[] = [], candidates: Plan["candidates"]): string[] {
+function mergeUrls(former: readonly string[] = [], candidates: readonly Candidate[]): string[] {
   return [...new Set([...former, ...candidates.map(({ url }) => url)])];
 }
 
@@ -185,22 +214,25 @@ async function dropDamaged(
   }
 }
 
-async function planFresh(run: Run, candidates: Plan["candidates"]): Promise<PlannedFile> {
+async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver> {
   const { engine, settings, session } = run;
   const chunkSize = chooseChunkSize(run);
-  const { source, opening, others } = await probe(run, candidates, chunkSize);
+  const { source, opening, others } = await probe(run, asked, chunkSize);
   const { resource } = opening;
   await using held = new AsyncDisposableStack();
   held.defer(() => opening.cancel());
+  const claimant = asked.final ? undefined : engine.resolvers.find((each) => each.claimsAnswer?.(session, resource));
+  if (claimant) return claimant;
   await askHooks(run, resource);
-  const claim = held.use(await claimTarget(run, resource));
+  const claim = held.use(await claimTarget(run, resource, asked));
   const whole = run.rangesRefused || !canResume(resource);
   const single = resource.size !== undefined && resource.size <= chunkSize;
   const epoch = (session.part?.epoch ?? 0) + 1;
   // A stream cannot be gone on with: what an earlier attempt won stays until the stream has come to its end.
   const former = run.rangesRefused && session.progress.downloadedBytes > 0 ? session.part?.path : undefined;
   const path = former ? asidePath(former) : (session.part?.path ?? partPath(claim.path, session.id));
-  const urls = [source, ...others].map(({ url }) => url);
+  const all = [source, ...others, ...namedMirrors(resource, asked).map((mirror) => askedOf(run, mirror))];
+  const urls = all.map(({ candidate }) => candidate.url);
   if (former === undefined) {
     if (epoch > 1) await engine.store.dropChunks(session.id);
     await run.update({
@@ -221,19 +253,42 @@ async function planFresh(run: Run, candidates: Plan["candidates"]): Promise<Plan
   if (resource.size !== undefined && resource.size > settings.chunkSize) await part.reserve(resource.size);
   held.move();
   const done = new Map<number, string>();
-  const all = [source, ...others].map(({ source: each }) => each);
-  const sources = new Sources({ sources: all, resource, part, chunkSize, done, logger: run.logger });
+  const sources = new Sources({
+    sources: all.map((each) => each.source),
+    resource,
+    part,
+    chunkSize,
+    done,
+    logger: run.logger,
+  });
+  const candidates = all.map(({ candidate }) => candidate);
   const recorded = !whole && !single;
   return new PlannedFile(
-    { sources, resource, part, chunkSize, epoch, done, recorded, whole, opening, ...(former && { former }) },
+    {
+      sources,
+      candidates,
+      resource,
+      part,
+      chunkSize,
+      epoch,
+      done,
+      recorded,
+      whole,
+      opening,
+      ...(former && { former }),
+    },
     claim,
   );
 }
 
 /** A candidate with its source. */
 interface Asked {
-  readonly url: string;
+  readonly candidate: Candidate;
   readonly source: ChunkSource;
+}
+
+function askedOf(run: Run, candidate: Candidate): Asked {
+  return { candidate, source: sourceOf(run, candidate) };
 }
 
 /**
@@ -243,19 +298,21 @@ interface Asked {
  */
 async function probe(
   run: Run,
-  candidates: Plan["candidates"],
+  { candidates, size }: Plan,
   chunkSize: number,
 ): Promise<{ source: Asked; opening: RangeStream; others: readonly Asked[] }> {
-  const asked = candidates.map((candidate) => ({ url: candidate.url, source: sourceOf(run, candidate) }));
+  const wanted = size ?? run.session.options.size;
+  const asked = candidates.map((candidate) => askedOf(run, candidate));
   const cached = await fromCache(run);
   if (cached) {
     const opening = await cached.open({ start: 0, end: chunkSize, signal: run.signal });
-    return { source: { url: run.session.url, source: cached }, opening, others: [] };
+    return { source: { candidate: candidates[0], source: cached }, opening, others: [] };
   }
   const failures: DownloadError[] = [];
   for (const source of asked) {
     try {
       const opening = await openFirst(run, source.source, chunkSize);
+      refuseOtherSize(opening, wanted, source.source.id);
       return { source, opening, others: asked.filter((other) => other !== source) };
     } catch (error) {
       run.signal.throwIfAborted();
@@ -265,6 +322,16 @@ async function probe(
     }
   }
   throw failures.find(({ retryable }) => retryable) ?? failures[0] ?? failure("INTERNAL", "a plan without candidates");
+}
+
+/** @throws ResourceError SIZE_MISMATCH */
+function refuseOtherSize(opening: RangeStream, wanted: number | undefined, id: string): void {
+  const { size } = opening.resource;
+  if (wanted === undefined || size === undefined || size === wanted) return;
+  opening.cancel();
+  throw failure("SIZE_MISMATCH", `${id} has ${size} bytes, expected ${wanted}`, {
+    metadata: { expected: String(wanted), found: String(size) },
+  });
 }
 
 async function openFirst(run: Run, source: ChunkSource, chunkSize: number): Promise<RangeStream> {
@@ -296,7 +363,7 @@ function chooseChunkSize(run: Run): number {
   return size;
 }
 
-async function claimTarget(run: Run, resource: ResourceInfo): Promise<Claim> {
+async function claimTarget(run: Run, resource: ResourceInfo, { filename }: Plan): Promise<Claim> {
   const { session, engine, settings } = run;
   const policy = session.options.ifExists ?? settings.ifExists;
   // Planned by an earlier attempt: the name stays, unless it has become another's since.
@@ -308,7 +375,7 @@ async function claimTarget(run: Run, resource: ResourceInfo): Promise<Claim> {
   }
   const directory = session.options.directory ?? settings.downloadDir;
   await engine.files.ensureDirectory(directory);
-  return engine.files.claim(directory, resource.filename ?? nameFromUrl(resource.finalUrl), policy);
+  return engine.files.claim(directory, filename ?? resource.filename ?? nameFromUrl(resource.finalUrl), policy);
 }
 
 /** The last segment of the path, decoded; the store makes it safe. */

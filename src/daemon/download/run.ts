@@ -51,6 +51,8 @@ export class Run {
   connections = 0;
   /** The origin gave a range and later refused to: no more ranges in this run. */
   rangesRefused = false;
+  /** Where bytes of this run are that turned out wrong. */
+  quarantined: string | undefined;
   #proved = 0;
   readonly #provedBefore: number;
   #session: Session;

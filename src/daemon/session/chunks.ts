@@ -1,5 +1,6 @@
 /** The chunks that are on disk, as they were recorded: id, epoch and index lead to the SHA-256 and the sources. */
 import type { ChunkDigests, KeyValue, RecordedChunk, Write } from "../core/ports.ts";
+import type { ReceiptChunk } from "../core/receipt.ts";
 import { SPACE, under } from "./keys.ts";
 
 const EPOCH_WIDTH = 6;
@@ -8,11 +9,7 @@ const INDEX_WIDTH = 9;
 const epochKey = (id: string, epoch: number): string => `${id}!${String(epoch).padStart(EPOCH_WIDTH, "0")}`;
 
 /** The writes that record chunks. */
-export function chunkWrites(
-  id: string,
-  epoch: number,
-  chunks: readonly RecordedChunk[],
-): Write[] {
+export function chunkWrites(id: string, epoch: number, chunks: readonly RecordedChunk[]): Write[] {
   const start = epochKey(id, epoch);
   return chunks.map(([index, sha256, sources = []]) => ({
     type: "put",
@@ -28,6 +25,14 @@ export async function readChunks(store: KeyValue, id: string, epoch: number): Pr
   for await (const [key, value] of store.entries(SPACE.chunk, under(epochKey(id, epoch))))
     found.set(Number(key.slice(-INDEX_WIDTH)), value.split(" ", 1)[0] ?? "");
   return found;
+}
+
+/** The chunks of one epoch in their order, with their sources. */
+export async function* chunkRecords(store: KeyValue, id: string, epoch: number): AsyncGenerator<ReceiptChunk> {
+  for await (const [, value] of store.entries(SPACE.chunk, under(epochKey(id, epoch)))) {
+    const [sha256 = "", sources] = value.split(" ", 2);
+    yield { sha256, sources: sources ? sources.split(",").map(Number) : [] };
+  }
 }
 
 /** Where the chunks of one epoch came from; those of which it is not known are absent. */

@@ -92,7 +92,8 @@ function plainPart({ path, chunkSize, epoch, sources }: NonNullable<Session["par
   return { path, chunk_size: chunkSize, epoch, ...(sources && { sources }) };
 }
 
-function plainResource(resource: NonNullable<Session["resource"]>): Loose<PlainResource> {
+/** A resource in the schema. */
+export function plainResource(resource: NonNullable<Session["resource"]>): Loose<PlainResource> {
   return {
     final_url: resource.finalUrl,
     size: resource.size,
@@ -160,7 +161,8 @@ export function sessionOf(plain: PlainRecord): Session {
   });
 }
 
-function resourceOf(resource: PlainResource): NonNullable<Session["resource"]> {
+/** The resource of a plain one. */
+export function resourceOf(resource: PlainResource): NonNullable<Session["resource"]> {
   return compact<NonNullable<Session["resource"]>>({
     finalUrl: resource.final_url,
     size: resource.size,

@@ -1,6 +1,10 @@
-/** Forgetting sessions: the records with every entry derived from them, their chunks, and the archive's if it is theirs. */
+/**
+ * Forgetting sessions: the records with every entry derived from them, their chunks, and the archive's if it is theirs. What
+ * stays of a finished one is its receipt.
+ */
 import type { KeyValue, Write } from "../core/ports.ts";
 import { chunkRemovals } from "./chunks.ts";
+import { keepReceipt } from "./kept-receipt.ts";
 import { SPACE, sequenceKey } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 import { archiveDigest, archiveKeyOf, type SessionRecord } from "./record.ts";
@@ -31,16 +35,21 @@ export class Forgetting {
   /**
    * Forgets sessions; ids that are not here do not count.
    * @param still - asked with the newest record; false keeps the session
+   * @param options.receipts - false forgets the receipts of finished ones too
    */
-  async forget(ids: readonly string[], still: (record: SessionRecord) => boolean = () => true): Promise<number> {
+  async forget(
+    ids: readonly string[],
+    still: (record: SessionRecord) => boolean = () => true,
+    { receipts }: { readonly receipts: boolean } = { receipts: true },
+  ): Promise<number> {
     let forgotten = 0;
     const unique = [...new Set(ids)];
     for (let at = 0; at < unique.length; at += BATCH)
-      forgotten += await this.#batch(unique.slice(at, at + BATCH), still);
+      forgotten += await this.#batch(unique.slice(at, at + BATCH), still, receipts);
     return forgotten;
   }
 
-  async #batch(ids: readonly string[], still: (record: SessionRecord) => boolean): Promise<number> {
+  async #batch(ids: readonly string[], still: (record: SessionRecord) => boolean, receipts: boolean): Promise<number> {
     const taken = new Set<string>();
     const withdrawn: SessionRecord[] = [];
     try {
@@ -53,7 +62,10 @@ export class Forgetting {
       // What was written for them before they were withdrawn, chunks above all, is to be seen by the scans below.
       await this.#store.write([]);
       const extra: Write[] = [];
-      for (const { session } of withdrawn) extra.push(...(await chunkRemovals(this.#store, session.id)));
+      for (const { session } of withdrawn) {
+        if (receipts) for (const write of await keepReceipt(this.#store, session)) extra.push(write);
+        for (const write of await chunkRemovals(this.#store, session.id)) extra.push(write);
+      }
       const keys = withdrawn.map(({ session }) => archiveDigest(archiveKeyOf(session)));
       const owners = await this.#store.getMany(SPACE.archive, keys);
       for (const [at, key] of keys.entries())

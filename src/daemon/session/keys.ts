@@ -2,8 +2,10 @@
  * Where things are in the database, and which entries a session has. Everything but the records and chunks is derived
  * from the records and can be made anew.
  */
+import { hash } from "node:crypto";
 import type { Write } from "../core/ports.ts";
-import { hasEnded, type SessionStatus } from "../core/session.ts";
+import { receiptOf } from "../core/receipt.ts";
+import { hasEnded, type SessionStatus, type StoredFile } from "../core/session.ts";
 import { encodeRecord } from "./codec.ts";
 import { archiveDigest, archiveKeyOf, batchesOf, type SessionRecord } from "./record.ts";
 
@@ -27,13 +29,21 @@ export const SPACE = {
   archive: "archive",
   /** id!epoch!index → SHA-256 of the chunk */
   chunk: "chunk",
+  /** SHA-256 of the path!sequence → inode number and size: every file that has a receipt */
+  file: "file",
+  /** sequence → the receipt of a session that was forgotten */
+  receipt: "receipt",
+  /** id → sequence, of those receipts */
+  receiptId: "receipt-id",
+  /** sequence!block → chunks of those receipts */
+  receiptChunk: "receipt-chunk",
   /** sequence → what stood where a record should be */
   aside: "session-aside",
   /** What the room knows of itself. */
   meta: "session-meta",
 } as const;
 
-/** Spaces whose entries are derived from the records. */
+/** Spaces whose entries are derived from the records and receipts. */
 export const DERIVED = [
   SPACE.id,
   SPACE.queue,
@@ -42,6 +52,8 @@ export const DERIVED = [
   SPACE.batch,
   SPACE.ended,
   SPACE.archive,
+  SPACE.file,
+  SPACE.receiptId,
 ] as const;
 
 const SEQUENCE_WIDTH = 12;
@@ -69,16 +81,30 @@ export const under = (name: string): { readonly gte: string; readonly lt: string
   lt: `${name}"`,
 });
 
-/** The derived entries of a record, but for the archive, as `space NUL key`. */
-function derived(record: SessionRecord | undefined): readonly (readonly [space: string, key: string])[] {
+/** What the entries of files at a path begin with. */
+export const pathKey = (path: string): string => hash("sha256", path, "hex");
+/** What an entry says of the file itself. */
+export const identityOf = ({ ino, size }: Pick<StoredFile, "ino" | "size">): string => `${ino} ${size}`;
+
+/** The entry by which a file's receipt is found. */
+export function fileEntry(file: StoredFile, seq: number): readonly [space: string, key: string, value: string] {
+  return [SPACE.file, `${pathKey(file.path)}!${sequenceKey(seq)}`, identityOf(file)];
+}
+
+type Entry = readonly [space: string, key: string, value?: string];
+
+/** The derived entries of a record, but for the archive. */
+function derived(record: SessionRecord | undefined): readonly Entry[] {
   if (record === undefined) return [];
   const { session, place, endedAt } = record;
   const { seq, status, nextAttemptAt } = session;
-  const entries: (readonly [string, string])[] = [[SPACE.status, statusKey(status, seq)]];
+  const entries: Entry[] = [[SPACE.status, statusKey(status, seq)]];
   if (status === "queued" && place !== undefined) entries.push([SPACE.queue, queueKey(place, seq)]);
   if (status === "waiting" && nextAttemptAt !== undefined) entries.push([SPACE.due, dueKey(nextAttemptAt, seq)]);
   if (hasEnded(status) && endedAt !== undefined) entries.push([SPACE.ended, dueKey(endedAt, seq)]);
   for (const batch of batchesOf(record)) entries.push([SPACE.batch, batchKey(batch, seq)]);
+  const receipt = receiptOf(session);
+  if (receipt) entries.push(fileEntry(receipt.file, seq));
   return entries;
 }
 
@@ -94,9 +120,9 @@ export function recordWrites(before: SessionRecord | undefined, after: SessionRe
   const fresh = derived(after);
   for (const [space, key] of old)
     if (!fresh.some((entry) => entry[0] === space && entry[1] === key)) writes.push({ type: "del", space, key });
-  for (const [space, key] of fresh)
-    if (!old.some((entry) => entry[0] === space && entry[1] === key))
-      writes.push({ type: "put", space, key, value: "" });
+  for (const [space, key, value = ""] of fresh)
+    if (!old.some((entry) => entry[0] === space && entry[1] === key && (entry[2] ?? "") === value))
+      writes.push({ type: "put", space, key, value });
   const session = (after ?? before)?.session;
   if (session === undefined) return writes;
   const seq = sequenceKey(session.seq);

@@ -4,9 +4,10 @@
  */
 import type { KeyValue, Logger, Write } from "../core/ports.ts";
 import { decodeRecord } from "./codec.ts";
+import { receiptIndex } from "./kept-receipt.ts";
 import { DERIVED, recordWrites, SPACE, sequenceKey } from "./keys.ts";
 import { MIDDLE, placeOf } from "./place.ts";
-import type { SessionRecord } from "./record.ts";
+import { decodeReceipt } from "./receipt-codec.ts";
 import { noCounts, State } from "./state.ts";
 
 /** Changes in one batch. */
@@ -29,7 +30,7 @@ export async function rebuild(store: KeyValue, logger: Logger): Promise<State> {
   let high = MIDDLE;
   for await (const [key, text] of store.entries(SPACE.record)) {
     last = Math.max(last, Number(key));
-    const record = readable(text);
+    const record = readable(() => decodeRecord(text));
     if (record === undefined || sequenceKey(record.session.seq) !== key) {
       unreadable.push(key);
       await writer.add(
@@ -46,6 +47,11 @@ export async function rebuild(store: KeyValue, logger: Logger): Promise<State> {
     high = Math.max(high, number);
     await writer.add(...recordWrites(undefined, record));
   }
+  for await (const [key, text] of store.entries(SPACE.receipt)) {
+    const receipt = readable(() => decodeReceipt(text));
+    if (receipt) await writer.add(...receiptIndex(receipt));
+    else unreadable.push(key);
+  }
   for await (const [key] of store.entries(SPACE.chunk))
     if (!ids.has(key.slice(0, key.indexOf("!")))) await writer.add({ type: "del", space: SPACE.chunk, key });
   await writer.end();
@@ -53,9 +59,9 @@ export async function rebuild(store: KeyValue, logger: Logger): Promise<State> {
   return new State({ counts, nextSequence: last + 1, head: low - 1, tail: high + 1, repairs: store.repairs ?? 0 });
 }
 
-function readable(text: string): SessionRecord | undefined {
+function readable<T>(decode: () => T): T | undefined {
   try {
-    return decodeRecord(text);
+    return decode();
   } catch {
     return undefined;
   }

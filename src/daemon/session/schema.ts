@@ -8,33 +8,34 @@ import { ERRORS } from "../../shared/errors.ts";
 const text = (most: number) => z.string().max(most);
 /** No control characters: NUL above all, which no path and no header may hold. */
 const line = (most: number) => text(most).regex(/^[^\p{Cc}]*$/u, "holds control characters");
-const count = z.int().min(0);
-const instant = z.iso.datetime({ precision: 3 });
+export const count = z.int().min(0);
+export const instant = z.iso.datetime({ precision: 3 });
 const path = line(4096).startsWith("/", "is not an absolute path");
-const address = line(16_384).refine((value) => URL.canParse(value), "is not a URL");
-const uuid = z.uuid().regex(/^[^A-F]*$/, "is not in lower case");
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "is not a SHA-256 in lower-case hex");
+export const address = line(16_384).refine((value) => URL.canParse(value), "is not a URL");
+export const uuid = z.uuid().regex(/^[^A-F]*$/, "is not in lower case");
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "is not a SHA-256 in lower-case hex");
 const name = line(200);
 
 const DIGEST_LENGTH = { "sha-256": 64, "sha-512": 128, "sha-1": 40, md5: 32 } as const;
 
-const headers = z
+export const headers = z
   .array(z.tuple([z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$/, "is not a field name"), line(8192)]))
   .max(100);
+
+export const checksum = z
+  .strictObject({
+    algorithm: z.enum(["sha-256", "sha-512", "sha-1", "md5"]),
+    value: z.string().regex(/^[0-9a-f]+$/, "is not lower-case hex"),
+  })
+  .refine(
+    ({ algorithm, value }) => value.length === DIGEST_LENGTH[algorithm],
+    "has the wrong length for its algorithm",
+  );
 
 const options = z.strictObject({
   directory: path.optional(),
   output: path.optional(),
-  checksum: z
-    .strictObject({
-      algorithm: z.enum(["sha-256", "sha-512", "sha-1", "md5"]),
-      value: z.string().regex(/^[0-9a-f]+$/, "is not lower-case hex"),
-    })
-    .refine(
-      ({ algorithm, value }) => value.length === DIGEST_LENGTH[algorithm],
-      "has the wrong length for its algorithm",
-    )
-    .optional(),
+  checksum: checksum.optional(),
   checksum_file: z.union([z.literal("auto"), address]).optional(),
   size: count.optional(),
   follow_metalink: z.boolean().optional(),
@@ -50,7 +51,7 @@ const options = z.strictObject({
   quality: name.optional(),
 });
 
-const resource = z.strictObject({
+export const resource = z.strictObject({
   final_url: address,
   size: count.optional(),
   ranges: z.boolean(),
@@ -83,7 +84,7 @@ const part = z.strictObject({
   epoch: count,
   sources: z.array(address).max(200).optional(),
 });
-const file = z.strictObject({ path, size: count, mtime_ms: z.number(), ino: z.number().min(0) });
+export const file = z.strictObject({ path, size: count, mtime_ms: z.number(), ino: z.number().min(0) });
 
 const error = z.strictObject({
   code: z.enum(Object.keys(ERRORS) as [keyof typeof ERRORS]),
@@ -126,7 +127,7 @@ export const sessionSchema = z.strictObject({
 });
 
 /** Deeply readonly, with optional fields that are absent, never undefined. */
-type Plain<T> = T extends readonly unknown[]
+export type Plain<T> = T extends readonly unknown[]
   ? { readonly [K in keyof T]: Plain<T[K]> }
   : T extends object
     ? { readonly [K in keyof T]: undefined extends T[K] ? Plain<Exclude<T[K], undefined>> : Plain<T[K]> }

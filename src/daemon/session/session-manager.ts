@@ -32,6 +32,7 @@ import { SPACE } from "./keys.ts";
 import { Ledger } from "./ledger.ts";
 import { listPage, matching, type PageRequest } from "./listing.ts";
 import { type Destination, QueueOrder } from "./queue-order.ts";
+import { Receipts } from "./receipts.ts";
 import { archiveDigest, archiveKeyOf, batchesOf, type SessionRecord } from "./record.ts";
 import { type Change, Records } from "./records.ts";
 import { recover } from "./recover.ts";
@@ -58,6 +59,8 @@ export interface SessionManagerInit {
 
 /** All sessions. */
 export class SessionManager implements SessionStore, SessionTransfer, Outbox, Startable {
+  /** The receipts of finished files. */
+  readonly receipts: Receipts;
   readonly #store: KeyValue;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -78,6 +81,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     this.#ledger = new Ledger({ records: this.#records, store, clock, logger, milestones, eventsKept });
     this.#order = new QueueOrder(store, this.#records, this.#ledger);
     this.#forgetting = new Forgetting(store, this.#records, this.#ledger);
+    this.receipts = new Receipts(store, this.#records, this.#ledger, this.#forgetting);
   }
 
   /** Takes up where the last process ended: what was active then is queued again, before all others. */

@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import type { DownloadError } from "../../../src/daemon/core/errors.ts";
 import { storeCheck } from "../../../src/daemon/store/check.ts";
-import { crc32c } from "../../../src/daemon/store/crc32c.ts";
+import { crc32c } from "../../../src/daemon/core/crc32c.ts";
 import { Store, type StoreOptions } from "../../../src/daemon/store/store.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
 

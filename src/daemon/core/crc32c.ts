@@ -1,4 +1,7 @@
-/** CRC-32C (Castagnoli), which LevelDB guards its records with (RFC 3720, appendix B.4). node:zlib has only CRC-32. */
+/**
+ * CRC-32C (Castagnoli), which LevelDB guards its records with and Google's storage sends (RFC 3720, appendix B.4). node:zlib
+ * has only CRC-32.
+ */
 
 /** Four tables: four bytes a step are about three times as fast as one. */
 const TABLES = makeTables();
@@ -19,10 +22,14 @@ function makeTables(): readonly [Uint32Array, Uint32Array, Uint32Array, Uint32Ar
   return tables;
 }
 
-/** The checksum as an unsigned 32-bit number. */
-export function crc32c(bytes: Uint8Array): number {
+/**
+ * The checksum as an unsigned 32-bit number.
+ *
+ * @param before - the checksum of the bytes before these
+ */
+export function crc32c(bytes: Uint8Array, before = 0): number {
   const [t0, t1, t2, t3] = TABLES;
-  let crc = 0xffffffff;
+  let crc = before ^ 0xffffffff;
   let at = 0;
   for (const end = bytes.length - 3; at < end; at += 4) {
     const word =

@@ -21,6 +21,13 @@ export {
 export type { NumberedEvent, SessionEvent } from "./daemon/core/events.ts";
 export type { DownloadHooks, HookMetadata, Recovery, SessionHooks } from "./daemon/core/hooks.ts";
 export type { DownloadChunk, Manifest } from "./daemon/core/manifest.ts";
+export {
+  definePlugin,
+  type OptionsSchema,
+  type Plugin,
+  type PluginApi,
+  type RawOptions,
+} from "./daemon/core/plugin.ts";
 export type {
   ByteSink,
   Check,

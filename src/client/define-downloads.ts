@@ -133,7 +133,7 @@ const STEERING = [
   [
     "rm",
     "forget sessions, keep finished files",
-    "Forgets sessions, calling off what is unfinished. Finished files stay.",
+    "Forgets sessions, calling off what is unfinished. Finished files stay, and so do their receipts.",
   ],
 ] as const;
 

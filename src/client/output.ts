@@ -26,15 +26,17 @@ export function escapeControls(text: string): string {
 
 /** One object as one line of JSON, with every control character as \uXXXX. */
 export function jsonLine(value: unknown): string {
-  return JSON.stringify(value).replace(
-    CONTROLS,
-    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
-  );
+  return escapeJson(JSON.stringify(value));
+}
+
+/** JSON with every control character as \uXXXX. */
+export function escapeJson(json: string): string {
+  return json.replace(CONTROLS, (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`);
 }
 
 /** Writes a line to stdout, waiting while the reader is slower. */
-export async function print(line: string): Promise<void> {
-  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, "drain");
+export async function print(line: string, end = "\n"): Promise<void> {
+  if (!process.stdout.write(line + end)) await once(process.stdout, "drain");
 }
 
 /** Writes a line to stderr. */

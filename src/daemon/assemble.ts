@@ -5,15 +5,22 @@
 import { join } from "node:path";
 import type { Environment, Paths } from "../shared/paths.ts";
 import type { Config } from "./config/schema.ts";
+import type { Startable } from "./core/lifecycle.ts";
+import type { HookRegistry } from "./core/plugin.ts";
 import type { Clock, DownloadCache, HttpClient, KeyValue, Logger } from "./core/ports.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
 import type { EngineParts } from "./download/run.ts";
 import type { DownloadSettings } from "./download/settings.ts";
+import { Commands } from "./hooks/commands.ts";
+import { Webhooks } from "./hooks/webhooks.ts";
 import { UndiciClient } from "./http/client.ts";
 import { HttpSourceFactory } from "./http/source.ts";
 import { Log, writesTo } from "./os/log.ts";
 import { MemoryProbe } from "./os/memory.ts";
-import { direct } from "./resolve/direct.ts";
+import type { PluginsConfig } from "./plugins/find.ts";
+import { Plugins } from "./plugins/plugins.ts";
+import { DirectResolver } from "./resolve/direct.ts";
+import { MetalinkResolver } from "./resolve/metalink-resolver.ts";
 import type { SessionManager } from "./session/session-manager.ts";
 import { Store } from "./store/store.ts";
 
@@ -52,12 +59,14 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts): Engine 
   const made = makeClient(init);
   const client = brought.httpClient ?? made;
   const memory = new MemoryProbe();
+  const sources = new HttpSourceFactory({ client, clock });
+  const direct = new DirectResolver(sources);
   return {
     parts: {
       store: brought.sessionManager,
       files: new DiskFileStore(),
-      sources: new HttpSourceFactory({ client, clock }),
-      resolvers: [direct],
+      sources,
+      resolvers: [new MetalinkResolver(sources, direct), direct],
       ...(brought.downloadCache && { cache: brought.downloadCache }),
       clock,
       logger: logger.child({ room: "download" }),
@@ -103,6 +112,43 @@ export function assembleSessions({ config, paths, clock, logger }: EngineInit): 
       },
     },
   };
+}
+
+/** What the hooks of the configuration are put together from. */
+export interface HookParts {
+  readonly sessions: SessionManager;
+  readonly store: KeyValue;
+  readonly client: HttpClient;
+  /** Handed on to commands. */
+  readonly env: Environment;
+}
+
+/** What the configuration hangs on the ends of downloads: commands and webhooks. To be started before downloads are. */
+export function assembleHooks({ config, clock, logger }: EngineInit, parts: HookParts): readonly Startable[] {
+  const { sessions, store, client, env } = parts;
+  const own = { sessions, clock, logger: logger.child({ room: "hooks" }) };
+  const settings = () => {
+    const { on_complete, on_error, shell, command_timeout, commands_at_once } = config().hooks;
+    return {
+      onComplete: on_complete,
+      onError: on_error,
+      shell,
+      timeoutMs: command_timeout * 1000,
+      atOnce: commands_at_once,
+    };
+  };
+  const { webhooks } = config().hooks;
+  return [new Commands({ ...own, settings, env }), new Webhooks({ ...own, store, client, webhooks })];
+}
+
+/** Where plugins are, and what is set for them. */
+export function pluginsConfigOf({ plugins_dir, plugins }: Config): PluginsConfig {
+  return { folder: plugins_dir, plugins };
+}
+
+/** The plugins; to be started before downloads are. */
+export function assemblePlugins({ config, clock, logger }: EngineInit, hooks: HookRegistry): Plugins {
+  return new Plugins({ config: pluginsConfigOf(config()), hooks, clock, logger: logger.child({ room: "plugins" }) });
 }
 
 function makeClient({ config, clock, logger }: EngineInit): UndiciClient {

@@ -5,7 +5,14 @@
 import { parseAddress } from "../shared/address.ts";
 import { formatRate } from "../shared/format.ts";
 import { VERSION } from "../shared/version.ts";
-import { assembleEngine, assembleLog, assembleSessions, type Engine } from "./assemble.ts";
+import {
+  assembleEngine,
+  assembleHooks,
+  assembleLog,
+  assemblePlugins,
+  assembleSessions,
+  type Engine,
+} from "./assemble.ts";
 import { initializeConfig } from "./config/initialize.ts";
 import type { LoadedConfig, LoadOptions } from "./config/load.ts";
 import { problemLine } from "./config/problems.ts";
@@ -16,12 +23,14 @@ import { asDownloadError, failure } from "./core/errors.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { CheckReport, ConfigChange, ConfigValue, DaemonControl, Logger } from "./core/ports.ts";
 import { DownloadManager } from "./download/manager.ts";
+import { Verifier } from "./download/verifier.ts";
 import { ListIntake } from "./intake/list-intake.ts";
 import { SystemClock } from "./os/clock.ts";
 import type { Log } from "./os/log.ts";
 import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
+import type { Plugins } from "./plugins/plugins.ts";
 import { roomChecks } from "./room-checks.ts";
 import { answersItself } from "./rpc/self-check.ts";
 import { RpcServer } from "./rpc/server.ts";
@@ -57,6 +66,7 @@ export class Daemon implements Startable, DaemonControl {
   #startedAt = 0;
   #addresses: readonly string[] = [];
   #engine: Engine | undefined;
+  #plugins: Plugins | undefined;
   #notify: SdNotify | undefined;
   #status: () => string = () => "";
   /** Reloads wait for the start and for one another. */
@@ -105,7 +115,12 @@ export class Daemon implements Startable, DaemonControl {
     const engine = assembleEngine(init, { sessionManager: sessions });
     for (const part of engine.owned) this.#stack.use(part);
     this.#engine = engine;
-    const downloads = this.#stack.use(new DownloadManager(engine.parts, engine.settings));
+    const downloads = new DownloadManager(engine.parts, engine.settings);
+    // Begun before the downloads, so that they end behind them and hear of everything.
+    const hooked = { sessions, store: keyValue, client: engine.client, env: this.#environment() };
+    for (const part of assembleHooks(init, hooked)) await this.#begin(part);
+    this.#plugins = await this.#begin(assemblePlugins(init, downloads));
+    this.#stack.use(downloads);
     const lists = await this.#begin(
       new ListIntake({
         intake: downloads,
@@ -143,6 +158,13 @@ export class Daemon implements Startable, DaemonControl {
           downloads,
           sessions,
           transfer: sessions,
+          receipts: sessions.receipts,
+          verifier: new Verifier({
+            ...engine.parts,
+            receipts: sessions.receipts,
+            busy: () => sessions.counts().active > 0,
+            timeoutMs: () => config().timeout * 1000,
+          }),
           events: sessions.log,
           lists,
           watchFolders,
@@ -289,7 +311,7 @@ export class Daemon implements Startable, DaemonControl {
     const { checks } = await initializeConfig({
       ...this.#init.options,
       path: this.#loaded.file,
-      checks: (config, paths) => roomChecks(config, paths, this.#engine),
+      checks: (config, paths) => roomChecks(config, paths, this.#engine, this.#plugins),
       ids,
       signal,
     });

@@ -1,7 +1,7 @@
 /** The checks of every room, for doctor, `snatchd --check` and the library's `initializeConfig`. */
 import { join } from "node:path";
 import type { Paths } from "../shared/paths.ts";
-import type { Engine } from "./assemble.ts";
+import { type Engine, pluginsConfigOf } from "./assemble.ts";
 import { configChecks } from "./config/checks.ts";
 import type { Config } from "./config/schema.ts";
 import type { Check, Logger } from "./core/ports.ts";
@@ -12,13 +12,24 @@ import { UndiciClient } from "./http/client.ts";
 import { osChecks } from "./os/checks.ts";
 import { SystemClock } from "./os/clock.ts";
 import { MemoryProbe } from "./os/memory.ts";
+import { pluginsCheck } from "./plugins/check.ts";
+import { examinePlugins, type PluginState } from "./plugins/plugins.ts";
 import { storeCheck } from "./store/check.ts";
 
 const nothing = (): void => undefined;
 const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
 
-/** The checks of every room. Those of a running engine use its parts; without one they make their own. */
-export function roomChecks(config: Config, paths: Paths, engine?: Engine): readonly Check[] {
+/**
+ * The checks of every room. Those of a running engine use its parts; without one they make their own.
+ *
+ * @param plugins - those of a running daemon; without them they are loaded for the check, and not set up
+ */
+export function roomChecks(
+  config: Config,
+  paths: Paths,
+  engine?: Engine,
+  plugins?: { readonly states: readonly PluginState[] },
+): readonly Check[] {
   const clock = new SystemClock();
   const client = engine?.client ?? new UndiciClient({ userAgent: config.http.user_agent }, { clock, logger: silent });
   const folder = { folder: config.download_dir, minFreeSpace: config.min_free_space };
@@ -31,6 +42,7 @@ export function roomChecks(config: Config, paths: Paths, engine?: Engine): reado
       memoryLimitPercent: () => config.memory_limit_percent,
       profileDir: () => config.download_dir,
     }),
+    pluginsCheck(config.plugins_dir, () => plugins?.states ?? examinePlugins(pluginsConfigOf(config), clock)),
     networkCheck(client, config.checks.url || undefined),
   ];
 }

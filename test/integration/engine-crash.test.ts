@@ -11,7 +11,7 @@ import type { DownloadSettings } from "../../src/daemon/download/settings.ts";
 import { UndiciClient } from "../../src/daemon/http/client.ts";
 import { HttpSourceFactory } from "../../src/daemon/http/source.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
-import { direct } from "../../src/daemon/resolve/direct.ts";
+import { DirectResolver } from "../../src/daemon/resolve/direct.ts";
 import { SessionManager } from "../../src/daemon/session/session-manager.ts";
 import { MemoryKeyValue } from "../support/memory-key-value.ts";
 import { ORIGIN_BYTES, startOrigin } from "../support/origins/catalogue.ts";
@@ -56,7 +56,7 @@ async function engine(files: DiskFileStore, directory: string) {
   };
   const sources = new HttpSourceFactory({ client, clock });
   const manager = new DownloadManager(
-    { store: sessions, files, sources, resolvers: [direct], clock, logger },
+    { store: sessions, files, sources, resolvers: [new DirectResolver(sources)], clock, logger },
     () => settings,
   );
   await manager.start();

@@ -1,13 +1,18 @@
 /** A real gRPC server over a daemon in memory, on sockets in a temporary folder. */
+import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { DiskFileStore } from "../../src/daemon/disk/file-store.ts";
+import { Verifier } from "../../src/daemon/download/verifier.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { type RpcOptions, RpcServer } from "../../src/daemon/rpc/server.ts";
+import type { SessionManager } from "../../src/daemon/session/session-manager.ts";
 import { parseAddress } from "../../src/shared/address.ts";
 import { MemoryDaemon } from "./memory-daemon.ts";
 import { RecordLogger } from "./record-logger.ts";
+import { sessionFixture } from "./session-fixture.ts";
 
 /** The server and what it works on. */
 export interface RpcFixture extends AsyncDisposable {
@@ -16,6 +21,8 @@ export interface RpcFixture extends AsyncDisposable {
   readonly tokenFile: string;
   readonly daemon: MemoryDaemon;
   readonly logger: RecordLogger;
+  /** Whose receipts are served. */
+  readonly kept: SessionManager;
   readonly server: RpcServer;
   /** The TCP addresses, with their ports. */
   tcp(): readonly string[];
@@ -29,15 +36,21 @@ export async function rpcFixture(
   const folder = await mkdtemp(join(tmpdir(), "snatch-rpc-"));
   const logger = new RecordLogger();
   const [socket, tokenFile] = [join(folder, "run", "snatchd.sock"), join(folder, "token")];
+  const { sessions: kept } = await sessionFixture();
+  const clock = new SystemClock();
+  const nowhere = () => assert.fail("these receipts lead to no origin");
+  const parts = { receipts: kept.receipts, files: new DiskFileStore(), sources: { http: nowhere }, clock };
   const ports = {
     downloads: daemon,
     sessions: daemon,
     transfer: daemon,
+    receipts: kept.receipts,
+    verifier: new Verifier({ ...parts, busy: () => false, timeoutMs: () => 1000 }),
     events: daemon.events,
     lists: daemon,
     watchFolders: daemon.watchFolders,
     control: daemon.control,
-    clock: new SystemClock(),
+    clock,
     logger,
   };
   const server = new RpcServer(ports, {
@@ -55,6 +68,7 @@ export async function rpcFixture(
     tokenFile,
     daemon,
     logger,
+    kept,
     server,
     tcp: () => server.addresses().filter((address) => !address.startsWith("unix:")),
     async [Symbol.asyncDispose]() {

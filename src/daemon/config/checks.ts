@@ -1,16 +1,16 @@
-/** The checks of this room: the folders that the configuration names, plugins, and FFmpeg. */
+/** The checks of this room: the folders that the configuration names, and FFmpeg. */
 import { randomBytes } from "node:crypto";
-import { readdir, rm, writeFile } from "node:fs/promises";
-import { join, parse } from "node:path";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Paths } from "../../shared/paths.ts";
-import type { Check, CheckOutcome } from "../core/ports.ts";
+import type { Check } from "../core/ports.ts";
 import { ffmpegCheck } from "./check-ffmpeg.ts";
 import { folderState } from "./folders.ts";
 import type { Config } from "./schema.ts";
 
 /** All checks of this room, for a configuration. */
 export function configChecks(config: Config, paths: Paths): readonly Check[] {
-  return [foldersCheck(config, paths), ffmpegCheck(config.ffmpeg.path), pluginsCheck(config, paths.pluginDir)];
+  return [foldersCheck(config, paths), ffmpegCheck(config.ffmpeg.path)];
 }
 
 /** The folders that are written to, but for the download folder, which the disk room examines. */
@@ -52,35 +52,4 @@ async function writeProbe(folder: string): Promise<string | undefined> {
   } finally {
     await rm(probe, { force: true });
   }
-}
-
-const PLUGIN_FILE = /\.(js|mjs|ts|mts)$/;
-
-/** Which plugins are there, and which are configured without being there. */
-function pluginsCheck(config: Config, folder: string): Check {
-  return {
-    id: "plugins",
-    title: "Plugins",
-    async run(): Promise<CheckOutcome> {
-      const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === "ENOENT") return [];
-        throw error;
-      });
-      const found = entries
-        .filter((entry) => entry.isDirectory() || PLUGIN_FILE.test(entry.name))
-        .map((entry) => (entry.isDirectory() ? entry.name : parse(entry.name).name))
-        .sort();
-      const wanted = Object.entries(config.plugins).filter(([, plugin]) => plugin.enabled);
-      const missing = wanted.map(([name]) => name).filter((name) => !found.includes(name));
-      const details = { folder, found: found.join(", ") };
-      if (missing.length > 0)
-        return {
-          status: "warning",
-          message: `configured but not in ${folder}: ${missing.join(", ")}`,
-          fix: "Put the plugin's file into the folder, or take its section out of the configuration.",
-          details,
-        };
-      return { status: "ok", message: found.length === 0 ? "none found" : `found ${found.join(", ")}`, details };
-    },
-  };
 }

@@ -6,6 +6,8 @@ export interface Candidate {
   readonly url: string;
   /** Sent to the URL's own origin only. */
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>;
+  /** The URL of the document or answer that named this place, if no person did. */
+  readonly namedBy?: string;
 }
 
 /** One file: its candidates in order of preference, all of the same bytes. */

@@ -99,9 +99,13 @@ export interface HttpRequest {
   readonly timeoutMs?: number;
   /** Follow redirects (RFC 9110 §15.4); default true. */
   readonly follow?: boolean;
+  /** The URL was learnt from the network and not given by a person: it may not lead into the private network. */
+  readonly fromNetwork?: boolean;
+  /** The URL of what named this one, if no person did: from a public host it may not lead into the private network. */
+  readonly namedBy?: string;
 }
 
-/** An answer whose header section is here and whose body waits. Exactly one of `pipe`, `text` and `cancel` is called. */
+/** An answer whose header section is here and whose body waits. Exactly one of `pipe`, `receive`, `text`, `cancel` is called. */
 export interface HttpResponse {
   readonly status: number;
   /** By lower-case name; repeated fields are joined by ", ". */
@@ -117,6 +121,8 @@ export interface HttpResponse {
    * TIMED_OUT …), with the signal's reason, or with what the sink threw; in each case the connection is closed.
    */
   pipe(sink: ByteSink): Promise<void>;
+  /** The same, into memory of the target's: straight from the kernel where that can be done. */
+  receive?(target: ByteTarget): Promise<void>;
   /** The body as text, for small documents. @throws NetworkError PROTOCOL_ERROR if it is longer than `maxBytes` */
   text(maxBytes: number): Promise<string>;
   /** Drops the body. While `pipe` runs this ends it, with CANCELLED. */
@@ -170,7 +176,8 @@ export interface ChunkSource {
 
 /** Makes the source of a URL. */
 export interface SourceFactory {
-  http(url: string, options: { headers?: ReadonlyArray<readonly [string, string]>; timeoutMs?: number }): ChunkSource;
+  /** `options` as in {@link HttpRequest}. */
+  http(url: string, options: Pick<HttpRequest, "headers" | "timeoutMs" | "namedBy">): ChunkSource;
 }
 
 /** A cache that may hold whole resources by digest; asked before an origin is. */
@@ -259,6 +266,8 @@ export interface FileStore {
     options: { mtimeMs?: number; replace: boolean },
   ): Promise<{ size: number; mtimeMs: number; ino: number }>;
   remove(path: string): Promise<void>;
+  /** Sets the time of a file's last change, in milliseconds since the epoch. */
+  setModified(path: string, mtimeMs: number): Promise<void>;
   /** Bytes free for this process in the folder's file system. @param maxAgeMs - how old the answer may be; default 0 */
   freeSpace(directory: string, maxAgeMs?: number): Promise<number>;
   /** A file's bytes, for digests. */
@@ -385,6 +394,68 @@ export interface ReceiptStore {
   write(receipt: Receipt): AsyncIterable<string>;
   /** Reads what {@link ReceiptStore.write} wrote. @throws DownloadError RECEIPT_INVALID */
   read(json: string): CarriedReceipt;
+}
+
+/** A chunk of a file that is not what the receipt says. */
+export interface DamagedChunk {
+  readonly index: number;
+  /** First byte. */
+  readonly start: number;
+  /** Exclusive. */
+  readonly end: number;
+  /** It has other bytes; the file is too short for it; the disk does not give it. */
+  readonly problem: "changed" | "missing" | "unreadable";
+}
+
+/** What became of one file. `damaged` counts chunks, also those that were repaired. */
+export interface VerifyOutcome {
+  /** "failed": it could not be looked at to its end, or a repair did not succeed; `error` says why. */
+  readonly status: "whole" | "damaged" | "repaired" | "missing" | "failed";
+  readonly receipt: Receipt;
+  /** Where it is now. */
+  readonly path: string;
+  /** Bytes that it had when it was looked at; absent if it is missing. */
+  readonly size?: number;
+  readonly damaged: number;
+  readonly repaired: number;
+  /** Its time of change is not that of the receipt. */
+  readonly touched: boolean;
+  readonly error?: DownloadError;
+}
+
+/** What a verification tells of one file, in this order: begun, then chunks and progress, then done. */
+export type VerifyEvent =
+  | { readonly type: "begun"; readonly receipt: Receipt; readonly path: string }
+  | { readonly type: "progress"; readonly path: string; readonly bytes: number; readonly total: number }
+  | { readonly type: "damaged"; readonly path: string; readonly chunk: DamagedChunk }
+  | { readonly type: "repaired"; readonly path: string; readonly chunk: DamagedChunk; readonly source: string }
+  | { readonly type: "done"; readonly outcome: VerifyOutcome };
+
+/** Which files: one by its path, one by its session, one by a receipt in a file of this machine, or all with receipts. */
+export type VerifyTarget =
+  | { readonly path: string }
+  | { readonly sessionId: string }
+  | { readonly receiptFile: string; readonly path?: string }
+  | { readonly all: true };
+
+/** How to verify. */
+export interface VerifyOptions {
+  /** Fetch what is damaged again. */
+  readonly repair: boolean;
+  /** Look for a file that was moved, by its inode number, size and time. */
+  readonly findMoved: boolean;
+  /** Asked before a file is written to. @throws DownloadError if the caller may not */
+  mayWrite(path: string): Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** Holds files against their receipts; implemented by the download room. */
+export interface FileVerifier {
+  /**
+   * Verifies, a file at a time. What is wrong with a file is told, not thrown.
+   * @throws DownloadError RECEIPT_NOT_FOUND, RECEIPT_INVALID, SESSION_AMBIGUOUS; the signal's reason
+   */
+  verify(target: VerifyTarget, options: VerifyOptions): AsyncIterable<VerifyEvent>;
 }
 
 /** What an import did. */

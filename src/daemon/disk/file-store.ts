@@ -3,7 +3,7 @@
  * write < fdatasync < (the caller's record) < rename < fsync of the folder.
  */
 import { constants, createReadStream } from "node:fs";
-import { access, mkdir, rm, stat, statfs } from "node:fs/promises";
+import { access, mkdir, rm, stat, statfs, utimes } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize } from "node:path";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Claim, FileStore, PartFile, ReadableFile } from "../core/ports.ts";
@@ -118,6 +118,10 @@ export class DiskFileStore implements FileStore {
 
   remove(path: string): Promise<void> {
     return naming("removing", path, rm(path, { force: true }));
+  }
+
+  setModified(path: string, mtimeMs: number): Promise<void> {
+    return naming("setting the time of", path, utimes(path, new Date(), mtimeMs / 1000));
   }
 
   async freeSpace(directory: string, maxAgeMs = 0): Promise<number> {

@@ -56,6 +56,7 @@ async function inThread({ path, algorithms, signal }: DigestJob): Promise<Digest
   worker.on("exit", (code) => reject(failure("INTERNAL", `the thread that reads ${path} ended with ${code}`)));
   worker.on("message", ({ digests, message, code }: { digests?: Digests; message?: string; code?: string }) => {
     if (digests) resolve(digests);
+    else if (code === "ENOENT") reject(failure("IO_ERROR", `reading ${path} failed: it is not there`));
     else reject(asDownloadError(Object.assign(new Error(message), { code })));
   });
   try {

@@ -1,6 +1,6 @@
 /** The way of a URL: resolve → plan → fetch → verify → store → publish. Read this first. */
 import { asDownloadError, type DownloadError } from "../core/errors.ts";
-import type { Candidate, Plan } from "../core/plan.ts";
+import type { Plan } from "../core/plan.ts";
 import { fetchFile } from "./fetch.ts";
 import { PlannedFile, plan } from "./plan.ts";
 import { publish } from "./publish.ts";
@@ -33,19 +33,19 @@ export async function pipeline(run: Run): Promise<void> {
 
 /** Fetches and verifies. Where several places may have given what is wrong, each is asked for all of it by itself. */
 async function fetchRight(run: Run, source: Plan): Promise<Fetched> {
-  const suspects: Candidate[] = [];
+  const others: Plan[] = [];
   try {
-    return await fetchVerified(run, source, suspects);
+    return await fetchVerified(run, source, others);
   } catch (error) {
     let wrong = asDownloadError(error);
     if (!isWrong(wrong)) throw error;
-    for (const candidate of suspects) {
+    for (const other of others) {
       run.logger.warn({ code: wrong.code, message: wrong.message }, "fetching all of it from another source alone");
       try {
-        return await fetchVerified(run, { ...source, candidates: [candidate], alone: true });
-      } catch (other) {
+        return await fetchVerified(run, other);
+      } catch (thrown) {
         run.signal.throwIfAborted();
-        const failed = asDownloadError(other);
+        const failed = asDownloadError(thrown);
         if (isWrong(failed)) wrong = failed;
       }
     }
@@ -57,16 +57,18 @@ function isWrong({ code, metadata }: DownloadError): boolean {
   return (code === "CHECKSUM_MISMATCH" || code === "SIZE_MISMATCH") && metadata["kept"] !== undefined;
 }
 
-/** @param suspects - takes the places that are worth asking if the bytes are wrong */
-async function fetchVerified(run: Run, source: Plan, suspects?: Candidate[]): Promise<Fetched> {
+/** @param others - takes what is worth trying next if the bytes are wrong */
+async function fetchVerified(run: Run, source: Plan, others?: Plan[]): Promise<Fetched> {
   const fetched = await fetchOneVersion(run, source);
   try {
     await verify(run, fetched.file, fetched.size, fetched.source);
     await release(run);
     return fetched;
   } catch (error) {
-    suspects?.push(...fetched.file.suspects);
-    await fetched.file[Symbol.asyncDispose]();
+    const { file } = fetched;
+    // What was found out on the way, such as a digest, holds for each of them.
+    others?.push(...file.suspects.map((place) => ({ ...fetched.source, candidates: [place] as const, alone: true })));
+    await file[Symbol.asyncDispose]();
     throw error;
   }
 }

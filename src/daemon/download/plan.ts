@@ -166,9 +166,9 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
 }
 
 /** Mirrors that the origin itself names. They get nothing that was given for another place. */
-function namedMirrors({ mirrors = [] }: ResourceInfo, { candidates, alone }: Plan): readonly Candidate[] {
+function namedMirrors({ mirrors = [], finalUrl }: ResourceInfo, { candidates, alone }: Plan): readonly Candidate[] {
   const known = new Set(candidates.map(({ url }) => url));
-  return alone ? [] : mirrors.filter((url) => !known.has(url)).map((url) => ({ url, headers: [] }));
+  return alone ? [] : mirrors.filter((url) => !known.has(url)).map((url) => ({ url, headers: [], namedBy: finalUrl }));
 }
 
 /** Asks the hooks whether the file may come, once it is known what it is. @throws DownloadError VETOED */
@@ -349,9 +349,10 @@ function fromCache(run: Run): Promise<ChunkSource | undefined> {
   return run.engine.cache && checksum ? run.engine.cache.sourceFor(checksum) : Promise.resolve(undefined);
 }
 
-function sourceOf(run: Run, candidate: Candidate): ChunkSource {
+function sourceOf(run: Run, { url, headers, namedBy }: Candidate): ChunkSource {
   const timeout = run.session.options.timeout ?? run.settings.timeout;
-  return run.engine.sources.http(candidate.url, { headers: candidate.headers, timeoutMs: timeout * 1000 });
+  const options = { headers, timeoutMs: timeout * 1000, ...(namedBy !== undefined && { namedBy }) };
+  return run.engine.sources.http(url, options);
 }
 
 /** The grid is fixed here for the session's life; when memory is short, with smaller chunks. */

@@ -23,7 +23,7 @@ export function checkRequest(
 ): DownloadRequest {
   const [url, ...mirrors] = urls.map((text) => checkUrl(text, claims));
   if (url === undefined) throw failure("INVALID_URL", "no URL was given");
-  const checked = checkOptions(options);
+  const checked = checkOptions(options, (text) => checkUrl(URL.parse(text, url)?.href ?? text, claims));
   const directory = checked.directory ?? settings.downloadDir;
   return { url, mirrors, options: checked.output === undefined ? { ...checked, directory } : checked };
 }
@@ -43,7 +43,7 @@ function checkUrl(text: string, claims: (url: string) => boolean): string {
   return url.href;
 }
 
-function checkOptions(options: DownloadOptions): DownloadOptions {
+function checkOptions(options: DownloadOptions, checkFileUrl: (text: string) => string): DownloadOptions {
   for (const [name, path] of [
     ["output", options.output],
     ["directory", options.directory],
@@ -53,6 +53,7 @@ function checkOptions(options: DownloadOptions): DownloadOptions {
     if (path.includes("\0")) throw invalid(name, "a path cannot hold a NUL byte");
   }
   inRange("connections", options.connections, 1, 32, true);
+  inRange("size", options.size, 0, Number.MAX_SAFE_INTEGER, true);
   inRange("limit", options.limit, 0, Number.MAX_SAFE_INTEGER, true);
   inRange("max_retries", options.maxRetries, 0, 1_000_000, true);
   inRange("retry_delay", options.retryDelay, 0, 86_400, false);
@@ -66,6 +67,9 @@ function checkOptions(options: DownloadOptions): DownloadOptions {
     ...(options.output !== undefined && { output: normalize(options.output) }),
     ...(options.directory !== undefined && { directory: normalize(options.directory) }),
     ...(options.checksum && { checksum: checkChecksum(options.checksum) }),
+    // Relative to the URL itself, as a name in the same folder is.
+    ...(options.checksumFile !== undefined &&
+      options.checksumFile !== "auto" && { checksumFile: checkFileUrl(options.checksumFile) }),
   };
 }
 

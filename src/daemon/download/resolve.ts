@@ -11,8 +11,8 @@ export async function resolve(run: Run): Promise<Plan> {
   const plan = await resolver.resolve({ url, mirrors, options }, run.signal);
   const { candidates } = plan;
   // A hook sent the next attempt there; if that does not help, the ordinary places are left.
-  if (detour) return { candidates: [detour, ...candidates] };
-  return { candidates: rotate(candidates, attempt - 1) };
+  if (detour) return { ...plan, candidates: [detour, ...candidates] };
+  return { ...plan, candidates: rotate(candidates, attempt - 1) };
 }
 
 /** Each attempt begins with the next candidate, so that a dead first one does not hold up the others for ever. */

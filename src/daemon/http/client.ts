@@ -1,15 +1,24 @@
 /**
  * The one HTTP client: everything that leaves by HTTP goes through it, so that politeness, timeouts, redirects and errors
- * are the same everywhere. undici does the wire; idle connections close by themselves.
+ * are the same everywhere. Plain answers are read by the wire, which has the least to do for each byte; all others by undici.
  */
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { ByteSink, Clock, HttpClient, HttpRequest, HttpResponse, Logger } from "../core/ports.ts";
+import type { ByteSink, ByteTarget, Clock, HttpClient, HttpRequest, HttpResponse, Logger } from "../core/ports.ts";
+import type { Lookup } from "./address-race.ts";
 import { checkCodings, parseCodings, pipeDecoded } from "./coding.ts";
 import { Connections } from "./connections.ts";
+import { Dialer } from "./dial.ts";
 import { Exchange, type Head } from "./exchange.ts";
+import { Holds } from "./holds.ts";
 import { fieldsFor, firstHop, type Hop, isRedirect, nextHop } from "./hop.ts";
+import { type ChainIdentity, Identity } from "./identity.ts";
+import { type AddressKind, hostKind, requirePort } from "./network-policy.ts";
 import { Politeness } from "./politeness.ts";
+import { type Proxies, type ProxyServer, proxiesOf, proxyAuthorization } from "./proxy.ts";
+import { requireAdmission } from "./proxy-connect.ts";
+import { retryAfterMs } from "./retry-after.ts";
 import { statusError } from "./status.ts";
+import { UndiciHandler } from "./undici-handler.ts";
 
 /**
  * Kept connections that may turn out to be closed, one after the other, before a request gives up: asking again is safe,
@@ -31,52 +40,92 @@ export interface HttpClientOptions {
   readonly connectionsPerHost?: number;
   /** Milliseconds that an unused connection stays open, if the host does not say otherwise; default 4,000. */
   readonly keepAliveMs?: number;
+  /** Read plain answers without a parser (wire-connection.ts); default true. */
+  readonly wire?: boolean;
   /** More certificate authorities, in PEM, in place of those of the system. */
   readonly certificateAuthorities?: string | Buffer;
+  /** Milliseconds for which a host is left alone at most, whatever it asks for; default a day. */
+  readonly maxRetryAfterMs?: number;
+  /** Default: none. */
+  readonly proxies?: Proxies;
+  /** Redirects may lead from public hosts into the private network; default false. */
+  readonly allowPrivateRedirects?: boolean;
+  /** Default: the system's resolver. */
+  readonly lookup?: Lookup;
 }
+
+/** Options that have no default value. */
+type Optional = "certificateAuthorities" | "proxies" | "lookup";
 
 /** What the client works with. */
 export interface HttpClientParts {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Hosts that want to be left alone; default: none so far, and none after the end. */
+  readonly holds?: Holds;
+  /** Default: nobody in particular. */
+  readonly identity?: Identity;
 }
 
 /** {@link HttpClient} over undici. Disposal breaks off what is under way. */
 export class UndiciClient implements HttpClient, AsyncDisposable {
-  readonly #options: Required<Omit<HttpClientOptions, "certificateAuthorities">>;
+  readonly #options: Required<Omit<HttpClientOptions, Optional>>;
+  readonly #dialer: Dialer;
   readonly #connections: Connections;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #politeness: Politeness;
+  readonly #identity: Identity;
   #closed = false;
 
   constructor(options: HttpClientOptions, parts: HttpClientParts) {
-    const { certificateAuthorities, ...rest } = options;
+    const { certificateAuthorities, proxies, lookup, ...rest } = options;
     this.#options = {
       maxRedirects: 10,
       timeoutMs: 30_000,
       maxHeaderBytes: 64 * 1024,
       connectionsPerHost: 16,
       keepAliveMs: 4000,
+      wire: true,
+      allowPrivateRedirects: false,
+      maxRetryAfterMs: 86_400_000,
       ...rest,
     };
-    this.#connections = new Connections({ ...this.#options, certificateAuthorities });
+    this.#dialer = new Dialer({
+      ...this.#options,
+      certificateAuthorities,
+      proxies: proxies ?? proxiesOf({ proxy: "direct", noProxy: [], environment: {} }),
+      ...(lookup && { lookup }),
+    });
+    this.#connections = new Connections(this.#options, this.#dialer);
     this.#clock = parts.clock;
     this.#logger = parts.logger;
-    this.#politeness = new Politeness(this.#options.connectionsPerHost, parts.clock);
+    const holds = parts.holds ?? new Holds(this.#options.maxRetryAfterMs, parts);
+    this.#politeness = new Politeness(this.#options.connectionsPerHost, parts.clock, holds);
+    this.#identity = parts.identity ?? new Identity({ netrc: "", netrcOptional: true, cookieFile: "" }, parts);
   }
 
   async request(request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse> {
     const first = firstHop(request.url);
     const chain = [first.url.href];
+    // Where a person sent us; what is learnt from there on may not lead further inside.
+    const { namedBy } = request;
+    let from: AddressKind | undefined = request.fromNetwork ? "public" : undefined;
+    if (namedBy !== undefined && !this.#options.allowPrivateRedirects) from ??= hostKind(new URL(namedBy).hostname);
+    const identity = this.#identity.begin();
     for (let hop = first; ; ) {
-      const { head, exchange, connection } = await this.#ask(hop, first, request, signal);
+      const { head, exchange, connection } = await this.#ask({ hop, first, from, identity }, request, signal);
+      if (!this.#options.allowPrivateRedirects) from ??= connection.kind ?? hostKind(hop.url.hostname);
       const location = head.headers.get("location");
       if (request.follow === false || request.method === "POST" || !isRedirect(head.status))
         return new Answer(head, exchange, chain, connection.certificate);
       exchange.cancel();
-      hop = nextHop(hop, head.status, location);
-      this.#checkChain(chain, hop);
+      const learnt = identity.learn(hop, head.headers.get("set-cookie"));
+      const next = nextHop(hop, head.status, location);
+      if (next.url.origin !== hop.url.origin) requirePort(next.url);
+      hop = next;
+      // Who sets a cookie and sends back to the same place wants to be asked again, with it.
+      this.#checkChain(learnt ? [] : chain, chain.length, hop);
       chain.push(hop.url.href);
       this.#logger.debug({ status: head.status, host: hop.url.host }, "following a redirect");
     }
@@ -88,48 +137,91 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   }
 
   /** Sends one hop's request; once more if a kept connection turned out to be closed by the other side. */
-  async #ask(hop: Hop, first: Hop, request: HttpRequest, signal: AbortSignal | undefined) {
-    const { host, origin, pathname, search } = hop.url;
-    const headers = fieldsFor(hop, first, request, this.#options.userAgent);
+  async #ask({ hop, first, from, identity }: Way, request: HttpRequest, signal: AbortSignal | undefined) {
+    const { host, origin, pathname, search, href } = hop.url;
+    const forwarder = this.#dialer.forwarderFor(hop.url);
+    const { fields: headers, given } = fieldsFor(hop, first, request, this.#options.userAgent);
+    const { authorization, cookie } = await identity.at(hop, first, given);
+    if (authorization !== undefined) headers.push("authorization", authorization);
+    if (cookie !== undefined) headers.push("cookie", cookie);
+    const admission = forwarder && proxyAuthorization(forwarder);
+    if (admission !== undefined) headers.push("proxy-authorization", admission);
     for (let attempt = 1; ; attempt++) {
-      const giveTurnBack = await this.#politeness.turn(host, signal);
+      const turn = await this.#politeness.turn(host, signal);
       if (this.#closed) throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
-      const connection = this.#connections.take(origin);
+      const connection = this.#connections.take(origin, from);
       const kept = connection.served > 0;
       const exchange = new Exchange({
         host,
+        proxy: this.#dialer.proxyFor(hop.url)?.shown,
         timeoutMs: request.timeoutMs ?? this.#options.timeoutMs,
         clock: this.#clock,
         signal,
         onDone: (clean) => {
           this.#connections.giveBack(connection, clean);
-          giveTurnBack();
+          // Whoever waits begins when it is known what the host has against this one.
+          if (clean) turn.end();
+          else setImmediate(turn.end);
         },
       });
       const { method = "GET", body = null } = request;
-      connection.client.dispatch({ path: pathname + search, method, headers, body }, exchange);
+      const path = forwarder ? href : pathname + search;
+      connection.client.dispatch({ path, method, headers, body }, new UndiciHandler(exchange));
       try {
-        const head = await exchange.head;
+        const head = this.#believed(await exchange.head);
+        turn.answered(head.status);
+        if (forwarder) this.#checkAdmission(forwarder, head, exchange);
         if (head.status === 429 || head.status === 503)
           this.#politeness.hold(host, statusError({ ...head, url: hop.url.href }, this.#clock.now()));
         return { head, exchange, connection };
       } catch (error) {
-        if (!kept || attempt > MOST_KEPT || asDownloadError(error).code !== "CONNECTION_LOST") throw error;
+        const failed = asDownloadError(error);
+        if (!kept) turn.failed(failed);
+        if (!kept || attempt > MOST_KEPT || failed.code !== "CONNECTION_LOST") throw error;
         this.#logger.debug({ host }, "a kept connection was closed by the other side; asking again");
       }
     }
   }
 
-  #checkChain(chain: readonly string[], next: Hop): void {
+  /** A Retry-After is believed up to the longest wait, by everyone who reads it. */
+  #believed(head: Head): Head {
+    const { headers } = head;
+    const wait = retryAfterMs(headers.get("retry-after"), headers.get("date"), this.#clock.now());
+    const { maxRetryAfterMs } = this.#options;
+    if (wait === undefined || wait <= maxRetryAfterMs) return head;
+    return { ...head, headers: new Map(headers).set("retry-after", String(Math.ceil(maxRetryAfterMs / 1000))) };
+  }
+
+  /** @throws NetworkError PROXY_UNAUTHORIZED */
+  #checkAdmission(forwarder: ProxyServer, { status }: Head, exchange: Exchange): void {
+    try {
+      requireAdmission(forwarder, status);
+    } catch (error) {
+      exchange.cancel();
+      throw error;
+    }
+  }
+
+  /** @param length - places that were asked so far */
+  #checkChain(chain: readonly string[], length: number, next: Hop): void {
     const { href, host } = next.url;
     const metadata = { host };
     if (chain.includes(href))
       throw failure("TOO_MANY_REDIRECTS", `the redirects go round in a circle, by way of ${host}`, { metadata });
-    if (chain.length > this.#options.maxRedirects)
+    if (length > this.#options.maxRedirects)
       throw failure("TOO_MANY_REDIRECTS", `more than ${this.#options.maxRedirects} redirects, the last to ${host}`, {
         metadata,
       });
   }
+}
+
+/** A hop, and the way to it. */
+interface Way {
+  readonly hop: Hop;
+  readonly first: Hop;
+  /** Where the URL lies that a person gave; undefined at that URL itself. */
+  readonly from: AddressKind | undefined;
+  readonly identity: ChainIdentity;
 }
 
 /** A head and the exchange whose body waits. */
@@ -152,6 +244,10 @@ class Answer implements HttpResponse {
 
   pipe(sink: ByteSink): Promise<void> {
     return this.#exchange.pipe(sink);
+  }
+
+  receive(target: ByteTarget): Promise<void> {
+    return this.#exchange.receive(target);
   }
 
   async text(maxBytes: number): Promise<string> {

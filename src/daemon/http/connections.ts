@@ -5,17 +5,15 @@
  */
 import { createHash } from "node:crypto";
 import { TLSSocket } from "node:tls";
-import { buildConnector, Client } from "undici";
+import { Client } from "undici";
+import type { Dialer } from "./dial.ts";
+import { type AddressKind, mayLead } from "./network-policy.ts";
 
-/** How connections are made and kept. */
+/** How connections are kept. */
 export interface ConnectionOptions {
-  /** Milliseconds until a connection must stand. */
-  readonly timeoutMs: number;
   readonly maxHeaderBytes: number;
   /** Milliseconds that an unused connection stays open, if the host does not say otherwise. */
   readonly keepAliveMs: number;
-  /** In PEM. */
-  readonly certificateAuthorities?: string | Buffer | undefined;
 }
 
 /** One connection of one origin, which connects when it is first used. */
@@ -24,6 +22,10 @@ export interface Connection {
   readonly origin: string;
   /** Exchanges that it has brought to their end. */
   served: number;
+  /** Where the host lies; known once it is connected. */
+  kind: AddressKind | undefined;
+  /** Gives up connecting. */
+  readonly abort: AbortController;
   /** SHA-256 of the server's certificate, lower-case hex; known once it stands, and only over TLS. */
   certificate?: string;
 }
@@ -31,17 +33,26 @@ export interface Connection {
 /** The connections of all origins. */
 export class Connections {
   readonly #options: ConnectionOptions;
+  readonly #dialer: Dialer;
   readonly #idle = new Map<string, Connection[]>();
-  readonly #all = new Set<Client>();
-  #connect: buildConnector.connector | undefined;
+  readonly #all = new Set<Connection>();
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: ConnectionOptions, dialer: Dialer) {
     this.#options = options;
+    this.#dialer = dialer;
   }
 
-  /** The connection that was used last and is free, or a new one. */
-  take(origin: string): Connection {
-    return this.#idle.get(origin)?.pop() ?? this.#make(origin);
+  /**
+   * The connection that was used last and is free, or a new one.
+   *
+   * @param from - where the URL lies that a person gave, if this is where it led: see network-policy.ts
+   */
+  take(origin: string, from: AddressKind | undefined): Connection {
+    const idle = this.#idle.get(origin) ?? [];
+    // A kept one may lead where only a person may send somebody: then a new one is made, and refused.
+    const at = idle.findLastIndex(({ kind }) => kind !== undefined && mayLead(from, kind));
+    const [found] = at < 0 ? [] : idle.splice(at, 1);
+    return found ?? this.#make(origin, from);
   }
 
   /** @param clean - the exchange came to its end, so that the connection can be used again */
@@ -59,25 +70,27 @@ export class Connections {
   /** Closes all of them; what is under way on them fails. */
   async destroy(): Promise<void> {
     this.#idle.clear();
-    await Promise.all([...this.#all].map((client) => client.destroy()));
+    for (const { abort } of this.#all) abort.abort();
+    await Promise.all([...this.#all].map(({ client }) => client.destroy()));
   }
 
-  #make(origin: string): Connection {
-    const { timeoutMs, maxHeaderBytes, keepAliveMs, certificateAuthorities } = this.#options;
-    this.#connect ??= buildConnector({
-      allowH2: false,
-      timeout: timeoutMs,
-      ...(certificateAuthorities !== undefined && { ca: certificateAuthorities }),
-    });
-    const connect = this.#connect;
+  #make(origin: string, from: AddressKind | undefined): Connection {
+    const { maxHeaderBytes, keepAliveMs } = this.#options;
+    const url = new URL(origin);
+    const abort = new AbortController();
     const client = new Client(origin, {
       allowH2: false,
-      connect: (options, callback) =>
-        connect(options, (...stands) => {
-          const [, socket] = stands;
-          if (socket instanceof TLSSocket) connection.certificate = fingerprint(socket);
-          callback(...stands);
-        }),
+      connect: (_options, callback) => {
+        this.#dialer.dial({ url, from, signal: abort.signal }).then(
+          ({ socket, kind }) => {
+            connection.kind = kind;
+            // A plain request over an HTTPS proxy has the proxy's certificate, which is not the origin's.
+            if (url.protocol === "https:" && socket instanceof TLSSocket) connection.certificate = fingerprint(socket);
+            callback(null, socket);
+          },
+          (error: Error) => callback(error, null),
+        );
+      },
       maxHeaderSize: maxHeaderBytes,
       keepAliveTimeout: keepAliveMs,
       keepAliveMaxTimeout: 60_000,
@@ -85,8 +98,8 @@ export class Connections {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    this.#all.add(client);
-    const connection: Connection = { client, origin, served: 0 };
+    const connection: Connection = { client, origin, served: 0, kind: undefined, abort };
+    this.#all.add(connection);
     client.on("disconnect", () => this.#forget(connection));
     return connection;
   }
@@ -101,8 +114,10 @@ export class Connections {
     this.#drop(connection);
   }
 
-  #drop({ client }: Connection): void {
-    this.#all.delete(client);
+  #drop(connection: Connection): void {
+    const { client, abort } = connection;
+    this.#all.delete(connection);
+    abort.abort();
     // Not in this call: it is made inside of the client's own handlers. It fails only if it is destroyed already.
     queueMicrotask(() => client.destroy().catch(() => undefined));
   }

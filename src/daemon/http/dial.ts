@@ -7,6 +7,7 @@ import { isIP, type OnReadOpts, type Socket } from "node:net";
 import { connect as connectTls, createSecureContext, type SecureContext } from "node:tls";
 import { DownloadError, failure } from "../core/errors.ts";
 import { type Address, addressesOf, connectFirst, type Lookup, lookup } from "./address-race.ts";
+import { notConnected } from "./network-error.ts";
 import { type AddressKind, addressKind, hostKind, mayLead, requireAllowed } from "./network-policy.ts";
 import type { Proxies, ProxyServer } from "./proxy.ts";
 import { openTunnel } from "./proxy-connect.ts";
@@ -91,7 +92,7 @@ export class Dialer {
     const onAbort = (): void => abort.abort(to.signal?.reason);
     to.signal?.addEventListener("abort", onAbort, { once: true });
     if (to.signal?.aborted) onAbort();
-    const timer = setTimeout(() => abort.abort(tooLate(to.url, proxy, timeoutMs)), timeoutMs);
+    const timer = setTimeout(() => abort.abort(notConnected(to.url.host, proxy?.shown, timeoutMs / 1000)), timeoutMs);
     try {
       return await (proxy ? this.#byProxy(to, proxy, abort.signal) : this.#directly(to, abort.signal));
     } catch (error) {
@@ -210,22 +211,6 @@ function portOf(url: URL): number {
 
 function bare(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, "$1");
-}
-
-function tooLate(url: URL, proxy: ProxyServer | undefined, timeoutMs: number): Error {
-  const seconds = timeoutMs / 1000;
-  if (proxy === undefined)
-    return failure("CONNECT_FAILED", `no connection to ${url.host} within ${seconds} s`, {
-      metadata: { host: url.host },
-    });
-  return proxyTooLate(url.host, proxy.shown, seconds);
-}
-
-/** @param proxy - as it is shown */
-export function proxyTooLate(host: string, proxy: string, seconds: number): Error {
-  return failure("PROXY_FAILED", `no connection to ${host} by way of the proxy ${proxy} within ${seconds} s`, {
-    metadata: { host, proxy },
-  });
 }
 
 /** Errors on the way to the proxy are the proxy's, not the origin's. */

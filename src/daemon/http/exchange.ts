@@ -1,15 +1,15 @@
 /**
- * One request and its answer over undici's dispatch: no streams, no buffers of its own, a handful of calls for each piece
- * of the body. Pieces go straight to the sink; a sink that returns a promise pauses the socket.
+ * One request and its answer, whatever carries them: undici (undici-handler.ts) or the wire (wire-connection.ts). No streams
+ * and no buffers of its own, a handful of calls for each piece of the body. Pieces go straight to the sink, or the connection
+ * puts the bytes straight into the target's memory; a promise from either holds the connection back.
  *
  * What comes before there is a sink is kept, up to {@link EARLY_BYTES}: a small answer is then complete, and its connection
  * free, before anyone has asked for its body.
  */
-import type { IncomingHttpHeaders } from "node:http";
-import type { Dispatcher } from "undici";
+import { copyInto } from "../core/byte-target.ts";
 import { failure } from "../core/errors.ts";
-import type { ByteSink, Clock } from "../core/ports.ts";
-import { type Circumstance, networkError } from "./network-error.ts";
+import type { ByteSink, ByteTarget, Clock } from "../core/ports.ts";
+import { type Circumstance, networkError, notConnected } from "./network-error.ts";
 
 /** Bytes of a body that may wait for a sink before the socket is paused. */
 const EARLY_BYTES = 64 * 1024;
@@ -17,14 +17,25 @@ const EARLY_BYTES = 64 * 1024;
 /** An answer's head. */
 export interface Head {
   readonly status: number;
-  /** By lower-case name, repeated fields joined by ", ". */
+  /** By lower-case name, repeated fields joined by ", "; Set-Cookie, which has commas inside, by line feeds. */
   readonly headers: ReadonlyMap<string, string>;
+}
+
+/** What an exchange asks of the connection under it. */
+export interface Controls {
+  /** Receive nothing more for the time being. Pieces that were received already may still be handed on. */
+  pause(): void;
+  resume(): void;
+  /** Close the connection: when this returns, no byte is received any more. */
+  abort(reason: Error): void;
 }
 
 /** What an exchange needs. */
 export interface ExchangeOptions {
   /** Host and port, for messages. */
   readonly host: string;
+  /** The proxy on the way, as it is shown. */
+  readonly proxy?: string | undefined;
   /** Milliseconds without a byte; time in which the sink holds the sender back does not count. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -33,17 +44,18 @@ export interface ExchangeOptions {
   readonly onDone: (clean: boolean) => void;
 }
 
-/** The handler of one dispatch. */
-export class Exchange implements Dispatcher.DispatchHandler {
+/** One request under way. */
+export class Exchange {
   /** Settles when the head is here. */
   readonly head: Promise<Head>;
   readonly #options: ExchangeOptions;
   readonly #settleHead: PromiseWithResolvers<Head> = Promise.withResolvers();
   #settleBody: PromiseWithResolvers<void> | undefined;
-  #controller: Dispatcher.DispatchController | undefined;
+  #controls: Controls | undefined;
   #sink: ByteSink | undefined;
-  /** Pieces that came while nobody could take them. Views of the socket's own buffers, which are not used again. */
-  #waiting: Buffer[] = [];
+  #target: ByteTarget | undefined;
+  /** Pieces that came while nobody could take them. */
+  #waiting: Uint8Array[] = [];
   #early = 0;
   #held = false;
   #paused = false;
@@ -78,36 +90,39 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return this.#settleBody.promise;
   }
 
+  /** The same into memory of the target's; see RangeStream.receive. */
+  receive(target: ByteTarget): Promise<void> {
+    const received = this.pipe(copyInto(target));
+    if (this.#sink !== undefined) this.#target = target;
+    return received;
+  }
+
   /** Drops what is left of the answer, and the connection with it unless all is here. */
   cancel(): void {
     this.#waiting = [];
     if (!this.#ended) this.#fail(failure("CANCELLED", `the answer of ${this.#options.host} was not wanted`));
   }
 
-  // ── called by undici ──────────────────────────────────────────────────────────────────────────────────────────────
+  // ── called by the connection ──────────────────────────────────────────────────────────────────────────────────────
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  /** The request is being sent; once more if another carrier takes over. */
+  onStart(controls: Controls): void {
     if (this.#done) {
-      controller.abort(asError(this.#error));
+      controls.abort(asError(this.#error));
       return;
     }
-    this.#controller = controller;
+    this.#controls = controls;
     this.#phase = "head";
     this.#lastByte = this.#options.clock.monotonic();
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, fields: IncomingHttpHeaders): void {
-    // An interim answer (RFC 9110 §15.2): the real one follows, within the time that it has in any case.
-    if (status < 200) return;
+  /** The head is here; the body follows. */
+  onHead(head: Head): void {
     this.#lastByte = this.#options.clock.monotonic();
     this.#phase = "body";
-    const headers = new Map<string, string>();
-    for (const [name, value] of Object.entries(fields)) {
-      if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
-    }
-    const length = headers.get("content-length");
+    const length = head.headers.get("content-length");
     if (length !== undefined) this.#announced = Number(length);
-    const coding = headers.get("transfer-encoding");
+    const coding = head.headers.get("transfer-encoding");
     // Not asked for (RFC 9112 §7.4), and not undone by undici: the bytes would not be those of the resource.
     if (coding !== undefined && !/^\s*(chunked|identity)\s*$/i.test(coding))
       this.#fail(
@@ -115,30 +130,54 @@ export class Exchange implements Dispatcher.DispatchHandler {
           metadata: { host: this.#options.host },
         }),
       );
-    else this.#settleHead.resolve({ status, headers });
+    else this.#settleHead.resolve(head);
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    // A resumed parser is first run on nothing, and reports that as a piece. Pausing on it again would never end.
-    if (chunk.length === 0) return;
+  /**
+   * A piece of the body.
+   *
+   * @param lent - the memory is the connection's, and used again after the call
+   */
+  onData(chunk: Uint8Array, lent: boolean): void {
+    if (this.#done) return;
     this.#lastByte = this.#options.clock.monotonic();
     this.#received += chunk.length;
-    if (this.#sink !== undefined && !this.#held) {
-      this.#deliver(chunk);
+    if (this.#sink !== undefined && !this.#held && this.#waiting.length === 0) {
+      this.#take(() => this.#sink?.(chunk));
       return;
     }
-    this.#waiting.push(chunk);
+    this.#waiting.push(lent ? chunk.slice() : chunk);
     this.#early += chunk.length;
-    if (this.#held || this.#early >= EARLY_BYTES) this.#pause(controller);
+    if (this.#held || this.#early >= EARLY_BYTES) this.#pause();
   }
 
-  onResponseEnd(): void {
+  /** Where the next bytes of the body can be put at once; undefined if they are to be handed to {@link onData}. */
+  room(): Uint8Array | undefined {
+    if (this.#target === undefined || this.#held || this.#waiting.length > 0) return undefined;
+    try {
+      return this.#target.space();
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  /** So many bytes were put into the last {@link room}. */
+  onFilled(count: number): void {
+    this.#lastByte = this.#options.clock.monotonic();
+    this.#received += count;
+    this.#take(() => this.#target?.filled(count));
+  }
+
+  /** The answer is complete. */
+  onEnd(): void {
     this.#ended = true;
     this.#finish(true);
     this.#settleIfDelivered();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+  /** The connection broke. */
+  onError(error: unknown): void {
     if (this.#done) return;
     this.#error = networkError(error, {
       host: this.#options.host,
@@ -155,17 +194,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   // ── delivery ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #deliver(chunk: Buffer): void {
+  /** Lets the sink or the target have something, and holds the connection back for as long as it wants. */
+  #take(deliver: () => void | Promise<void>): void {
     let taken: void | Promise<void>;
     try {
-      taken = this.#sink?.(chunk);
+      taken = deliver();
     } catch (error) {
       this.#fail(error);
       return;
     }
     if (taken === undefined) return;
     this.#held = true;
-    if (this.#controller !== undefined && !this.#ended) this.#pause(this.#controller);
+    if (!this.#ended) this.#pause();
     taken.then(this.#release, (error: unknown) => this.#fail(error));
   }
 
@@ -178,7 +218,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     let next = 0;
     while (!this.#held && this.#sink !== undefined && next < this.#waiting.length) {
       const chunk = this.#waiting[next++];
-      if (chunk !== undefined) this.#deliver(chunk);
+      if (chunk !== undefined) this.#take(() => this.#sink?.(chunk));
     }
     this.#waiting.splice(0, next);
     if (this.#held || this.#sink === undefined) return;
@@ -187,7 +227,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     } else if (this.#paused) {
       this.#paused = false;
       this.#lastByte = this.#options.clock.monotonic();
-      this.#controller?.resume();
+      this.#controls?.resume();
     }
   }
 
@@ -197,9 +237,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     else this.#settleBody.reject(this.#error);
   }
 
-  #pause(controller: Dispatcher.DispatchController): void {
+  #pause(): void {
     this.#paused = true;
-    controller.pause();
+    this.#controls?.pause();
   }
 
   // ── ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -207,7 +247,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason);
 
   readonly #watch = (): void => {
-    const { clock, timeoutMs, host } = this.#options;
+    const { clock, timeoutMs, host, proxy } = this.#options;
     const left = this.#paused ? timeoutMs : timeoutMs - (clock.monotonic() - this.#lastByte);
     if (left > 0) {
       this.#stopTimer = clock.timer(left, this.#watch);
@@ -216,7 +256,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const seconds = timeoutMs / 1000;
     this.#fail(
       this.#phase === "connect"
-        ? failure("CONNECT_FAILED", `no connection to ${host} within ${seconds} s`, { metadata: { host } })
+        ? notConnected(host, proxy, seconds)
         : failure("TIMED_OUT", `${host} sent no byte for ${seconds} s, after ${this.#received} bytes`, {
             metadata: { host },
           }),
@@ -230,10 +270,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const running = !this.#ended;
     this.#ended = true;
     this.#sink = undefined;
+    this.#target = undefined;
     this.#finish(false);
     this.#settleHead.reject(this.#error);
     this.#settleBody?.reject(this.#error);
-    if (running) this.#controller?.abort(asError(error));
+    // In the same call: whoever learns of the end, a moment later, may use the memory for something else.
+    if (running) this.#controls?.abort(asError(error));
   }
 
   #finish(clean: boolean): void {

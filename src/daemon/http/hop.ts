@@ -30,6 +30,16 @@ export interface Hop {
   readonly url: URL;
   /** The Basic credentials of the URL's user information, for this hop's origin only (RFC 7617). */
   readonly credentials: string | undefined;
+  /** The user of the URL's user information, where it has no password: that may be known elsewhere. */
+  readonly login?: string | undefined;
+}
+
+/** The fields of a request at one hop. */
+export interface HopFields {
+  /** Names and values in turn, as undici takes them. */
+  readonly fields: string[];
+  /** Names of those that say who we are or what we want, lower case: nothing is put in their place. */
+  readonly given: ReadonlySet<string>;
 }
 
 /** True for an answer that sends elsewhere. */
@@ -60,20 +70,22 @@ export function nextHop(from: Hop, status: number, location: string | undefined)
   const url = new URL(text, from.url);
   if (!isHttp(url))
     throw failure("BAD_REDIRECT", `${host} redirects to a "${url.protocol}" URL, which is not followed`, { metadata });
-  return hopOf(url, from.url.origin === url.origin ? from.credentials : undefined);
+  return hopOf(url, from.url.origin === url.origin ? from : undefined);
 }
 
 /**
- * The fields to send at a hop, as undici takes them.
+ * The fields to send at a hop.
  *
  * @param first - where the request began: the only origin that gets all of the caller's fields
  */
-export function fieldsFor(hop: Hop, first: Hop, request: HttpRequest, userAgent: string): string[] {
+export function fieldsFor(hop: Hop, first: Hop, request: HttpRequest, userAgent: string): HopFields {
   const fields: string[] = [];
   const given = new Set<string>();
   const atHome = hop.url.origin === first.url.origin;
   for (const [name, value] of request.headers ?? []) {
     const key = name.toLowerCase();
+    // What is for a proxy stands in the proxy's URL: here it would reach the origin.
+    if (key === "proxy-authorization") continue;
     if (!atHome && (!HARMLESS.has(key) || isSecretHeader(key))) continue;
     given.add(key);
     fields.push(name, value);
@@ -82,24 +94,37 @@ export function fieldsFor(hop: Hop, first: Hop, request: HttpRequest, userAgent:
   if (!given.has("accept")) fields.push("accept", "*/*");
   // A coded body cannot be put together from ranges, nor compared with a digest of the file.
   if (!given.has("accept-encoding")) fields.push("accept-encoding", "identity");
-  const credentials = hop.credentials ?? (atHome ? first.credentials : undefined);
-  if (credentials !== undefined && !given.has("authorization")) fields.push("authorization", credentials);
-  return fields;
+  const { credentials, login } = userOf(hop, first);
+  if (credentials !== undefined && login === undefined && !given.has("authorization")) {
+    given.add("authorization");
+    fields.push("authorization", credentials);
+  }
+  return { fields, given };
+}
+
+/** What the user information of the URLs so far means for a hop. */
+export function userOf(hop: Hop, first: Hop): Pick<Hop, "credentials" | "login"> {
+  return hop.credentials === undefined && hop.url.origin === first.url.origin ? first : hop;
 }
 
 function isHttp(url: URL): boolean {
   return url.protocol === "http:" || url.protocol === "https:";
 }
 
-function hopOf(url: URL, inherited: string | undefined): Hop {
-  const credentials =
-    url.username !== "" || url.password !== ""
-      ? `Basic ${Buffer.from(`${decoded(url.username)}:${decoded(url.password)}`).toString("base64")}`
-      : inherited;
+function hopOf(url: URL, inherited: Hop | undefined): Hop {
+  const [user, password] = [decoded(url.username), decoded(url.password)];
+  const own = user !== "" || password !== "";
+  const credentials = own ? basic(user, password) : inherited?.credentials;
+  const login = own ? (password === "" ? user : undefined) : inherited?.login;
   url.username = "";
   url.password = "";
   url.hash = "";
-  return { url, credentials };
+  return { url, credentials, login };
+}
+
+/** The value of an Authorization field (RFC 7617). */
+export function basic(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 }
 
 function decoded(text: string): string {

@@ -107,3 +107,12 @@ function describe(code: ErrorCode, errno: string, message: string, where: Circum
       return `the request to ${host} failed: ${message} (${errno})`;
   }
 }
+
+/** No connection stood in time. @param proxy - the one on the way, as it is shown */
+export function notConnected(host: string, proxy: string | undefined, seconds: number): DownloadError {
+  if (proxy === undefined)
+    return failure("CONNECT_FAILED", `no connection to ${host} within ${seconds} s`, { metadata: { host } });
+  return failure("PROXY_FAILED", `no connection to ${host} by way of the proxy ${proxy} within ${seconds} s`, {
+    metadata: { host, proxy },
+  });
+}

@@ -1,81 +1,151 @@
 /**
- * Manners towards a host, over all downloads: a cap on the connections that are used at once, and Retry-After, which holds
- * for the whole host and not only for the request that was told so.
+ * Manners towards a host, over all downloads: a cap on the connections that are used at once, which is halved when the host
+ * objects and grows again by one after a while of success (AIMD, as in RFC 5681); and Retry-After, which holds for the whole
+ * host and not only for the request that was told so.
  */
-import { type DownloadError, failure } from "../core/errors.ts";
+import type { DownloadError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
+import type { Holds } from "./holds.ts";
+
+/** Milliseconds of success until one more connection is tried. */
+const GROW_MS = 10_000;
+
+/** The longest that it takes, for a host that objected to each try. */
+const LONGEST_GROW_MS = 10 * 60_000;
+
+/** Errors by which a host that serves others says that it does not want another connection. */
+const OBJECTIONS: ReadonlySet<string> = new Set(["CONNECT_REFUSED", "CONNECTION_LOST"]);
+
+/** A turn at a host: the right to use one connection. */
+export interface Turn {
+  /** The host answered; called once. @param status - of HTTP; 429 and 503 are objections */
+  answered(status: number): void;
+  /** There was no answer. It is an objection if others have one: else the host is simply not there. */
+  failed(error: DownloadError): void;
+  /** Gives the turn back; called again it does nothing. */
+  end(): void;
+}
 
 interface Host {
   active: number;
+  /** Those of the active ones that were answered. */
+  answered: number;
   readonly waiting: Set<() => void>;
-  hold?: { readonly until: number; readonly error: DownloadError };
+  /** Connections that it seems to bear; at most the cap. */
+  allowed: number;
+  /** When `allowed` was changed, on the monotonic clock. */
+  changedAt: number;
+  /** Milliseconds of success until it grows. */
+  growMs: number;
 }
 
 /** Gives out turns at hosts. A host is a name with its port, as in `URL.host`. */
 export class Politeness {
   readonly #hosts = new Map<string, Host>();
-  readonly #connectionsPerHost: number;
+  readonly #cap: number;
   readonly #clock: Clock;
+  readonly #holds: Holds;
 
   /** @param connectionsPerHost - turns that are out at once, for one host */
-  constructor(connectionsPerHost: number, clock: Clock) {
-    this.#connectionsPerHost = connectionsPerHost;
+  constructor(connectionsPerHost: number, clock: Clock, holds: Holds) {
+    this.#cap = connectionsPerHost;
     this.#clock = clock;
+    this.#holds = holds;
   }
 
   /**
    * Waits for a turn. First come, first served.
    *
-   * @returns gives the turn back; called again it does nothing
-   * @throws DownloadError what the host answered last, while its Retry-After runs: with `held: "true"` in its metadata,
-   *   since the host was not asked again, and nobody's attempt is used up; the signal's reason
+   * @throws DownloadError what the host answered last, while its Retry-After runs: see Holds.check; the signal's reason
    */
-  async turn(name: string, signal?: AbortSignal): Promise<() => void> {
+  async turn(name: string, signal?: AbortSignal): Promise<Turn> {
     signal?.throwIfAborted();
-    this.#checkHold(name);
-    let host = this.#hosts.get(name);
-    if (host === undefined) {
-      host = { active: 0, waiting: new Set() };
-      this.#hosts.set(name, host);
-    }
-    if (host.active < this.#connectionsPerHost) host.active++;
+    this.#holds.check(name);
+    const host = this.#hosts.get(name) ?? this.#begin(name);
+    if (host.active < host.allowed) host.active++;
     else await this.#wait(host, signal);
-    const given = host;
-    let back = false;
-    const giveBack = () => {
-      if (back) return;
-      back = true;
-      this.#handOn(name, given);
-    };
+    const turn = this.#turn(name, host);
     try {
-      this.#checkHold(name);
+      this.#holds.check(name);
     } catch (error) {
-      giveBack();
+      turn.end();
       throw error;
     }
-    return giveBack;
+    return turn;
   }
 
   /** Remembers that the host asked to be left alone: until then {@link turn} throws the same error. */
   hold(name: string, error: DownloadError): void {
-    if (error.retryAfterMs === undefined || error.retryAfterMs <= 0) return;
-    const until = this.#clock.monotonic() + error.retryAfterMs;
-    const host = this.#hosts.get(name) ?? { active: 0, waiting: new Set() };
-    if (host.hold === undefined || host.hold.until < until) host.hold = { until, error };
-    this.#hosts.set(name, host);
+    this.#holds.set(name, error);
   }
 
-  #checkHold(name: string): void {
-    const host = this.#hosts.get(name);
-    if (host?.hold === undefined) return;
-    const left = host.hold.until - this.#clock.monotonic();
-    // A timer may fire a millisecond early: whoever waited for it has waited.
-    if (left > 1) {
-      const { code, message, metadata } = host.hold.error;
-      throw failure(code, message, { metadata: { ...metadata, held: "true" }, retryAfterMs: left, retryable: true });
-    }
-    delete host.hold;
-    this.#forgetIfIdle(name, host);
+  /** Connections that the host is believed to bear. */
+  allowed(name: string): number {
+    return this.#hosts.get(name)?.allowed ?? this.#cap;
+  }
+
+  #begin(name: string): Host {
+    const host: Host = {
+      active: 0,
+      answered: 0,
+      waiting: new Set(),
+      allowed: this.#cap,
+      changedAt: this.#clock.monotonic(),
+      growMs: GROW_MS,
+    };
+    this.#hosts.set(name, host);
+    return host;
+  }
+
+  #turn(name: string, host: Host): Turn {
+    const since = this.#clock.monotonic();
+    let ended = false;
+    let answered = false;
+    // An answer may be complete, and the turn over, before anyone has looked at it.
+    const object = () => this.#object(this.#hosts.get(name) ?? this.#begin(name), since, ended ? 1 : 0);
+    return {
+      answered: (status) => {
+        if (status === 429 || status === 503) object();
+        else if (ended) this.#succeeded(host);
+        else {
+          answered = true;
+          host.answered++;
+        }
+      },
+      failed: ({ code }) => {
+        if (!answered && host.answered > 0 && OBJECTIONS.has(code)) object();
+      },
+      end: () => {
+        if (ended) return;
+        ended = true;
+        if (answered) {
+          host.answered--;
+          this.#succeeded(host);
+        }
+        this.#handOn(name, host);
+      },
+    };
+  }
+
+  /**
+   * @param since - when the turn began: what was under way when the host objected before belongs to that objection
+   * @param more - turns that are over already and count still
+   */
+  #object(host: Host, since: number, more: number): void {
+    const again = host.allowed < this.#cap;
+    if (again && since < host.changedAt) return;
+    // A try with one more that failed: the next one has time.
+    host.growMs = again ? Math.min(host.growMs * 2, LONGEST_GROW_MS) : GROW_MS;
+    host.allowed = Math.max(1, Math.floor(Math.min(host.allowed, host.active + more) / 2));
+    host.changedAt = this.#clock.monotonic();
+  }
+
+  #succeeded(host: Host): void {
+    const now = this.#clock.monotonic();
+    if (host.allowed >= this.#cap || now - host.changedAt < host.growMs) return;
+    // Whoever waits for it gets it with the turn that ends now.
+    host.allowed++;
+    host.changedAt = now;
   }
 
   #wait(host: Host, signal: AbortSignal | undefined): Promise<void> {
@@ -93,19 +163,16 @@ export class Politeness {
     });
   }
 
-  /** The next in line takes the turn over as it is; the count does not change. */
+  /** One turn is free: as many as are allowed now go to the next in line. */
   #handOn(name: string, host: Host): void {
-    const [next] = host.waiting;
-    if (next) {
-      host.waiting.delete(next);
-      next();
-      return;
-    }
     host.active--;
-    this.#forgetIfIdle(name, host);
-  }
-
-  #forgetIfIdle(name: string, host: Host): void {
-    if (host.active === 0 && host.hold === undefined) this.#hosts.delete(name);
+    for (const next of host.waiting) {
+      if (host.active >= host.allowed) break;
+      host.waiting.delete(next);
+      host.active++;
+      next();
+    }
+    // What was learnt of the host stays for as long as it is of use.
+    if (host.active === 0 && host.allowed >= this.#cap) this.#hosts.delete(name);
   }
 }

@@ -5,6 +5,7 @@
 import type { Environment } from "../../shared/paths.ts";
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
+import { basic } from "./hop.ts";
 import { bypassOf } from "./proxy-bypass.ts";
 
 /** How a proxy is talked to. With `socks5` names are resolved here, with `socks5h` by the proxy. */
@@ -106,7 +107,7 @@ export function parseProxy(text: string, origin: string): ProxyServer {
 /** The Proxy-Authorization field's value (RFC 9110 §11.7.2), if the proxy's URL has credentials. */
 export function proxyAuthorization({ user, password }: ProxyServer): string | undefined {
   if (user === undefined && password === undefined) return undefined;
-  return `Basic ${Buffer.from(`${user ?? ""}:${password ?? ""}`).toString("base64")}`;
+  return basic(user ?? "", password ?? "");
 }
 
 function decoded(text: string): string {

@@ -3,8 +3,8 @@
  */
 import { parseHttpDate } from "./http-date.ts";
 
-/** The longest wait that is believed, in milliseconds: an origin that asks for a year is not obeyed for a year. */
-export const LONGEST_WAIT_MS = 6 * 60 * 60 * 1000;
+/** The longest wait that is read, in milliseconds; the client believes less of it, as it is configured. */
+export const LONGEST_WAIT_MS = 30 * 86_400_000;
 
 /**
  * Reads a Retry-After field: delay-seconds or an HTTP-date (RFC 9110 §10.2.3).

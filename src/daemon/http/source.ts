@@ -3,6 +3,7 @@
  * version that was expected, or refused: nothing here guesses. This module asks; answer.ts reads what comes.
  */
 import { redactUrl } from "../../shared/redact.ts";
+import { asDownloadError } from "../core/errors.ts";
 import type {
   ChunkSource,
   Clock,
@@ -22,6 +23,8 @@ export interface HttpSourceOptions {
   readonly headers?: ReadonlyArray<readonly [name: string, value: string]>;
   /** Milliseconds without a byte. */
   readonly timeoutMs?: number;
+  /** The URL of what named this one, if no person did. */
+  readonly namedBy?: string;
 }
 
 /** What sources work with. */
@@ -85,6 +88,8 @@ class HttpSource implements ChunkSource {
   async open(request: RangeRequest): Promise<RangeStream> {
     const tagged = isEntityTag(request.expected?.strongValidator);
     let manner: Manner = this.#dislikesIfRange && tagged ? "if-match" : "if-range";
+    // The whole is not asked for as a range: an origin that gets ranges wrong may get that right.
+    if (request.start === 0 && request.end === undefined && !request.expected) manner = "whole";
     for (;;) {
       const response = await this.#ask(request, manner);
       let found: RangeStream | Manner;
@@ -92,7 +97,8 @@ class HttpSource implements ChunkSource {
         found = readAnswer(response, request, manner, this.#clock.now());
       } catch (error) {
         response.cancel();
-        throw error;
+        if (!mayAskForWhole(error, request, manner)) throw error;
+        found = "whole";
       }
       if (typeof found !== "string") {
         if (manner === "if-match-instead" && found.resource.ranges) this.#dislikesIfRange = true;
@@ -111,7 +117,11 @@ class HttpSource implements ChunkSource {
       const validator = expected?.strongValidator;
       if (validator !== undefined) headers.push([manner === "if-range" ? "If-Range" : "If-Match", validator]);
     }
-    const { timeoutMs } = this.#options;
-    return this.#client.request({ url: this.#url, headers, ...(timeoutMs !== undefined && { timeoutMs }) }, signal);
+    return this.#client.request({ ...this.#options, url: this.#url, headers }, signal);
   }
+}
+
+/** True for a first range that was answered wrongly: nothing is here yet, so that the whole will do. */
+function mayAskForWhole(error: unknown, { start, expected }: RangeRequest, manner: Manner): boolean {
+  return start === 0 && !expected && manner !== "whole" && asDownloadError(error).code === "RANGE_INVALID";
 }

@@ -1,16 +1,30 @@
 /** The plainest meaning of a URL: it names the file itself. */
 import type { Plan } from "../core/plan.ts";
-import type { Resolver } from "../core/ports.ts";
+import type { Resolver, SourceFactory } from "../core/ports.ts";
 import type { DownloadRequest } from "../core/session.ts";
+import { Documents } from "./document.ts";
+import { sidecarDigest } from "./sidecar.ts";
 
 /** Takes every http and https URL as the file itself, its mirrors as more places with the same bytes. */
-export const direct: Resolver = {
-  name: "direct",
-  claims: (url) => url.startsWith("http://") || url.startsWith("https://"),
-  resolve: (request: DownloadRequest): Promise<Plan> => {
+export class DirectResolver implements Resolver {
+  readonly name = "direct";
+  readonly #documents: Documents;
+
+  /** @param sources - for a checksum file, if one is wanted */
+  constructor(sources: SourceFactory) {
+    this.#documents = new Documents(sources);
+  }
+
+  claims(url: string): boolean {
+    return url.startsWith("http://") || url.startsWith("https://");
+  }
+
+  /** @throws ResourceError CHECKSUM_NOT_FOUND */
+  async resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan> {
     const headers = request.options.headers ?? [];
     // A mirror is another origin: what the user gave for the first one is not for it to see.
     const mirrors = request.mirrors.map((url) => ({ url, headers: [] }));
-    return Promise.resolve({ candidates: [{ url: request.url, headers }, ...mirrors] });
-  },
-};
+    const digest = await sidecarDigest(this.#documents, request, request.url, signal);
+    return { candidates: [{ url: request.url, headers }, ...mirrors], ...(digest && { digests: [digest] }) };
+  }
+}

@@ -6,8 +6,10 @@ import type {
   Clock,
   DaemonControl,
   Downloads,
+  FileVerifier,
   ListTaker,
   Logger,
+  ReceiptStore,
   SessionStore,
   SessionTransfer,
   WatchFolderControl,
@@ -20,6 +22,8 @@ export interface RpcPorts {
   readonly downloads: Downloads;
   readonly sessions: Pick<SessionStore, "find" | "get" | "list" | "counts" | "queuePosition">;
   readonly transfer: SessionTransfer;
+  readonly receipts: Pick<ReceiptStore, "byPath" | "bySession" | "forget" | "write">;
+  readonly verifier: FileVerifier;
   /** The log that the session store emits into. */
   readonly events: Pick<EventLog, "after" | "newest" | "oldest" | "subscribe">;
   readonly lists: Pick<ListTaker, "take">;

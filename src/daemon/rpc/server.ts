@@ -14,6 +14,7 @@ import {
 } from "@grpc/grpc-js";
 import { DaemonServiceDefinition, DaemonServiceService } from "../../gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceDefinition, DownloadServiceService } from "../../gen/snatch/v1/download_service.ts";
+import { ReceiptServiceDefinition, ReceiptServiceService } from "../../gen/snatch/v1/receipt_service.ts";
 import { SessionServiceDefinition, SessionServiceService } from "../../gen/snatch/v1/session_service.ts";
 import { WatchFolderServiceDefinition, WatchFolderServiceService } from "../../gen/snatch/v1/watch_folder_service.ts";
 import { type Address, formatAddress } from "../../shared/address.ts";
@@ -28,6 +29,7 @@ import { downloadService } from "./download-service.ts";
 import { addReflection, LazyHealth } from "./lazy.ts";
 import { inheritedDescriptors, listenInherited, listenTcp, listenUnix } from "./listeners.ts";
 import { once } from "./once.ts";
+import { receiptService } from "./receipt-service.ts";
 import { sessionService } from "./session-service.ts";
 import { LOCAL, type Reach, remote } from "./targets.ts";
 import { watchFolderService } from "./watch-folder-service.ts";
@@ -67,6 +69,7 @@ const LIMITS: ServerOptions = {
 const SERVICES = [
   DownloadServiceDefinition,
   SessionServiceDefinition,
+  ReceiptServiceDefinition,
   WatchFolderServiceDefinition,
   DaemonServiceDefinition,
 ];
@@ -190,6 +193,7 @@ export class RpcServer implements Startable {
       server.addService(tolerant(service as ServiceDefinition<UntypedServiceImplementation>), implementation);
     add(DownloadServiceService, downloadService(this.#ports, this.#calls, reach));
     add(SessionServiceService, sessionService(this.#ports, this.#calls, reach));
+    add(ReceiptServiceService, receiptService(this.#ports, this.#calls, reach));
     add(WatchFolderServiceService, watchFolderService(this.#ports, this.#calls, reach));
     add(DaemonServiceService, daemonService(this.#ports, this.#calls, reach));
     this.#health.addTo(server);

@@ -19,19 +19,30 @@ interface SeenRequest {
   readonly number: number;
   readonly method: string;
   readonly path: string;
+  /** Which of the two addresses was asked: the one of {@link Origin.base}, or the one of {@link Origin.elsewhere}. */
+  readonly at: "here" | "elsewhere";
   readonly headers: IncomingMessage["headers"];
   /** The Range field, with `end` exclusive and cut to the resource. */
   readonly range: { readonly start: number; readonly end: number } | undefined;
+}
+
+/** What an origin remembers from one request to the next. */
+export interface OriginState {
+  /** May be replaced: what later calls serve. */
+  resource: Resource;
+  /** Counts from 1; a test that ends a download and goes on with it counts it up in between. */
+  run: number;
 }
 
 /** One request that a fault answers. */
 export interface Call {
   readonly seen: SeenRequest;
   readonly response: ServerResponse;
-  /** May be replaced: what later calls serve. */
-  readonly state: { resource: Resource };
+  readonly state: OriginState;
   /** The origin's own base URL, without a slash at the end. */
   readonly base: string;
+  /** Another origin's base URL: another port, where the same fault answers. */
+  readonly elsewhere: string;
   /** Answers as it should be. `changed` overrides fields; undefined takes one away. */
   answer(changed?: Readonly<Record<string, string | undefined>>): void;
   /** Answers with a status, fields and a body as they are given. */
@@ -46,7 +57,12 @@ export interface Origin extends AsyncDisposable {
   readonly url: string;
   /** Scheme, host and port. */
   readonly base: string;
+  /** The same server at another port: for those who ask, another origin. */
+  readonly elsewhere: string;
   readonly resource: Resource;
+  readonly state: OriginState;
+  /** Every version that was served, or was ready to be. */
+  readonly versions: readonly Resource[];
   readonly requests: readonly SeenRequest[];
   /** Resolves with the first request for which `matches` is true, now or later. */
   seen(matches: (request: SeenRequest) => boolean): Promise<SeenRequest>;
@@ -61,24 +77,33 @@ export function resourceOf(bytes: Buffer, version = "1"): Resource {
 export async function serve(resource: Resource, answer: (call: Call) => void, path = "/file.bin"): Promise<Origin> {
   const requests: SeenRequest[] = [];
   const watchers = new Set<() => void>();
-  const state = { resource };
-  let base = "";
-  const server = createServer((request, response) => {
-    const seen = see(request, requests.length + 1, state.resource.bytes.length);
-    requests.push(seen);
-    // A client that breaks off is no error of the origin.
-    response.on("error", () => undefined);
-    answer(callOf(seen, response, state, base));
-    for (const watcher of watchers) watcher();
+  const versions: Resource[] = [];
+  const state = versioned(resource, versions);
+  const bases = { here: "", elsewhere: "" };
+  const servers = (["here", "elsewhere"] as const).map((at) => {
+    const server = createServer((request, response) => {
+      const seen = see(request, requests.length + 1, state.resource.bytes.length, at);
+      requests.push(seen);
+      // A client that breaks off is no error of the origin.
+      response.on("error", () => undefined);
+      answer(callOf(seen, response, state, bases));
+      for (const watcher of watchers) watcher();
+    });
+    server.listen(0, "127.0.0.1");
+    return { at, server };
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  base = `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
+  for (const { at, server } of servers) {
+    if (!server.listening) await once(server, "listening");
+    const address = server.address();
+    bases[at] = `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
+  }
   return {
-    url: base + path,
-    base,
+    url: bases.here + path,
+    base: bases.here,
+    elsewhere: bases.elsewhere,
     resource,
+    state,
+    versions,
     requests,
     seen: (matches) =>
       new Promise((resolve) => {
@@ -92,26 +117,48 @@ export async function serve(resource: Resource, answer: (call: Call) => void, pa
         look();
       }),
     async [Symbol.asyncDispose]() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, "close");
+      for (const { server } of servers) {
+        server.close();
+        server.closeAllConnections();
+        await once(server, "close");
+      }
     },
   };
 }
 
-function see(request: IncomingMessage, number: number, size: number): SeenRequest {
+/** A state that writes down every version that it is given. */
+function versioned(first: Resource, versions: Resource[]): OriginState {
+  versions.push(first);
+  return {
+    run: 1,
+    get resource() {
+      return versions.at(-1) ?? first;
+    },
+    set resource(next) {
+      if (next !== versions.at(-1)) versions.push(next);
+    },
+  };
+}
+
+function see(request: IncomingMessage, number: number, size: number, at: SeenRequest["at"]): SeenRequest {
   const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
   const end = last ? Math.min(Number(last) + 1, size) : size;
   return {
     number,
     method: request.method ?? "",
     path: request.url ?? "",
+    at,
     headers: request.headers,
     range: first === undefined ? undefined : { start: Number(first), end },
   };
 }
 
-function callOf(seen: SeenRequest, response: ServerResponse, state: { resource: Resource }, base: string): Call {
+function callOf(
+  seen: SeenRequest,
+  response: ServerResponse,
+  state: OriginState,
+  bases: Readonly<Record<SeenRequest["at"], string>>,
+): Call {
   const send: Call["send"] = (status, fields, body = "") => {
     const all = Object.entries({ "content-length": Buffer.byteLength(body), ...fields });
     response.writeHead(status, Object.fromEntries(all.filter(([, value]) => value !== undefined)));
@@ -121,7 +168,8 @@ function callOf(seen: SeenRequest, response: ServerResponse, state: { resource: 
     seen,
     response,
     state,
-    base,
+    base: bases.here,
+    elsewhere: bases.elsewhere,
     send,
     answer(changed = {}) {
       const { bytes, etag, lastModified } = state.resource;

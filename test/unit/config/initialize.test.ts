@@ -18,7 +18,7 @@ describe("initializeConfig", () => {
     assert.equal(report.config?.max_concurrent_downloads, 3);
     assert.deepEqual(
       report.checks.map(({ id }) => id),
-      ["config", "folders", "ffmpeg", "plugins"],
+      ["config", "folders", "ffmpeg"],
     );
     assert.deepEqual(report.checks[0], {
       id: "config",
@@ -132,18 +132,6 @@ describe("the room's checks", () => {
     await file("state", "not a folder");
     const outcome = await run("folders", { env, home: root });
     assert.deepEqual([outcome.status, outcome.message], ["failed", `state folder: ${root}/state is not a folder`]);
-  });
-
-  test("plugins: found ones are listed, absent ones that are configured are named", async (context) => {
-    const { root, env, file } = await sandbox(context);
-    await file("plugins/telemetry.js", "");
-    await file("plugins/README.md", "");
-    await file("plugins/organiser/index.js", "");
-    const found = await run("plugins", { env, home: root });
-    assert.deepEqual([found.status, found.message], ["ok", "found organiser, telemetry"]);
-    await file("config.toml", "[plugins.telemetry]\n[plugins.absent]\n[plugins.off]\nenabled = false\n");
-    const missing = await run("plugins", { env, home: root });
-    assert.deepEqual([missing.status, missing.message], ["warning", `configured but not in ${root}/plugins: absent`]);
   });
 
   test("FFmpeg: absent is a warning, absent where it was named a failure", async (context) => {

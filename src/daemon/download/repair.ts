@@ -1,0 +1,146 @@
+/**
+ * Fetches a damaged chunk of a finished file again: one range of the recorded version from the place that it came from, or
+ * else from another. Whoever sends it, it counts only if its SHA-256 is the one that the receipt has.
+ */
+import { asDownloadError, type DownloadError, failure, NetworkError } from "../core/errors.ts";
+import type { ChunkSource, Clock, DamagedChunk, SourceFactory } from "../core/ports.ts";
+import type { Receipt } from "../core/receipt.ts";
+import type { ResourceInfo } from "../core/session.ts";
+import { sha256 } from "./digest.ts";
+
+/** How often a place whose connection breaks is asked. */
+const ATTEMPTS = 3;
+
+/** Milliseconds before a place is asked again; multiplied by the attempts made. */
+const AGAIN_MS = 500;
+
+/** A host that asks for more patience than this, in milliseconds, is not waited for. */
+const LONGEST_WAIT_MS = 30_000;
+
+/** Thrown into a stream that has given enough. */
+const ENOUGH = new Error("the chunk is here");
+
+/** What a repair works with. */
+export interface RepairParts {
+  readonly sources: SourceFactory;
+  readonly clock: Clock;
+  /** Milliseconds without a byte. */
+  readonly timeoutMs: () => number;
+}
+
+/** Bytes that are proved, and who sent them (a URL without secrets). */
+export interface FetchedChunk {
+  readonly bytes: Uint8Array;
+  readonly source: string;
+}
+
+/** Fetches the chunks of one receipt. What it learns of a place holds for the next chunk too. */
+export class ChunkFetcher {
+  readonly #receipt: Receipt;
+  readonly #parts: RepairParts;
+  readonly #places: Place[];
+
+  constructor(receipt: Receipt, parts: RepairParts) {
+    this.#receipt = receipt;
+    this.#parts = parts;
+    const { url, sources, resource, headers } = receipt;
+    const urls = new Set([...sources, url, ...(resource.mirrors ?? [])]);
+    this.#places = [...urls]
+      // Shown once and carried out like that: it leads nowhere.
+      .filter((each) => !each.includes("***"))
+      .map((each) => ({
+        source: parts.sources.http(each, { timeoutMs: parts.timeoutMs(), headers: each === url ? headers : [] }),
+        // The version is that of the first place; others have their own ways to name it.
+        expected: each === sources[0] ? resource : undefined,
+      }));
+  }
+
+  /** @throws DownloadError REPAIR_IMPOSSIBLE, or why the last place could not be asked; the signal's reason */
+  async fetch(chunk: DamagedChunk, digest: string, signal: AbortSignal): Promise<FetchedChunk> {
+    let why: DownloadError | undefined;
+    for (const place of [...this.#places]) {
+      try {
+        const bytes = await this.#fetchFrom(place, chunk, digest, signal);
+        return { bytes, source: place.source.id };
+      } catch (error) {
+        signal.throwIfAborted();
+        why ??= asDownloadError(error);
+      }
+    }
+    throw why ?? impossible("the receipt was exported without the secrets of its URLs, so that nobody can be asked");
+  }
+
+  async #fetchFrom(place: Place, chunk: DamagedChunk, digest: string, signal: AbortSignal): Promise<Uint8Array> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const bytes = await this.#read(place, chunk, signal);
+        if (bytes.length === chunk.end - chunk.start && (await sha256(bytes)) === digest) return bytes;
+        throw this.#mismatch(place, chunk);
+      } catch (error) {
+        signal.throwIfAborted();
+        const failed = asDownloadError(error);
+        if (failed.code === "RESOURCE_CHANGED" && place.expected) {
+          // Under another validator it may still be the same bytes: their digest tells.
+          place.changed = failed;
+          place.expected = undefined;
+          continue;
+        }
+        const wait = failed.retryAfterMs ?? AGAIN_MS * attempt;
+        if (!mayPass(failed) || attempt >= ATTEMPTS || wait > LONGEST_WAIT_MS) throw failed;
+        await this.#parts.clock.sleep(wait, signal);
+      }
+    }
+  }
+
+  /** The chunk's bytes; fewer if the place has no more. */
+  async #read(
+    { source, expected }: Place,
+    { start, end }: DamagedChunk,
+    signal: AbortSignal,
+  ): Promise<Buffer<ArrayBuffer>> {
+    // Where there are no ranges the chunk is taken out of the whole.
+    const asked = this.#receipt.resource.ranges || start === 0 ? { start, end } : { start: 0 };
+    const stream = await source.open({ ...asked, ...(expected && { expected }), signal });
+    const bytes = Buffer.from(new ArrayBuffer(end - start));
+    let at = stream.start;
+    if (at > start) {
+      stream.cancel();
+      throw failure("RANGE_INVALID", `${source.id} begins at byte ${at}, although ${start} was asked for`);
+    }
+    try {
+      await stream.pipe((piece) => {
+        const wanted = piece.subarray(Math.max(start - at, 0), Math.max(end - at, 0));
+        bytes.set(wanted, Math.max(at - start, 0));
+        at += piece.length;
+        if (at >= end && stream.end !== end) throw ENOUGH;
+      });
+    } catch (error) {
+      if (error !== ENOUGH) throw error;
+    }
+    return bytes.subarray(0, Math.max(Math.min(at, end) - start, 0));
+  }
+
+  #mismatch({ source, changed }: Place, { start, end }: DamagedChunk): DownloadError {
+    const bytes = `bytes ${start}–${end - 1}`;
+    return impossible(
+      changed
+        ? `the origin has changed: ${changed.message}; its ${bytes} are not those of the receipt`
+        : `${source.id} sent other ${bytes} than the receipt has`,
+      changed,
+    );
+  }
+}
+
+interface Place {
+  readonly source: ChunkSource;
+  expected: ResourceInfo | undefined;
+  /** How it is known that it has another version by now. */
+  changed?: DownloadError;
+}
+
+const impossible = (message: string, cause?: unknown) => failure("REPAIR_IMPOSSIBLE", message, { cause });
+
+/** True for what another try may mend, also at a host that asks for patience. */
+function mayPass(error: DownloadError): boolean {
+  return error.retryable && (error instanceof NetworkError || error.retryAfterMs !== undefined);
+}

@@ -1,0 +1,99 @@
+/**
+ * A URL that leads to a Metalink means the file that it describes: by the URL's ending, or by the media type of what
+ * answers. Its places become the candidates; its size and hash are what the file must have.
+ */
+import { basename } from "node:path/posix";
+import { redactUrl } from "../../shared/redact.ts";
+import { failure } from "../core/errors.ts";
+import type { Candidate, Plan } from "../core/plan.ts";
+import type { DescribedFile, Resolver, SourceFactory } from "../core/ports.ts";
+import type { DownloadRequest, ResourceInfo } from "../core/session.ts";
+import { Documents, sameOrigin } from "./document.ts";
+import { LONGEST_METALINK, readMetalink } from "./metalink.ts";
+import { sidecarDigest } from "./sidecar.ts";
+
+/** RFC 5854 §7.1, and what version 3 was served as. */
+const MEDIA_TYPE = /^application\/metalink(4)?\+xml\s*(;|$)/i;
+
+/** Resolves Metalinks of one file. */
+export class MetalinkResolver implements Resolver {
+  readonly name = "metalink";
+  readonly #documents: Documents;
+  readonly #direct: Resolver;
+
+  /** @param direct - for requests that want the Metalink itself */
+  constructor(sources: SourceFactory, direct: Resolver) {
+    this.#documents = new Documents(sources);
+    this.#direct = direct;
+  }
+
+  claims(url: string): boolean {
+    return this.#direct.claims(url) && /\.(meta4|metalink)$/i.test(URL.parse(url)?.pathname ?? "");
+  }
+
+  claimsAnswer({ options }: DownloadRequest, { contentType }: ResourceInfo): boolean {
+    return options.followMetalink !== false && contentType !== undefined && MEDIA_TYPE.test(contentType.trim());
+  }
+
+  /** @throws ResourceError METALINK_INVALID; what fetching the Metalink throws */
+  async resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan> {
+    if (request.options.followMetalink === false)
+      return { ...(await this.#direct.resolve(request, signal)), final: true };
+    const shown = redactUrl(request.url);
+    const { files, namedBy } = await this.#read(request, signal);
+    const file = onlyFile(files, shown);
+    const [first, ...rest] = file.urls.map((url) => ({ url, headers: headersFor(url, request), namedBy }));
+    if (!first) throw failure("METALINK_INVALID", `${shown} names no place of the file that http or https reaches`);
+    const sidecar = await sidecarDigest(this.#documents, request, first.url, signal);
+    const digests = [...(file.digest ? [file.digest] : []), ...(sidecar ? [sidecar] : [])];
+    const filename = basename(file.name);
+    return {
+      candidates: [first, ...rest],
+      final: true,
+      ...(digests.length > 0 && { digests }),
+      ...(file.size !== undefined && { size: file.size }),
+      ...(filename !== "" && { filename }),
+    };
+  }
+
+  /** From the first place that has it. */
+  async #read(
+    request: DownloadRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly files: readonly DescribedFile[]; readonly namedBy: string }> {
+    let thrown: unknown;
+    for (const url of [request.url, ...request.mirrors]) {
+      try {
+        const document = await this.#documents.fetch(url, request, LONGEST_METALINK, signal);
+        return { files: readMetalink(decode(document.bytes)), namedBy: document.url };
+      } catch (error) {
+        signal.throwIfAborted();
+        thrown ??= error;
+      }
+    }
+    throw thrown;
+  }
+}
+
+function onlyFile(files: readonly DescribedFile[], shown: string): DescribedFile {
+  const [file] = files;
+  if (file && files.length === 1) return file;
+  throw failure(
+    "METALINK_INVALID",
+    `${shown} describes ${files.length} files; fetch it with --no-metalink, then give it as a list with -i`,
+    { metadata: { files: String(files.length) } },
+  );
+}
+
+/** What was given for the Metalink's origin is for no other one. */
+function headersFor(url: string, { url: asked, options }: DownloadRequest): Candidate["headers"] {
+  return sameOrigin(url, asked) ? (options.headers ?? []) : [];
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw failure("METALINK_INVALID", "the Metalink cannot be read: it is not UTF-8", { cause: error });
+  }
+}

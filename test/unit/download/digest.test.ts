@@ -1,0 +1,82 @@
+/** Digests of files: each algorithm, several in one reading, in turns and in a thread, and stopped in the middle. */
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import type { DigestAlgorithm } from "../../../src/daemon/core/session.ts";
+import { DiskFileStore } from "../../../src/daemon/disk/file-store.ts";
+import { fileDigests } from "../../../src/daemon/download/digest.ts";
+import { expectedDigests } from "../../../src/daemon/download/verify.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const MIB = 1024 * 1024;
+const files = new DiskFileStore();
+const { signal } = new AbortController();
+const ALL: readonly DigestAlgorithm[] = ["sha-512", "sha-256", "sha-1", "md5", "crc32c"];
+
+describe("a file's digests", () => {
+  for (const [where, size] of [
+    ["in turns", 3 * MIB + 1],
+    ["in a thread", 9 * MIB + 7],
+  ] as const)
+    test(`${where}: all of them in one reading`, async () => {
+      await using folder = await temporaryFolder();
+      const path = join(folder.path, "file");
+      const bytes = randomBytes(size);
+      await writeFile(path, bytes);
+      const found = await fileDigests({ path, size, algorithms: ALL, files, signal });
+      for (const [name, node] of [
+        ["sha-512", "sha512"],
+        ["sha-256", "sha256"],
+        ["sha-1", "sha1"],
+        ["md5", "md5"],
+      ] as const)
+        assert.equal(found.get(name), createHash(node).update(bytes).digest("hex"), name);
+      assert.match(found.get("crc32c") ?? "", /^[0-9a-f]{8}$/);
+    });
+
+  test("CRC-32C as RFC 3720 gives it", async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, "file");
+    await writeFile(path, Buffer.alloc(32));
+    const found = await fileDigests({ path, size: 32, algorithms: ["crc32c"], files, signal });
+    assert.equal(found.get("crc32c"), "8a9136aa");
+  });
+
+  test("a thread is stopped in the middle, and one that finds no file says so", async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, "file");
+    await writeFile(path, Buffer.alloc(64 * MIB));
+    const abort = new AbortController();
+    const found = fileDigests({ path, size: 64 * MIB, algorithms: ALL, files, signal: abort.signal });
+    const why = new Error("stopped");
+    abort.abort(why);
+    await assert.rejects(found, why);
+    await assert.rejects(
+      fileDigests({ path: join(folder.path, "gone"), size: 64 * MIB, algorithms: ["md5"], files, signal }),
+      { code: "IO_ERROR" },
+    );
+  });
+});
+
+describe("what is compared", () => {
+  const digest = (algorithm: DigestAlgorithm, from = "origin") => ({ algorithm, value: "00", from });
+  const asked = { algorithm: "sha-1", value: "11" } as const;
+  const names = (...parameters: Parameters<typeof expectedDigests>): string[] =>
+    expectedDigests(...parameters).map(({ algorithm, from }) => `${algorithm} ${from}`);
+
+  test("the origin's strongest where nothing else is known", () => {
+    assert.deepEqual(names({}, [], [digest("md5"), digest("sha-256"), digest("crc32c")]), ["sha-256 origin"]);
+    assert.deepEqual(names({}), []);
+  });
+
+  test("all that was asked for and described, and the origin's where it is stronger", () => {
+    assert.deepEqual(names({ checksum: asked }, [], [digest("sha-1"), digest("md5")]), ["sha-1 the request"]);
+    assert.deepEqual(names({ checksum: asked }, [], [digest("sha-256")]), ["sha-1 the request", "sha-256 origin"]);
+    assert.deepEqual(names({ checksum: asked }, [digest("sha-512", "Metalink")], [digest("sha-256")]), [
+      "sha-1 the request",
+      "sha-512 Metalink",
+    ]);
+  });
+});

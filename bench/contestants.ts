@@ -1,89 +1,92 @@
-/** The programs that are compared, each doing the same work with as many connections as the others. */
-import { readFile, writeFile } from "node:fs/promises";
+/** The programs that are compared, and how each is called for the same work. */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PROGRAMS } from "../test/support/program.ts";
 import { requireTool } from "../test/support/tools.ts";
 
-/** Connections for one large file. curl has one only. */
-export const CONNECTIONS = 4;
-/** Small files at once. */
+/** Files of a list at once, for every program. */
 export const PARALLEL = 16;
 
-/** One file to fetch. */
+/** The programs. */
+export type ProgramName = "snatch" | "curl" | "aria2c" | "wget2";
+
+/** One file to fetch. Its name is the last part of its URL: wget2 gives no other names to the files of a list. */
 export interface Item {
   readonly url: string;
   readonly name: string;
 }
 
+/** More arguments, for those programs that are to get some. */
+export type Extra = Partial<Readonly<Record<ProgramName, readonly string[]>>>;
+
 /** A program and how it is called. */
 export interface Contestant {
-  readonly name: string;
+  readonly name: ProgramName;
   /** The command line that fetches one file into a folder. */
-  one(item: Item, folder: string): readonly string[];
-  /** The command line that fetches many; `scratch` is a folder for its list. */
+  one(item: Item, folder: string, extra?: Extra): readonly string[];
+  /** The command line that fetches many, {@link PARALLEL} at once; `scratch` is a folder for its list. */
   many(items: readonly Item[], folder: string, scratch: string): Promise<readonly string[]>;
 }
 
-const ARIA2 = ["--no-conf", "--quiet", "--file-allocation=none"];
-
-/** All of them; `snatch` talks to a daemon that runs. */
+/** All of them; `snatch` talks to a daemon that runs, whose configuration says how many files are fetched at once. */
 export function contestants(): readonly Contestant[] {
-  const [curl, aria2c] = [requireTool("curl"), requireTool("aria2c")];
-  const snatchctl = [process.execPath, PROGRAMS.snatchctl];
-  return [
-    {
-      name: "snatch",
-      one: (item, folder) => [...snatchctl, "get", item.url, "-o", join(folder, item.name), "--quiet"],
-      async many(items, folder, scratch) {
-        const list = join(scratch, "snatch.txt");
-        await writeFile(list, items.map(({ url, name }) => `${url}\n  out=${name}\n`).join(""));
-        return [...snatchctl, "get", "-i", list, "-d", folder, "--quiet"];
-      },
-    },
-    {
-      name: "curl",
-      one: (item, folder) => [curl, "-q", "-sS", "-o", join(folder, item.name), item.url],
-      async many(items, folder, scratch) {
-        const config = join(scratch, "curl.conf");
-        await writeFile(
-          config,
-          items.map(({ url, name }) => `url="${url}"\noutput="${join(folder, name)}"\n`).join(""),
-        );
-        return [curl, "-q", "-sS", "-Z", "--parallel-max", String(PARALLEL), "-K", config];
-      },
-    },
-    {
-      name: "aria2c",
-      one: (item, folder) => [
-        aria2c,
-        ...ARIA2,
-        ...["-x", String(CONNECTIONS), "-s", String(CONNECTIONS), "-d", folder, "-o", item.name, item.url],
-      ],
-      async many(items, folder, scratch) {
-        const list = join(scratch, "aria2.txt");
-        await writeFile(list, items.map(({ url, name }) => `${url}\n  out=${name}\n`).join(""));
-        return [aria2c, ...ARIA2, "-j", String(PARALLEL), "-d", folder, "-i", list];
-      },
-    },
-  ];
+  return [snatch(), curl(), aria2c(), wget2()];
 }
 
-/** Processor time of a running process so far, in seconds. @throws Error if it is gone */
-export async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  // The name, in brackets, may hold anything; utime and stime are fields 14 and 15 of proc_pid_stat(5).
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const ticks = Number(fields[11]) + Number(fields[12]);
-  return ticks / 100;
+function snatch(): Contestant {
+  const program = [process.execPath, PROGRAMS.snatchctl];
+  return {
+    name: "snatch",
+    one: (item, folder, extra) => [
+      ...program,
+      ...["get", item.url, "-o", join(folder, item.name), "--quiet"],
+      ...(extra?.snatch ?? []),
+    ],
+    async many(items, folder, scratch) {
+      const list = join(scratch, "snatch.txt");
+      await writeFile(list, items.map(({ url, name }) => `${url}\n  out=${name}\n`).join(""));
+      return [...program, "get", "-i", list, "-d", folder, "--quiet"];
+    },
+  };
 }
 
-/** Forgets the largest resident size so far (clear_refs, proc_pid_clear_refs(5)). */
-export async function resetPeak(pid: number): Promise<void> {
-  await writeFile(`/proc/${pid}/clear_refs`, "5");
+function curl(): Contestant {
+  const program = [requireTool("curl"), "-q", "-sS"];
+  return {
+    name: "curl",
+    one: (item, folder, extra) => [...program, "-o", join(folder, item.name), item.url, ...(extra?.curl ?? [])],
+    async many(items, folder, scratch) {
+      const config = join(scratch, "curl.conf");
+      const lines = items.map(({ url, name }) => `url="${url}"\noutput="${join(folder, name)}"\n`);
+      await writeFile(config, lines.join(""));
+      return [...program, "-Z", "--parallel-max", String(PARALLEL), "-K", config];
+    },
+  };
 }
 
-/** The largest resident size since {@link resetPeak}, in bytes. */
-export async function peakBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+function aria2c(): Contestant {
+  // Without allocation it is at its quickest.
+  const program = [requireTool("aria2c"), "--no-conf", "--quiet", "--file-allocation=none"];
+  return {
+    name: "aria2c",
+    one: (item, folder, extra) => [...program, ...(extra?.aria2c ?? []), "-d", folder, "-o", item.name, item.url],
+    async many(items, folder, scratch) {
+      const list = join(scratch, "aria2.txt");
+      await writeFile(list, items.map(({ url, name }) => `${url}\n  out=${name}\n`).join(""));
+      return [...program, "-j", String(PARALLEL), "-d", folder, "-i", list];
+    },
+  };
+}
+
+function wget2(): Contestant {
+  const program = [requireTool("wget2"), "--no-config", "--quiet", "--no-hsts"];
+  return {
+    name: "wget2",
+    one: (item, folder, extra) => [...program, ...(extra?.wget2 ?? []), "-O", join(folder, item.name), item.url],
+    async many(items, folder, scratch) {
+      const list = join(scratch, "wget2.txt");
+      await writeFile(list, items.map(({ url }) => `${url}\n`).join(""));
+      return [...program, `--max-threads=${PARALLEL}`, "-P", folder, "-i", list];
+    },
+  };
 }

@@ -63,7 +63,7 @@ What origins and disks do wrong, and what becomes of a download then. A finished
 resource; otherwise there is no file under the final name, and an error that says why.
 
 Each row is run by a test: the rows of origins are the catalogue in \`test/support/origins/\`, which goes through the whole
-engine in \`test/integration/faults.test.ts\`. There a failed attempt is repeated once; how often it really is repeated, and
+engine in \`test/integration/faults.test.ts\`; those of disks are in \`test/integration/disk-faults.test.ts\`. There a failed attempt is repeated once; how often it really is repeated, and
 how long an origin may be silent, is set by [\`max_retries\`](CONFIGURATION.md#max_retries) and
 [\`timeout\`](CONFIGURATION.md#timeout). Error and exit codes are explained in [ERRORS.md](ERRORS.md).
 

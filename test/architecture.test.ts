@@ -63,6 +63,8 @@ for (const [from, text, broken] of [
   ["src/client/main.ts", 'await import("../daemon/daemon.ts")', true],
   ["src/daemon/daemon.ts", 'import "../client/output.ts";', true],
   ["src/daemon/audio/normalize.ts", 'import { status } from "@grpc/grpc-js";', true],
+  ["src/daemon/hooks/webhooks.ts", 'import "../http/client.ts";', true],
+  ["src/daemon/plugins/plugins.ts", 'import type { DownloadManager } from "../download/manager.ts";', true],
   ["src/daemon/p2p/nat/stun.ts", 'import "../identity.ts";', false],
   ["src/client/program.ts", 'import "./commands/add.ts";', false],
   ["src/client/connect.ts", 'import "../gen/snatch/v1/session.ts";', false],

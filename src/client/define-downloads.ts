@@ -53,10 +53,14 @@ export function defineDownloads(program: Command, outcome: Outcome): void {
 
 function orderOptions(command: Command): Command {
   return command
-    .option("-i, --input <list>", "a list of URLs instead, one a line ('-' for stdin)")
+    .option("-i, --input <list>", "a list of URLs instead, one a line, or a Metalink ('-' for stdin)")
     .option("-o, --output <file>", "the file's path, literally; for a single URL")
     .option("-d, --dir <folder>", "the folder for the files, which keep their own names")
     .option("--checksum <algorithm=hex>", "the digest that the file must have: sha-256, sha-512, sha-1 or md5")
+    .option(
+      "--checksum-file <url>",
+      "a checksum file that names the file, also relative to its URL; auto: one beside it",
+    )
     .option("--header <field>", "a header field for the URL's own origin, 'Name: value'; repeatable", collect)
     .option("--connections <n>", "connections at once for a file, at most")
     .option("--limit <rate>", "bytes a second for a file: 500K, 5M; off is unlimited")
@@ -70,6 +74,7 @@ function orderOptions(command: Command): Command {
         "overwrite",
       ]),
     )
+    .option("--no-metalink", "fetch a Metalink itself, and not the file that it describes")
     .option("--force", "fetch even if the file was fetched before and is still there")
     .option("--format <format>", "the format wanted, such as bestaudio")
     .option("--quality <quality>", "the quality wanted, such as 320k");

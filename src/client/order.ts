@@ -16,6 +16,9 @@ export interface OrderFlags {
   readonly output?: string;
   readonly dir?: string;
   readonly checksum?: string;
+  readonly checksumFile?: string;
+  /** `--no-metalink` makes it false. */
+  readonly metalink?: boolean;
   readonly header?: readonly string[];
   readonly connections?: string;
   readonly limit?: string;
@@ -92,6 +95,8 @@ function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {
     force: flags.force ?? false,
     format: flags.format ?? "",
     quality: flags.quality ?? "",
+    checksumFile: flags.checksumFile === undefined ? "" : nonEmpty("--checksum-file", flags.checksumFile),
+    followMetalink: flags.metalink === false ? false : undefined,
   });
 }
 

@@ -74,6 +74,8 @@ function optionsJson(options: DownloadOptions | undefined): Record<string, unkno
     directory: options.directory || undefined,
     output: options.output || undefined,
     checksum: options.checksum && `${options.checksum.algorithm}=${options.checksum.value}`,
+    checksum_file: options.checksumFile || undefined,
+    follow_metalink: options.followMetalink,
     headers: options.headers.length > 0 ? options.headers.map(({ name, value }) => `${name}: ${value}`) : undefined,
     connections: options.connections,
     limit: options.limitBytesPerSecond,

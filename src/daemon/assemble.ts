@@ -2,21 +2,27 @@
  * Puts the engine together from its rooms: what the daemon and the library have in common, and the daemon's log. Nothing
  * here starts or touches a disk before `start()`.
  */
+import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment, Paths } from "../shared/paths.ts";
 import type { Config } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { HookRegistry } from "./core/plugin.ts";
-import type { Clock, DownloadCache, HttpClient, KeyValue, Logger } from "./core/ports.ts";
+import type { Clock, DownloadCache, HttpClient, KeyValue, Logger, MemoryPressure } from "./core/ports.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
 import type { EngineParts } from "./download/run.ts";
 import type { DownloadSettings } from "./download/settings.ts";
 import { Commands } from "./hooks/commands.ts";
 import { Webhooks } from "./hooks/webhooks.ts";
-import { UndiciClient } from "./http/client.ts";
+import { Holds } from "./http/holds.ts";
+import { Identity } from "./http/identity.ts";
+import { LazyClient } from "./http/lazy-client.ts";
+import { type Proxies, proxiesOf } from "./http/proxy.ts";
 import { HttpSourceFactory } from "./http/source.ts";
+import type { HeapControl } from "./os/heap.ts";
 import { Log, writesTo } from "./os/log.ts";
 import { MemoryProbe } from "./os/memory.ts";
+import { MemoryWatch } from "./os/memory-watch.ts";
 import type { PluginsConfig } from "./plugins/find.ts";
 import { Plugins } from "./plugins/plugins.ts";
 import { DirectResolver } from "./resolve/direct.ts";
@@ -40,7 +46,10 @@ export interface Engine {
   readonly settings: () => DownloadSettings;
   readonly client: HttpClient;
   readonly memory: MemoryProbe;
-  /** Made here, so ended here; none of it needs a start. */
+  readonly watch: MemoryPressure;
+  /** To be called when the database is open, before anything is downloaded. */
+  readonly start: () => Promise<void>;
+  /** Made here, so ended here. */
   readonly owned: readonly AsyncDisposable[];
 }
 
@@ -51,16 +60,37 @@ export interface EngineInit {
   readonly paths: Paths;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Default: the environment of the process. */
+  readonly env?: Environment;
+  /** The process's heap, where it is ours to steer. */
+  readonly heap?: HeapControl;
 }
 
-/** Puts the engine together. */
-export function assembleEngine(init: EngineInit, brought: BroughtParts): Engine {
+/**
+ * Puts the engine together.
+ *
+ * @param store - the database, for what the engine itself remembers; absent: nothing
+ */
+export function assembleEngine(init: EngineInit, brought: BroughtParts, store: KeyValue | undefined): Engine {
   const { config, clock, logger } = init;
-  const made = makeClient(init);
+  const holds = new Holds(config().http.max_retry_after * 1000, {
+    clock,
+    logger: logger.child({ room: "http" }),
+    ...(store && { store }),
+  });
+  const made = makeClient(init, holds);
   const client = brought.httpClient ?? made;
   const memory = new MemoryProbe();
   const sources = new HttpSourceFactory({ client, clock });
   const direct = new DirectResolver(sources);
+  const watch = new MemoryWatch({
+    probe: memory,
+    ...(init.heap && { heap: init.heap }),
+    clock,
+    logger: logger.child({ room: "os" }),
+    limitPercent: () => config().memory_limit_percent,
+    busy: () => brought.sessionManager.counts().active > 0,
+  });
   return {
     parts: {
       store: brought.sessionManager,
@@ -68,13 +98,16 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts): Engine 
       sources,
       resolvers: [new MetalinkResolver(sources, direct), direct],
       ...(brought.downloadCache && { cache: brought.downloadCache }),
+      memory: watch,
       clock,
       logger: logger.child({ room: "download" }),
     },
     settings: settingsOf(config, memory, clock),
     client,
     memory,
-    owned: [made],
+    watch,
+    start: () => holds.start(),
+    owned: [holds, made, watch],
   };
 }
 
@@ -151,16 +184,38 @@ export function assemblePlugins({ config, clock, logger }: EngineInit, hooks: Ho
   return new Plugins({ config: pluginsConfigOf(config()), hooks, clock, logger: logger.child({ room: "plugins" }) });
 }
 
-function makeClient({ config, clock, logger }: EngineInit): UndiciClient {
+/** The proxies of the configuration, or else of the environment. */
+export function proxiesFrom({ http }: Config, environment: Environment = process.env): Proxies {
+  return proxiesOf({ proxy: http.proxy, noProxy: http.no_proxy, environment });
+}
+
+/** The logins and cookies of the configuration. */
+export function identityFrom(
+  { http }: Config,
+  parts: Pick<EngineInit, "clock" | "logger">,
+  env: Environment = process.env,
+): Identity {
+  const usual = join(env["HOME"] || homedir(), ".netrc");
+  return new Identity(
+    { netrc: http.netrc, netrcOptional: http.netrc === usual, cookieFile: http.cookie_file },
+    { clock: parts.clock, logger: parts.logger },
+  );
+}
+
+function makeClient({ config, clock, logger: parent, env }: EngineInit, holds: Holds): LazyClient {
   const { http, timeout, connections_per_host } = config();
-  return new UndiciClient(
+  const logger = parent.child({ room: "http" });
+  return new LazyClient(
     {
       userAgent: http.user_agent,
       maxRedirects: http.max_redirects,
       timeoutMs: timeout * 1000,
       connectionsPerHost: connections_per_host,
+      proxies: proxiesFrom(config(), env),
+      allowPrivateRedirects: http.allow_private_redirects,
+      maxRetryAfterMs: http.max_retry_after * 1000,
     },
-    { clock, logger: logger.child({ room: "http" }) },
+    { clock, logger, holds, identity: identityFrom(config(), { clock, logger }, env) },
   );
 }
 

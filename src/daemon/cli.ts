@@ -41,14 +41,18 @@ interface Arguments {
   readonly rest: readonly string[];
 }
 
-/** Runs the program. @returns the exit code */
-export async function run(argv: readonly string[], env: Environment): Promise<number> {
+/**
+ * Runs the program.
+ * @param started - told when the daemon is ready
+ * @returns the exit code
+ */
+export async function run(argv: readonly string[], env: Environment, started: () => void): Promise<number> {
   try {
     const parsed = parseArguments(argv);
     if (parsed.help) return print(USAGE);
     if (parsed.version) return print(`${VERSION}\n`);
     const options: LoadOptions = { home: parsed.home, env, argv: parsed.rest };
-    return parsed.check ? await check(parsed, options) : await serve(parsed.config, options);
+    return parsed.check ? await check(parsed, options) : await serve(parsed.config, options, started);
   } catch (error) {
     const { code, message, entry } = asDownloadError(error);
     process.stderr.write(`snatchd: ${code}: ${message}\n${entry.hint ? `  ${entry.hint}\n` : ""}`);
@@ -57,7 +61,7 @@ export async function run(argv: readonly string[], env: Environment): Promise<nu
   }
 }
 
-async function serve(configFile: string | undefined, options: LoadOptions): Promise<number> {
+async function serve(configFile: string | undefined, options: LoadOptions, started: () => void): Promise<number> {
   const load = () => loadConfigWithOrigins(configFile, options);
   const daemon = new Daemon({ load, loaded: await load(), options });
   // A second signal changes nothing: a shell and npm may both pass on one Ctrl-C.
@@ -65,6 +69,7 @@ async function serve(configFile: string | undefined, options: LoadOptions): Prom
   process.on("SIGHUP", () => void daemon.reload().catch(() => undefined));
   try {
     await daemon.start();
+    started();
     await daemon.shutdownRequested;
   } catch (error) {
     // A start that was called off has not failed.

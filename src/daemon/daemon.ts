@@ -26,11 +26,13 @@ import { DownloadManager } from "./download/manager.ts";
 import { Verifier } from "./download/verifier.ts";
 import { ListIntake } from "./intake/list-intake.ts";
 import { SystemClock } from "./os/clock.ts";
+import { heap } from "./os/heap.ts";
 import type { Log } from "./os/log.ts";
 import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
 import type { Plugins } from "./plugins/plugins.ts";
+import { readMetalink } from "./resolve/metalink.ts";
 import { roomChecks } from "./room-checks.ts";
 import { answersItself } from "./rpc/self-check.ts";
 import { RpcServer } from "./rpc/server.ts";
@@ -107,12 +109,12 @@ export class Daemon implements Startable, DaemonControl {
     );
     this.#notify = notify;
 
-    const init = { config, paths, clock, logger };
+    const init = { config, paths, clock, logger, heap };
     const kept = assembleSessions(init);
     const keyValue = kept.parts.store;
     await this.#begin(kept.store);
     const sessions = await this.#begin(new SessionManager(kept.parts));
-    const engine = assembleEngine(init, { sessionManager: sessions });
+    const engine = assembleEngine({ ...init, env: this.#environment() }, { sessionManager: sessions }, keyValue);
     for (const part of engine.owned) this.#stack.use(part);
     this.#engine = engine;
     const downloads = new DownloadManager(engine.parts, engine.settings);
@@ -127,10 +129,12 @@ export class Daemon implements Startable, DaemonControl {
         sessions,
         store: keyValue,
         directory: () => config().download_dir,
+        metalink: readMetalink,
         clock,
         logger: logger.child({ room: "intake" }),
       }),
     );
+    await engine.start();
     this.#refuseIfEnding();
     await downloads.start();
     const watchFolders = await this.#begin(
@@ -169,6 +173,7 @@ export class Daemon implements Startable, DaemonControl {
           lists,
           watchFolders,
           control: this,
+          memory: engine.watch,
           clock,
           logger: logger.child({ room: "rpc" }),
         },
@@ -199,6 +204,8 @@ export class Daemon implements Startable, DaemonControl {
     void notify.ready(this.#status());
     notify.startWatchdog(() => answersItself(this.#addresses[0] ?? ""));
     this.#stack.use(repeat(clock, STATUS_MS, () => void notify.status(this.#status())));
+    // What the start left lying is given back too.
+    engine.watch.wake();
     logger.info({ version: VERSION, pid: process.pid, addresses: this.#addresses }, "ready");
   }
 

@@ -8,7 +8,7 @@ import { type ConfigReport, type InitializeOptions, initializeConfig as initiali
 import { configOf } from "./config/load.ts";
 import type { ConfigInput } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
-import type { Logger } from "./core/ports.ts";
+import type { KeyValue, Logger } from "./core/ports.ts";
 import type { DownloadOptions, Session } from "./core/session.ts";
 import {
   type BatchResult,
@@ -66,7 +66,8 @@ export class DownloadManager extends Manager {
    */
   constructor(config: ConfigInput = {}, options: LibraryOptions = {}) {
     const sessionManager = options.sessionManager ?? new SessionManager(config, options);
-    const engine = assembleEngine(init(config, options), { ...options, sessionManager });
+    const store = sessionManager instanceof SessionManager ? sessionManager.keyValue : undefined;
+    const engine = assembleEngine(init(config, options), { ...options, sessionManager }, store);
     super(engine.parts, engine.settings);
     this.#engine = engine;
     this.#ownSessions = sessionManager === options.sessionManager ? undefined : sessionManager;
@@ -115,12 +116,15 @@ export class DownloadManager extends Manager {
 
   async #start(): Promise<void> {
     await this.sessions.start();
+    await this.#engine.start();
     await super.start();
   }
 }
 
 /** Sessions without a daemon, in the same place and form as the daemon keeps them. */
 export class SessionManager extends Sessions {
+  /** The database behind it. */
+  readonly keyValue: KeyValue;
   readonly #store: Startable;
   #started: Promise<void> | undefined;
 
@@ -128,6 +132,7 @@ export class SessionManager extends Sessions {
   constructor(config: ConfigInput = {}, options: Pick<LibraryOptions, "home" | "logger"> = {}) {
     const { store, parts } = assembleSessions(init(config, options));
     super(parts);
+    this.keyValue = parts.store;
     this.#store = store;
   }
 

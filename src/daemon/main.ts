@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** snatchd's launcher: says in one line when Node is too old, and starts the rest. */
+import { loadFrugally } from "./os/heap.ts";
+
 const major = Number(process.versions.node.split(".")[0]);
 if (major < 24) {
   process.stderr.write(
@@ -7,7 +9,6 @@ if (major < 24) {
   );
   process.exit(1);
 }
+const loaded = loadFrugally();
 const { run } = await import("./cli.ts");
-process.exitCode = await run(process.argv.slice(2), process.env);
-
-export {};
+process.exitCode = await run(process.argv.slice(2), process.env, loaded);

@@ -1,14 +1,14 @@
 /** The checks of every room, for doctor, `snatchd --check` and the library's `initializeConfig`. */
 import { join } from "node:path";
 import type { Paths } from "../shared/paths.ts";
-import { type Engine, pluginsConfigOf } from "./assemble.ts";
+import { type Engine, identityFrom, pluginsConfigOf, proxiesFrom } from "./assemble.ts";
 import { configChecks } from "./config/checks.ts";
 import type { Config } from "./config/schema.ts";
 import type { Check, Logger } from "./core/ports.ts";
 import { downloadFolderCheck } from "./disk/check.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
-import { networkCheck } from "./http/check.ts";
-import { UndiciClient } from "./http/client.ts";
+import { httpChecks } from "./http/check.ts";
+import { LazyClient } from "./http/lazy-client.ts";
 import { osChecks } from "./os/checks.ts";
 import { SystemClock } from "./os/clock.ts";
 import { MemoryProbe } from "./os/memory.ts";
@@ -31,7 +31,10 @@ export function roomChecks(
   plugins?: { readonly states: readonly PluginState[] },
 ): readonly Check[] {
   const clock = new SystemClock();
-  const client = engine?.client ?? new UndiciClient({ userAgent: config.http.user_agent }, { clock, logger: silent });
+  const proxies = proxiesFrom(config);
+  const identity = identityFrom(config, { clock, logger: silent });
+  const { user_agent: userAgent } = config.http;
+  const client = engine?.client ?? new LazyClient({ userAgent, proxies }, { clock, logger: silent, identity });
   const folder = { folder: config.download_dir, minFreeSpace: config.min_free_space };
   return [
     ...configChecks(config, paths),
@@ -43,6 +46,6 @@ export function roomChecks(
       profileDir: () => config.download_dir,
     }),
     pluginsCheck(config.plugins_dir, () => plugins?.states ?? examinePlugins(pluginsConfigOf(config), clock)),
-    networkCheck(client, config.checks.url || undefined),
+    ...httpChecks({ client, proxies, identity, url: config.checks.url || undefined }),
   ];
 }

@@ -6,6 +6,7 @@ import { killedDownload } from "../support/scenarios/killed-download.ts";
 import { killedList } from "../support/scenarios/killed-list.ts";
 import { listSpeed } from "../support/scenarios/list-speed.ts";
 import type { Outcome } from "../support/scenarios/outcome.ts";
+import { rottenFile } from "../support/scenarios/rotten-file.ts";
 import { writeOrder } from "../support/scenarios/write-order.ts";
 import { missing } from "../support/tools.ts";
 
@@ -24,6 +25,10 @@ describe("in small", () => {
 
   test("a list survives two kills and being dropped again", { skip }, async () => {
     met(await killedList({ lines: 600, kills: 2, seed: 6, timeoutMs: 120_000 }));
+  });
+
+  test("fifty flipped bits are found, and repaired by one range of one chunk each", { skip }, async () => {
+    met(await rottenFile({ size: 16 * MIB + 1234, chunkSize: MIB / 16, flips: 50, seed: 4 }));
   });
 
   test("bytes, record, name and folder reach the disk in this order", {

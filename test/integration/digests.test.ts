@@ -6,7 +6,7 @@ import { basename, dirname } from "node:path";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { libraryHome, sha256Of } from "../support/library.ts";
-import { type Call, resourceOf, serve } from "../support/origins/origin.ts";
+import { type Call, type Origin, resourceOf, serve } from "../support/origins/origin.ts";
 import { waitFor } from "../support/wait.ts";
 
 const KIB = 1024;
@@ -241,10 +241,45 @@ describe("mirrors that the origin names (RFC 6249)", () => {
     const [result] = await manager.download([origin.url], { headers: [["X-Mine", "1"]] });
     assert.equal(result?.status, "completed", result?.error?.message);
     assert.deepEqual(await readFile(result?.path ?? ""), bytes);
-    assert.ok(mirror.requests.length > 1, `${foreign.requests.length} requests to the foreign one, ${mirror.requests.length} to the mirror, ${origin.requests.length}`);
+    assert.ok(
+      mirror.requests.length > 1,
+      `${foreign.requests.length} requests to the foreign one, ${mirror.requests.length} to the mirror, ${origin.requests.length}`,
+    );
     assert.equal(foreign.requests.length, 1, "one look was enough");
     assert.ok(mirror.requests.every(({ headers }) => headers["x-mine"] === undefined));
   });
+});
+
+describe("a Metalink that the origin names (RFC 6249)", () => {
+  /** An origin whose own bytes are wrong, with a description that knows what they have to be. */
+  async function described(theirs: Buffer, size = large.length): Promise<{ origin: Origin; mirror: Origin }> {
+    const mirror = await serve(resourceOf(theirs, "2"), (call) => call.answer());
+    const rotten = Buffer.from(large).fill(0, 5, 50);
+    const text =
+      `<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="file.bin"><size>${size}</size>` +
+      `<hash type="sha-256">${sha256Of(large)}</hash><url>${mirror.url}</url></file><file name="other"/></metalink>`;
+    const origin = await serve(resourceOf(rotten), (call) => {
+      if (call.seen.path === "/x.meta4") call.send(200, { "content-length": text.length }, text);
+      else call.answer({ link: "</x.meta4>; rel=describedby; type=application/metalink4+xml" });
+    });
+    return { origin, mirror };
+  }
+
+  for (const [what, theirs, size, code] of [
+    ["its place has the right bytes", large, large.length, undefined],
+    ["no place has the right bytes", Buffer.from(large).fill(1, 9, 90), large.length, "CHECKSUM_MISMATCH"],
+    ["it is about something else: not heeded", large, 7, undefined],
+  ] as const)
+    test(what, async () => {
+      await using home = await libraryHome();
+      const { origin, mirror } = await described(theirs, size);
+      await using _origin = origin;
+      await using _mirror = mirror;
+      const [result] = await home.manager().download([origin.url]);
+      assert.equal(result?.error?.code, code, result?.error?.message);
+      if (size === 7) assert.equal(mirror.requests.length, 0);
+      else if (code === undefined) assert.deepEqual(await readFile(result?.path ?? ""), large);
+    });
 });
 
 describe("a checksum file", () => {

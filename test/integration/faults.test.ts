@@ -30,11 +30,14 @@ async function check(fault: Fault): Promise<void> {
   assert.deepEqual([run.status, run.code], [outcome.status, outcome.code], said);
   assert.equal(run.file, outcome.status === "completed" ? "right" : "none", "what is under the final name");
   assert.equal(run.version, outcome.status === "completed" ? (outcome.version ?? 1) : undefined, "the version");
-  if (outcome.status === "completed") assert.equal(run.name, outcome.name ?? "file.bin");
+  if (outcome.status === "completed") {
+    assert.equal(run.name, outcome.name ?? "file.bin");
+    assert.equal(run.unverified, outcome.unverified === true, "whether its length is verified");
+  }
   if (outcome.status === "failed") {
     assert.equal(run.partBytes > 0, outcome.partial === true, `${run.partBytes} bytes are kept`);
     assert.notEqual(ERRORS[run.code ?? "INTERNAL"].exit, 1);
-    assert.match(said, /127\.0\.0\.1/, "the message names the host");
+    assert.match(said, /127\.0\.0\.1|expected [0-9a-f]{32}/, "the message names the host, or the digest");
   }
   if (outcome.status === "completed") assert.equal(run.partBytes, 0, "no part file is left");
   if (outcome.waits) {

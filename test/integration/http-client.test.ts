@@ -5,8 +5,10 @@ import { createServer as createTcpServer, type Server, type Socket } from "node:
 import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { HttpResponse } from "../../src/daemon/core/ports.ts";
-import { networkCheck } from "../../src/daemon/http/check.ts";
+import { httpChecks } from "../../src/daemon/http/check.ts";
 import { type HttpClientOptions, UndiciClient } from "../../src/daemon/http/client.ts";
+import { Identity } from "../../src/daemon/http/identity.ts";
+import { proxiesOf } from "../../src/daemon/http/proxy.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { ORIGIN_BYTES, startOrigin } from "../support/origins/catalogue.ts";
 import { resourceOf, serve } from "../support/origins/origin.ts";
@@ -358,15 +360,22 @@ describe("manners", () => {
 });
 
 describe("the network check", () => {
-  const signal = AbortSignal.timeout(5000);
-  test("is off without a URL", async () =>
-    assert.equal((await networkCheck(client, undefined).run(signal)).status, "skipped"));
+  const proxies = proxiesOf({ proxy: "direct", noProxy: [], environment: {} });
+  const identity = new Identity(
+    { netrc: "", netrcOptional: true, cookieFile: "" },
+    { clock, logger: new RecordLogger() },
+  );
+  const network = (url: string | undefined) => {
+    const check = httpChecks({ client, proxies, identity, url }).find(({ id }) => id === "network");
+    return check?.run(AbortSignal.timeout(5000)) ?? assert.fail("there is no such check");
+  };
+  test("is off without a URL", async () => assert.equal((await network(undefined)).status, "skipped"));
   test("is content with any answer", async () => {
     await using origin = await startOrigin("not-found");
-    assert.equal((await networkCheck(client, origin.url).run(signal)).status, "ok");
+    assert.equal((await network(origin.url)).status, "ok");
   });
   test("tells what is wrong", async () => {
-    const outcome = await networkCheck(client, "http://snatch.invalid/?token=s3cret").run(signal);
+    const outcome = await network("http://snatch.invalid/?token=s3cret");
     assert.equal(outcome.status, "warning");
     assert.equal(outcome.details?.["code"], "DNS_FAILED");
     assert.doesNotMatch(outcome.message, /s3cret/);

@@ -307,7 +307,8 @@ describe("WatchFolderService and DaemonService", () => {
     assert.equal(given.pid, process.pid);
     assert.equal(given.downloadDirectory, "/d");
     assert.equal(given.startTime?.toISOString(), "2026-11-22T12:00:00.000Z");
-    assert.ok(given.memoryBytes > 1e6);
+    assert.deepEqual([given.memoryBytes, given.memoryPressure, given.memoryLimitedBy], [5e7, 1, "/box"]);
+    assert.deepEqual([given.memoryLimitBytes, given.memoryUsedBytes], [1e9, 8.5e8]);
     assert.ok((given.statusCounts["queued"] ?? 0) > 0);
   });
 

@@ -37,7 +37,7 @@ class TelemetryHooks implements DownloadHooks {
 
   async preDownload(url: string, metadata: HookMetadata): Promise<void> {
     this.#startTime = performance.now();
-    this.log.push(`start ${basename(url)} ${metadata.format} ${metadata.quality}`);
+    this.log.push(`start ${basename(url)} ${metadata.format} ${metadata.quality} ${metadata.size}`);
   }
 
   async postChunk(chunk: DownloadChunk, sha256: string): Promise<void> {
@@ -65,7 +65,7 @@ describe("spec: manager", () => {
       assert.equal(result?.status, "completed", result?.error?.message);
       assert.deepEqual(await readFile(result.path ?? ""), video);
     }
-    assert.deepEqual(analytics.log, ["start video bestaudio 320k", "end video video"]);
+    assert.deepEqual(analytics.log, ["start video bestaudio 320k 1500000", "end video video"]);
     assert.equal(analytics.bytes, video.length);
   });
 

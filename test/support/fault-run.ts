@@ -30,8 +30,10 @@ export interface FaultRun {
   readonly version?: number;
   /** Its name. */
   readonly name?: string;
-  /** Bytes of the part file that stays beside the target; 0 if there is none. */
+  /** Bytes that stay beside the target, as a part file or in quarantine. */
   readonly partBytes: number;
+  /** Nobody vouches for its length. */
+  readonly unverified: boolean;
   /** Seconds that the session is told to wait. */
   readonly waitS?: number;
   readonly origin: Origin;
@@ -78,12 +80,12 @@ async function endOf(manager: DownloadManager, id: string, expected: Session["st
 }
 
 async function look(home: LibraryHome, session: Session, origin: Origin): Promise<Omit<FaultRun, "origin">> {
-  const { status, error, target, part, nextAttemptAt } = session;
+  const { status, error, target, nextAttemptAt, resource } = session;
+  const quarantined = basename(error?.metadata?.["kept"] ?? "");
   const names = await readdir(dirname(target ?? join(home.downloads, "x"))).catch(() => []);
-  const parts = await Promise.all(
-    names.filter((name) => name.endsWith(".part")).map((name) => readFile(join(home.downloads, name))),
-  );
-  const others = names.filter((name) => !name.endsWith(".part"));
+  const isKept = (name: string): boolean => name.endsWith(".part") || name === quarantined;
+  const parts = await Promise.all(names.filter(isKept).map((name) => readFile(join(home.downloads, name))));
+  const others = names.filter((name) => !isKept(name));
   const bytes = others[0] === undefined ? undefined : await readFile(join(home.downloads, others[0]));
   const version = bytes && origin.versions.findIndex((each) => each.bytes.equals(bytes)) + 1;
   return {
@@ -92,7 +94,8 @@ async function look(home: LibraryHome, session: Session, origin: Origin): Promis
     file: others.length > 1 || version === 0 ? "wrong" : bytes ? "right" : "none",
     ...(version && { version }),
     ...(others[0] !== undefined && { name: basename(others[0]) }),
-    partBytes: part ? parts.reduce((sum, each) => sum + each.length, 0) : 0,
+    partBytes: parts.reduce((sum, each) => sum + each.length, 0),
+    unverified: resource?.lengthUnverified === true,
     ...(status === "waiting" && nextAttemptAt !== undefined && { waitS: (nextAttemptAt - Date.now()) / 1000 }),
   };
 }

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ListIntake } from "../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
+import { readMetalink } from "../../src/daemon/resolve/metalink.ts";
 import { Store } from "../../src/daemon/store/store.ts";
 import { WatchFolders } from "../../src/daemon/watch/watch-folders.ts";
 import { ListSessions } from "./list-sessions.ts";
@@ -18,7 +19,7 @@ await using store = new Store({ directory: join(home, "db"), logger });
 await store.start();
 const sessions = new ListSessions(store.keyValue);
 const clock = new SystemClock();
-const parts = { intake: sessions, sessions, store: store.keyValue, directory: () => home };
+const parts = { intake: sessions, sessions, store: store.keyValue, directory: () => home, metalink: readMetalink };
 await using intake = new ListIntake({ ...parts, clock, logger });
 await intake.start();
 

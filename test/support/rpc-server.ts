@@ -50,6 +50,9 @@ export async function rpcFixture(
     lists: daemon,
     watchFolders: daemon.watchFolders,
     control: daemon.control,
+    memory: {
+      report: () => ({ level: 1, processBytes: 5e7, limitedBy: "/box", limitBytes: 1e9, usedBytes: 8.5e8 }) as const,
+    },
     clock,
     logger,
   };

@@ -91,12 +91,20 @@ function statusFields(answer: GetStatusResponse): ReadonlyArray<readonly [string
     ["listens", answer.addresses.join(", ")],
     ["sessions", counts.map(([name, count]) => `${count} ${name}`).join(", ") || "none"],
     ["rate", `${formatRate(answer.bytesPerSecond)} (${limit})`],
-    ["memory", formatBytes(answer.memoryBytes)],
+    ["memory", memoryLine(answer)],
     ["downloads", answer.downloadDirectory],
     ["config", answer.configFile],
     ["state", answer.stateDirectory],
     ["log", answer.logFile || "the journal or the terminal"],
   ];
+}
+
+function memoryLine({ memoryBytes, memoryPressure, ...answer }: GetStatusResponse): string {
+  const own = formatBytes(memoryBytes);
+  if (memoryPressure === 0) return own;
+  const where = answer.memoryLimitedBy === "machine" ? "the machine" : `the control group ${answer.memoryLimitedBy}`;
+  const used = `${formatBytes(answer.memoryUsedBytes)} of ${formatBytes(answer.memoryLimitBytes)} of ${where}`;
+  return `${own}; ${memoryPressure === 1 ? "short" : "very short"}, ${used} in use`;
 }
 
 function statusJson(answer: GetStatusResponse): Record<string, unknown> {
@@ -111,6 +119,10 @@ function statusJson(answer: GetStatusResponse): Record<string, unknown> {
     bytes_per_second: answer.bytesPerSecond,
     limit_bytes_per_second: answer.limitBytesPerSecond,
     memory_bytes: answer.memoryBytes,
+    memory_pressure: answer.memoryPressure,
+    memory_limited_by: answer.memoryLimitedBy,
+    memory_limit_bytes: answer.memoryLimitBytes,
+    memory_used_bytes: answer.memoryUsedBytes,
     config_file: answer.configFile,
     state_directory: answer.stateDirectory,
     log_file: answer.logFile || null,

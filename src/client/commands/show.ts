@@ -46,6 +46,7 @@ function fields(session: Session): ReadonlyArray<readonly [string, string | unde
     ["format", text([metadata?.format, metadata?.quality].filter(Boolean).join(" "))],
     ["version", text(metadata?.validator ?? "")],
     ["checksum", options?.checksum && `${options.checksum.algorithm}=${options.checksum.value}`],
+    ["checksum in", text(options?.checksumFile ?? "")],
     ["manifest", session.manifestRoot],
     ["created", session.createTime?.toLocaleString()],
     ["completed", session.completeTime?.toLocaleString()],

@@ -60,7 +60,7 @@ export const FIELDS: readonly Field[] = fieldsOf(
       tokenFile: "~/.local/state/snatch/token",
       pluginDir: "~/.config/snatch/plugins",
     },
-    { base: "/", home: "/" },
+    { base: "/", home: "~" },
   ),
 );
 

@@ -94,6 +94,14 @@ export const httpUrl = z
   .string()
   .refine((text) => text === "" || /^https?:/i.test(URL.parse(text)?.protocol ?? ""), "expected an http or https URL");
 
+/** The secret of a webhook: text, or `whsec_` and bytes in base64. Short ones can be guessed. */
+export const webhookSecret = z
+  .string()
+  .refine(
+    (text) => (text.startsWith("whsec_") ? Buffer.from(text.slice(6), "base64").length : text.length) >= 16,
+    "expected 16 characters or more, or whsec_ and 16 bytes or more in base64",
+  );
+
 /** Nesting beyond this is refused: nothing that follows has to fear for its stack. */
 const MAX_DEPTH = 32;
 

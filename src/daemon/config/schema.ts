@@ -3,6 +3,7 @@
  * names, flags and docs/CONFIGURATION.md all come from here. The spec's options are flat and keep their names and
  * defaults; the rest is in sections.
  */
+import { join } from "node:path";
 import * as z from "zod";
 import type { Paths } from "../../shared/paths.ts";
 import { VERSION } from "../../shared/version.ts";
@@ -55,8 +56,8 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
     download_dir: kind.path(place).default(paths.downloadDir).meta(about({ description: "Folder for files whose place was not asked for." })),
     allowed_dirs: z.array(kind.path(place)).default([]).meta(about({ description: "Folders besides `download_dir` that callers over TCP may write to." })),
     max_concurrent_downloads: z.int().min(1).max(256).default(3).meta(about({ description: "Downloads at once.", unit: "downloads" })),
-    connections_per_download: z.int().min(1).max(32).default(4).meta(about({ description: "Connections that one download may open at once.", unit: "connections" })),
-    connections_per_host: z.int().min(1).max(64).default(8).meta(about({ description: "Connections that all downloads together may have open to one host.", unit: "connections", ...restart })),
+    connections_per_download: z.int().min(1).max(32).default(16).meta(about({ description: "Connections that one download may open at once, at most: it starts with one, and adds more only while they help.", unit: "connections" })),
+    connections_per_host: z.int().min(1).max(64).default(16).meta(about({ description: "Connections that all downloads together may have open to one host, at most: fewer while the host objects.", unit: "connections", ...restart })),
     limit: kind.bytes(0).default(0).meta(about({ description: "Speed limit of all downloads together; 0 is unlimited.", unit: "bytes/s" })),
     timeout: kind.seconds(0.1, 86_400).default(30).meta(about({ description: "How long a server may stay silent before the connection is given up.", unit: "seconds" })),
     max_retries: z.int().min(0).max(1000).default(5).meta(about({ description: "Attempts after the first, for errors that may pass.", unit: "attempts" })),
@@ -82,7 +83,7 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       keep: z.int().min(0).max(1000).default(5).meta(about({ description: "Rotated log files that are kept.", unit: "files", ...restart })),
     }).prefault({}),
     watch: z.strictObject({
-      folders: z.array(watchFolder).max(100).default([{ path: paths.watchDir }]).meta(about({ description: "Folders whose `.txt` and `.urls` lists are taken; each a path, or a table of `path` and `directory` (where the list's files go instead of `download_dir`).", ...restart })),
+      folders: z.array(watchFolder).max(100).default([{ path: paths.watchDir }]).meta(about({ description: "Folders whose lists (`.txt`, `.urls`) and Metalinks (`.meta4`, `.metalink`) are taken; each a path, or a table of `path` and `directory` (where the list's files go instead of `download_dir`).", ...restart })),
       settle: kind.seconds(0, 60).default(1.0).meta(about({ description: "How long a list must stay unchanged before it counts as whole.", unit: "seconds", ...restart })),
     }).prefault({}),
     sessions: z.strictObject({
@@ -96,6 +97,12 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
     http: z.strictObject({
       user_agent: z.string().regex(/^[\x20-\x7e]+$/, "expected printable ASCII").default(`snatch/${VERSION}`).meta(about({ description: "Value of the User-Agent field.", ...restart })),
       max_redirects: z.int().min(0).max(100).default(10).meta(about({ description: "Redirects that are followed for one request.", unit: "redirects", ...restart })),
+      proxy: z.string().regex(/^(direct|((https?|socks5h?):\/\/)?[^\s/]+\/?)?$/i, "expected a proxy's URL such as http://proxy:3128 or socks5h://proxy:1080, or direct").default("").meta(about({ description: "Proxy for everything: `http://`, `https://`, `socks5://` (names are resolved here) or `socks5h://` (by the proxy), with `user:password@` if it wants that. `direct`: none. Empty: what the environment says.", ...restart })),
+      no_proxy: z.array(z.string().trim().min(1)).max(1000).default([]).meta(about({ description: "Hosts that are asked without the proxy: names (with all below them), addresses, ranges such as `10.0.0.0/8`, each with a port if wanted; `*` is every host. Empty: what NO_PROXY says.", ...restart })),
+      netrc: kind.optionalPath(place).default(join(place.home, ".netrc")).meta(about({ description: "File with logins by host, for URLs that come without. It is left alone if others can read it. Empty: none is used.", ...restart })),
+      cookie_file: kind.optionalPath(place).default("").meta(about({ description: "File with cookies in Netscape's format (cookies.txt); it is only read. Empty: none.", ...restart })),
+      allow_private_redirects: z.boolean().default(false).meta(about({ description: "Follow redirects from public hosts to private, loopback and link-local addresses.", ...restart })),
+      max_retry_after: kind.seconds(0, 2_592_000).default(86_400).meta(about({ description: "How long a host is left alone at most, whatever it asks for by Retry-After.", unit: "seconds", ...restart })),
     }).prefault({}),
     ffmpeg: z.strictObject({
       path: kind.program(place).default("").meta(about({ description: "The FFmpeg program; empty: the `ffmpeg` in PATH." })),
@@ -111,7 +118,7 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       commands_at_once: z.int().min(1).max(64).default(2).meta(about({ description: "Commands that run at once; others wait.", unit: "commands" })),
       webhooks: z.array(z.strictObject({
         url: kind.httpUrl.min(1, "expected an http or https URL"),
-        secret: z.string().min(16, "a secret has 16 characters or more"),
+        secret: kind.webhookSecret,
         events: z.array(z.enum(WEBHOOK_EVENTS)).min(1).default(["completed", "failed"]),
       })).max(16).default([]).meta(about({ description: "URLs that are told of events by signed POST requests, each a table of `url`, `secret` and `events` (`created`, `completed`, `failed`, `cancelled`, `forgotten`; the second and third if absent). See docs/HOOKS.md.", ...restart })),
     }).prefault({}),

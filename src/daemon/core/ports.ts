@@ -41,6 +41,33 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
+// ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** How short memory is: 0 there is enough, 1 it is short, 2 it is very short. */
+export type PressureLevel = 0 | 1 | 2;
+
+/** Memory as it is now, in bytes. */
+export interface MemoryReport {
+  readonly level: PressureLevel;
+  /** Resident memory of this process. */
+  readonly processBytes: number;
+  /** Whose limit is the nearest: "machine", or a control group's path. */
+  readonly limitedBy: string;
+  readonly limitBytes: number;
+  readonly usedBytes: number;
+}
+
+/** Says how short memory is. */
+export interface MemoryPressure {
+  readonly level: PressureLevel;
+  /** There is work: memory is watched until it has ended. Cheap; to be called often. */
+  wake(): void;
+  /** Calls back when memory became shorter, and when work has ended: what is kept in reserve is to be let go. @returns ends it */
+  onRelease(listener: () => void): () => void;
+  /** Reads memory anew. */
+  report(): MemoryReport;
+}
+
 // ── keys and values ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** One change of a batch. `space` names a sublevel. */
@@ -155,6 +182,8 @@ export interface RangeStream {
   /** Where it will end (exclusive), if that is known; may be less than was asked for. */
   readonly end?: number;
   readonly resource: ResourceInfo;
+  /** The URL of a Metalink that describes the resource, as the origin says (RFC 6249 §4). */
+  readonly describedBy?: string;
   /** As in {@link HttpResponse.pipe}. */
   pipe(sink: ByteSink): Promise<void>;
   /** The same, straight into memory of the target's; absent where the source cannot do that. Called instead of `pipe`. */
@@ -194,6 +223,13 @@ export interface Resolver {
   resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan>;
   /** True if an answer of this media type has to be resolved, whatever its URL looked like. */
   claimsAnswer?(request: DownloadRequest, resource: ResourceInfo): boolean;
+  /** What a description that the resource's origin named says of it; undefined if it is about something else. */
+  describe?(
+    url: string,
+    request: DownloadRequest,
+    resource: ResourceInfo,
+    signal: AbortSignal,
+  ): Promise<DescribedFile | undefined>;
 }
 
 /** A file that a Metalink describes. */

@@ -3,6 +3,7 @@
  * nothing speaks against it: the origin, the disk, or a limit. Once they run, half of them are put down now and then, and
  * taken up again only if the rest is slower for it: connections that bring nothing are not kept.
  */
+import type { PressureLevel } from "../core/ports.ts";
 
 /** Milliseconds between two steps of the climb. */
 const STEP_MS = 150;
@@ -48,14 +49,20 @@ export class ConnectionCount {
   /** A try with fewer is under way: the count and the rate before it. */
   #trial: { readonly count: number; readonly rate: number } | undefined;
 
-  /** @param most - connections that are allowed */
-  constructor(most: number) {
+  readonly #pressure: () => PressureLevel;
+
+  /**
+   * @param most - connections that are allowed
+   * @param pressure - how short memory is: every connection fills buffers of its own
+   */
+  constructor(most: number, pressure: () => PressureLevel = () => 0) {
     this.#most = most;
     this.#ceiling = most;
+    this.#pressure = pressure;
   }
 
   get wanted(): number {
-    return this.#wanted;
+    return Math.min(this.#wanted, this.#affordable());
   }
 
   /** The origin refused a connection, with `running` others open. */
@@ -79,9 +86,17 @@ export class ConnectionCount {
       this.#ceilingRaise = now + PATIENCE_MS;
       this.#wanted = Math.min(this.#wanted + 1, this.#ceiling);
     }
-    if (this.#climbing) this.#climb(sight);
-    else this.#compare(sight);
-    return this.#wanted;
+    // What memory keeps from running cannot be compared with.
+    const held = sight.held || this.#wanted > this.#affordable();
+    if (this.#climbing) this.#climb({ ...sight, held });
+    else this.#compare({ ...sight, held });
+    return this.wanted;
+  }
+
+  #affordable(): number {
+    const level = this.#pressure();
+    if (level === 0) return this.#most;
+    return level === 1 ? Math.ceil(this.#most / 2) : 1;
   }
 
   #climb(sight: Sight): void {

@@ -119,7 +119,7 @@ class Fetch {
     this.#opening = opening;
     this.#spans = new Spans(file.resource.size ?? 0, file.chunkSize, file.done);
     this.#most = run.session.options.connections ?? run.settings.connections;
-    this.#count = new ConnectionCount(this.#most);
+    this.#count = new ConnectionCount(this.#most, () => run.engine.memory?.level ?? 0);
     this.#signal = AbortSignal.any([run.signal, this.#all.signal]);
   }
 

@@ -57,8 +57,13 @@ export class HookCalls {
 
   /** True if there is such a hook and it is not left out. */
   has(point: keyof Hooks): boolean {
-    const health = this.#health.get(point);
-    return typeof this.#init.hooks[point] === "function" && (health?.offUntil ?? 0) <= this.#init.clock.monotonic();
+    const { hooks, clock } = this.#init;
+    try {
+      if (typeof hooks[point] !== "function") return false;
+    } catch {
+      return false;
+    }
+    return (this.#health.get(point)?.offUntil ?? 0) <= clock.monotonic();
   }
 
   /** Calls a hook at once. The outcome is the caller's to judge: by {@link failed} or {@link worked}. Never rejects. */

@@ -102,7 +102,7 @@ export class HookRunner {
   ): Promise<Recovery | undefined> {
     for (const hook of this.#hooks) {
       const outcome = await unlessAborted(
-        hook.ask("onError", (hooks) => hooks.onError?.(url, error, attempt)),
+        hook.ask("onError", (hooks) => hooks.onError?.(url, copyOf(error), attempt)),
         signal,
       );
       if (outcome.kind === "hung" || outcome.kind === "threw") hook.failed("onError", describe(outcome));
@@ -170,6 +170,18 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+/** An error of the same class, with the same words. */
+function copyOf({ code, message, metadata, retryable, retryAfterMs, cause, stack }: DownloadError): DownloadError {
+  const copy = failure(code, message, {
+    cause,
+    metadata: { ...metadata },
+    retryable,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
+  if (stack !== undefined) copy.stack = stack;
+  return copy;
 }
 
 const isNothing = (value: unknown): boolean => value === undefined || value === null;

@@ -59,17 +59,18 @@ export class DownloadManager implements Downloads, Startable {
   readonly #steering: Steering;
   readonly #waiters = new Map<string, PromiseWithResolvers<Session>>();
   #unsubscribe: (() => void) | undefined;
+  #stopReleasing: (() => void) | undefined;
   #configuredLimit = 0;
   #accepting: Promise<void> = Promise.resolve();
 
   /** @param settings - read anew for every download */
   constructor(parts: EngineParts, settings: () => DownloadSettings) {
-    const { clock, logger, store } = parts;
+    const { clock, logger, store, memory } = parts;
     this.#settings = settings;
     this.#engine = {
       ...parts,
       hooks: new HookRunner(clock, logger),
-      slabs: new Slabs(IDLE_SLAB_BYTES),
+      slabs: new Slabs(() => (memory?.level ? 0 : IDLE_SLAB_BYTES)),
       limit: new RateLimit(clock),
       meter: new Meter(clock),
     };
@@ -78,7 +79,7 @@ export class DownloadManager implements Downloads, Startable {
       store,
       clock,
       logger,
-      slots: () => settings().maxConcurrent,
+      slots: () => (memory?.level === 2 ? 1 : settings().maxConcurrent),
       launch: (session) => this.#runner.run(session),
     });
     this.#steering = new Steering(this.#engine, this.#runner, this.#queue);
@@ -87,7 +88,10 @@ export class DownloadManager implements Downloads, Startable {
   start(): Promise<void> {
     this.#configuredLimit = this.#settings().limit;
     this.#engine.limit.set(this.#configuredLimit);
+    const { memory, slabs } = this.#engine;
+    this.#stopReleasing = memory?.onRelease(() => slabs.clear());
     this.#unsubscribe = this.#engine.store.subscribe((event) => {
+      memory?.wake();
       if (!this.#engine.hooks.idle) this.#engine.hooks.sessionEvent(event);
       if (event.event.type === "updated") this.#tell(event.event.session);
       // Forgotten while somebody waits for it: as good as called off.
@@ -103,6 +107,7 @@ export class DownloadManager implements Downloads, Startable {
     this.#runner.stopAll();
     await stopped;
     this.#unsubscribe?.();
+    this.#stopReleasing?.();
     await this.#engine.hooks.settled();
     this.#engine.slabs.clear();
     for (const { reject } of this.#waiters.values())

@@ -66,8 +66,10 @@ async function fetchVerified(run: Run, source: Plan, others?: Plan[]): Promise<F
     return fetched;
   } catch (error) {
     const { file } = fetched;
-    // What was found out on the way, such as a digest, holds for each of them.
-    others?.push(...file.suspects.map((place) => ({ ...fetched.source, candidates: [place] as const, alone: true })));
+    // What was found out on the way holds for each of them, above all the digest that was missed.
+    const digests = [...(fetched.source.digests ?? []), ...(file.resource.digests ?? [])];
+    const found = { ...fetched.source, digests, alone: true };
+    others?.push(...file.suspects.map((place) => ({ ...found, candidates: [place] as const })));
     await file[Symbol.asyncDispose]();
     throw error;
   }

@@ -36,12 +36,10 @@ export interface FetchedChunk {
 
 /** Fetches the chunks of one receipt. What it learns of a place holds for the next chunk too. */
 export class ChunkFetcher {
-  readonly #receipt: Receipt;
   readonly #parts: RepairParts;
   readonly #places: Place[];
 
   constructor(receipt: Receipt, parts: RepairParts) {
-    this.#receipt = receipt;
     this.#parts = parts;
     const { url, sources, resource, headers } = receipt;
     const urls = new Set([...sources, url, ...(resource.mirrors ?? [])]);
@@ -79,12 +77,7 @@ export class ChunkFetcher {
       } catch (error) {
         signal.throwIfAborted();
         const failed = asDownloadError(error);
-        if (failed.code === "RESOURCE_CHANGED" && place.expected) {
-          // Under another validator it may still be the same bytes: their digest tells.
-          place.changed = failed;
-          place.expected = undefined;
-          continue;
-        }
+        if (yields(place, failed)) continue;
         const wait = failed.retryAfterMs ?? AGAIN_MS * attempt;
         if (!mayPass(failed) || attempt >= ATTEMPTS || wait > LONGEST_WAIT_MS) throw failed;
         await this.#parts.clock.sleep(wait, signal);
@@ -94,12 +87,11 @@ export class ChunkFetcher {
 
   /** The chunk's bytes; fewer if the place has no more. */
   async #read(
-    { source, expected }: Place,
+    { source, expected, whole }: Place,
     { start, end }: DamagedChunk,
     signal: AbortSignal,
   ): Promise<Buffer<ArrayBuffer>> {
-    // Where there are no ranges the chunk is taken out of the whole.
-    const asked = this.#receipt.resource.ranges || start === 0 ? { start, end } : { start: 0 };
+    const asked = whole ? { start: 0 } : { start, end };
     const stream = await source.open({ ...asked, ...(expected && { expected }), signal });
     const bytes = Buffer.from(new ArrayBuffer(end - start));
     let at = stream.start;
@@ -136,6 +128,21 @@ interface Place {
   expected: ResourceInfo | undefined;
   /** How it is known that it has another version by now. */
   changed?: DownloadError;
+  /** It gives no ranges: a chunk is taken out of the whole. */
+  whole?: boolean;
+}
+
+/** Asks less of a place that did not answer as was hoped: the digest of its bytes tells all that matters. */
+function yields(place: Place, failed: DownloadError): boolean {
+  if (failed.code !== "RESOURCE_CHANGED" && failed.code !== "RANGE_INVALID") return false;
+  if (place.expected) {
+    if (failed.code === "RESOURCE_CHANGED") place.changed = failed;
+    place.expected = undefined;
+    return true;
+  }
+  if (place.whole || failed.metadata["reason"] !== "range_ignored") return false;
+  place.whole = true;
+  return true;
 }
 
 const impossible = (message: string, cause?: unknown) => failure("REPAIR_IMPOSSIBLE", message, { cause });

@@ -25,8 +25,8 @@ export interface Failure {
 /** The longest wait of the back-off, in milliseconds. */
 export const LONGEST_BACKOFF_MS = 10 * 60_000;
 
-/** How often a full or read-only disk, or a target that another download has, is looked at again, in milliseconds. */
-export const DISK_POLL_MS = 15_000;
+/** How often a full, read-only or failing disk, or a target that another download has, is looked at again, in milliseconds. */
+export const DISK_POLL_MS = 5000;
 
 /** Waiting for these costs no attempt: nobody's fault, and it may take days. */
 const PATIENT = new Set(["DISK_FULL", "READ_ONLY", "MEMORY_SHORT", "TOO_MANY_OPEN_FILES", "TARGET_BUSY"]);
@@ -43,7 +43,8 @@ export function judge(failed: Failure): Verdict {
   if (recovery?.action === "retry")
     return attempt > failed.maxRetries ? { action: "fail" } : { action: "wait", delayMs: 0, free: false };
   if (!error.retryable) return { action: "fail" };
-  if (PATIENT.has(error.code)) return { action: "wait", delayMs: DISK_POLL_MS, free: true };
+  if (PATIENT.has(error.code) || error.metadata["errno"] === "EIO")
+    return { action: "wait", delayMs: DISK_POLL_MS, free: true };
   // The host asked everybody to wait: this session was not even tried.
   if (error.metadata["held"] !== undefined)
     return { action: "wait", delayMs: error.retryAfterMs ?? backoff(failed, 1), free: true };

@@ -4,6 +4,7 @@ import type {
   DownloadCache,
   FileStore,
   Logger,
+  MemoryPressure,
   Resolver,
   SessionPatch,
   SessionStore,
@@ -23,6 +24,7 @@ export interface EngineParts {
   readonly sources: SourceFactory;
   readonly resolvers: readonly Resolver[];
   readonly cache?: DownloadCache;
+  readonly memory?: MemoryPressure;
   readonly clock: Clock;
   readonly logger: Logger;
 }

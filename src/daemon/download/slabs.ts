@@ -5,11 +5,11 @@
 /** Lends buffers. */
 export class Slabs {
   readonly #free = new Map<number, Buffer<ArrayBuffer>[]>();
-  readonly #keepBytes: number;
+  readonly #keepBytes: () => number;
   #freeBytes = 0;
 
-  /** @param keepBytes - how much memory may lie idle */
-  constructor(keepBytes: number) {
+  /** @param keepBytes - how much memory may lie idle; asked whenever a buffer comes back */
+  constructor(keepBytes: () => number) {
     this.#keepBytes = keepBytes;
   }
 
@@ -23,7 +23,7 @@ export class Slabs {
 
   /** Gives a buffer back; nobody may look at it any more. */
   give(slab: Buffer<ArrayBuffer>): void {
-    if (this.#freeBytes + slab.length > this.#keepBytes) return;
+    if (this.#freeBytes + slab.length > this.#keepBytes()) return;
     const list = this.#free.get(slab.length);
     if (list) list.push(slab);
     else this.#free.set(slab.length, [slab]);

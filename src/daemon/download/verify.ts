@@ -65,16 +65,18 @@ async function wrongDigest(
   found: string,
 ): Promise<Error> {
   const kept = await quarantine(run, file);
+  const { host } = new URL(file.resource.finalUrl);
   return failure(
     "CHECKSUM_MISMATCH",
-    `${algorithm} is ${found}, expected ${value} (from ${from}); the bytes are kept in ${kept}`,
-    { metadata: { algorithm, expected: value, found, from, kept } },
+    `${algorithm} is ${found}, expected ${value} (from ${from}); what ${host} sent is kept in ${kept}`,
+    { metadata: { host, algorithm, expected: value, found, from, kept } },
   );
 }
 
 async function wrongSize(run: Run, file: PlannedFile, wanted: number, size: number): Promise<Error> {
   const kept = await quarantine(run, file);
-  return failure("SIZE_MISMATCH", `the file has ${size} bytes, expected ${wanted}; they are kept in ${kept}`, {
-    metadata: { expected: String(wanted), found: String(size), kept },
+  const { host } = new URL(file.resource.finalUrl);
+  return failure("SIZE_MISMATCH", `${host} sent ${size} bytes, expected ${wanted}; they are kept in ${kept}`, {
+    metadata: { host, expected: String(wanted), found: String(size), kept },
   });
 }

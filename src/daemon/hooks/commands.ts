@@ -57,11 +57,12 @@ export class Commands implements Startable {
 
   start(): Promise<void> {
     this.#unsubscribe = this.#init.sessions.subscribe(({ event }) => {
+      const end = endOf(event);
+      if (end !== "completed" && end !== "failed") return;
       const { onComplete, onError } = this.#init.settings();
-      const end = onComplete === "" && onError === "" ? undefined : endOf(event);
-      if (end === "completed" && onComplete !== "")
-        this.#add({ event: "complete", line: onComplete, session: event.session });
-      if (end === "failed" && onError !== "") this.#add({ event: "error", line: onError, session: event.session });
+      const line = end === "completed" ? onComplete : onError;
+      if (line === "") return;
+      this.#add({ event: end === "completed" ? "complete" : "error", line, session: event.session });
     });
     return Promise.resolve();
   }

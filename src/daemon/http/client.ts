@@ -19,6 +19,8 @@ import { requireAdmission } from "./proxy-connect.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import { statusError } from "./status.ts";
 import { UndiciHandler } from "./undici-handler.ts";
+import { isPlainRequest, WireConnection } from "./wire-connection.ts";
+import { Wires } from "./wires.ts";
 
 /**
  * Kept connections that may turn out to be closed, one after the other, before a request gives up: asking again is safe,
@@ -72,6 +74,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   readonly #options: Required<Omit<HttpClientOptions, Optional>>;
   readonly #dialer: Dialer;
   readonly #connections: Connections;
+  readonly #wires: Wires;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #politeness: Politeness;
@@ -97,7 +100,10 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
       proxies: proxies ?? proxiesOf({ proxy: "direct", noProxy: [], environment: {} }),
       ...(lookup && { lookup }),
     });
-    this.#connections = new Connections(this.#options, this.#dialer);
+    // An origin has no more connections because there are two ways to read from it.
+    this.#connections = new Connections(this.#options, this.#dialer, (origin) => this.#wires.dropIdle(origin));
+    const onNew = (origin: string): void => this.#connections.dropIdle(origin);
+    this.#wires = new Wires({ ...this.#options, dialer: this.#dialer, clock: parts.clock, onNew });
     this.#clock = parts.clock;
     this.#logger = parts.logger;
     const holds = parts.holds ?? new Holds(this.#options.maxRetryAfterMs, parts);
@@ -133,6 +139,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#wires.destroy();
     await this.#connections.destroy();
   }
 
@@ -149,7 +156,11 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       const turn = await this.#politeness.turn(host, signal);
       if (this.#closed) throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
-      const connection = this.#connections.take(origin, from);
+      const { method = "GET", body = null } = request;
+      const path = forwarder ? href : pathname + search;
+      const plain = this.#options.wire && method === "GET" && !forwarder && isPlainRequest({ path, headers });
+      const wired = plain && this.#wires.suits(origin);
+      const connection = wired ? this.#wires.take(hop.url, from) : this.#connections.take(origin, from);
       const kept = connection.served > 0;
       const exchange = new Exchange({
         host,
@@ -158,15 +169,15 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
         clock: this.#clock,
         signal,
         onDone: (clean) => {
-          this.#connections.giveBack(connection, clean);
+          if (connection instanceof WireConnection) this.#wires.giveBack(connection, clean);
+          else this.#connections.giveBack(connection, clean);
           // Whoever waits begins when it is known what the host has against this one.
           if (clean) turn.end();
           else setImmediate(turn.end);
         },
       });
-      const { method = "GET", body = null } = request;
-      const path = forwarder ? href : pathname + search;
-      connection.client.dispatch({ path, method, headers, body }, new UndiciHandler(exchange));
+      if (connection instanceof WireConnection) connection.send({ path, headers }, exchange);
+      else connection.client.dispatch({ path, method, headers, body }, new UndiciHandler(exchange));
       try {
         const head = this.#believed(await exchange.head);
         turn.answered(head.status);
@@ -264,7 +275,7 @@ class Answer implements HttpResponse {
       size += bytes.length;
       if (size > maxBytes)
         throw failure("PROTOCOL_ERROR", `${new URL(this.url).host} sent a document of more than ${maxBytes} bytes`);
-      pieces.push(bytes.slice());
+      pieces.push(Buffer.from(bytes));
     });
     return Buffer.concat(pieces).toString();
   }

@@ -36,10 +36,13 @@ export class Connections {
   readonly #dialer: Dialer;
   readonly #idle = new Map<string, Connection[]>();
   readonly #all = new Set<Connection>();
+  readonly #onNew: (origin: string) => void;
 
-  constructor(options: ConnectionOptions, dialer: Dialer) {
+  /** @param onNew - a connection is about to be added to those of this origin */
+  constructor(options: ConnectionOptions, dialer: Dialer, onNew: (origin: string) => void) {
     this.#options = options;
     this.#dialer = dialer;
+    this.#onNew = onNew;
   }
 
   /**
@@ -52,7 +55,15 @@ export class Connections {
     // A kept one may lead where only a person may send somebody: then a new one is made, and refused.
     const at = idle.findLastIndex(({ kind }) => kind !== undefined && mayLead(from, kind));
     const [found] = at < 0 ? [] : idle.splice(at, 1);
-    return found ?? this.#make(origin, from);
+    if (found) return found;
+    this.#onNew(origin);
+    return this.#make(origin, from);
+  }
+
+  /** Closes the unused connection of an origin that was used longest ago, if there is one. */
+  dropIdle(origin: string): void {
+    const [oldest] = this.#idle.get(origin) ?? [];
+    if (oldest) this.#forget(oldest);
   }
 
   /** @param clean - the exchange came to its end, so that the connection can be used again */
@@ -124,6 +135,6 @@ export class Connections {
 }
 
 /** Of the certificate that the server showed; a resumed session remembers it. */
-function fingerprint(socket: TLSSocket): string {
+export function fingerprint(socket: TLSSocket): string {
   return createHash("sha256").update(socket.getPeerCertificate().raw).digest("hex");
 }

@@ -146,7 +146,7 @@ export class Exchange {
       this.#take(() => this.#sink?.(chunk));
       return;
     }
-    this.#waiting.push(lent ? chunk.slice() : chunk);
+    this.#waiting.push(lent ? Buffer.from(chunk) : chunk);
     this.#early += chunk.length;
     if (this.#held || this.#early >= EARLY_BYTES) this.#pause();
   }

@@ -26,7 +26,7 @@ export interface IdentityOptions {
 }
 
 /** What a request is sent with at one hop. */
-export interface Credentials {
+interface Credentials {
   /** Value of the Authorization field. */
   readonly authorization?: string;
   /** Value of the Cookie field. */

@@ -1,5 +1,5 @@
 /**
- * The Link field (RFC 8288), as far as RFC 6249 uses it: `rel=duplicate` names another place with the same bytes. Relative
+ * The Link field (RFC 8288), as far as RFC 6249 uses it: `rel=duplicate` names another place with the same bytes, `rel=describedby` a Metalink. Relative
  * targets are resolved; what is not http or https is left out, and a field that breaks off counts up to there.
  */
 
@@ -21,7 +21,7 @@ const PARAMETER =
 export function duplicateLinks(value: string | undefined, base: string): readonly string[] {
   if (value === undefined) return [];
   const links = [...readLinks(value)]
-    .filter(({ parameters }) => isDuplicate(parameters))
+    .filter(({ parameters }) => relates(parameters, "duplicate"))
     .map(({ target, parameters }) => ({ url: absolute(target, base), order: priority(parameters.get("pri")) }))
     .toSorted((a, b) => a.order - b.order);
   const urls = new Set(links.flatMap(({ url }) => (url === undefined || url === base ? [] : [url])));
@@ -48,9 +48,20 @@ function* readLinks(value: string): Generator<{ target: string; parameters: Read
   }
 }
 
+/** The URL of the Metalink that describes the resource (RFC 6249 §4), if there is one. */
+export function descriptionLink(value: string | undefined, base: string): string | undefined {
+  if (value === undefined) return undefined;
+  for (const { target, parameters } of readLinks(value)) {
+    const type = parameters.get("type")?.trim().toLowerCase();
+    if (type === "application/metalink4+xml" && relates(parameters, "describedby")) return absolute(target, base);
+  }
+  return undefined;
+}
+
 /** A link about something else than this resource (`anchor`) is none of its own. */
-function isDuplicate(parameters: ReadonlyMap<string, string>): boolean {
-  return !parameters.has("anchor") && /(^|\s)duplicate(\s|$)/i.test(parameters.get("rel") ?? "");
+function relates(parameters: ReadonlyMap<string, string>, relation: string): boolean {
+  const relations = (parameters.get("rel") ?? "").toLowerCase().split(/\s+/);
+  return !parameters.has("anchor") && relations.includes(relation);
 }
 
 function priority(text: string | undefined): number {

@@ -22,7 +22,6 @@ export function parseNetrc(text: string): Parsed<Netrc> {
   const tokens = new Tokens(text);
   for (let token = tokens.next(); token !== undefined; token = tokens.next()) {
     const entry = entries.at(-1);
-    const line = tokens.line;
     switch (token) {
       case "machine": {
         const machine = tokens.next();
@@ -36,7 +35,7 @@ export function parseNetrc(text: string): Parsed<Netrc> {
       case "password": {
         const value = tokens.next();
         if (entry && value !== undefined) entry[token] ??= value;
-        else problems.push(`line ${line}: "${token}" without ${entry ? "a value" : "a machine"}`);
+        else problems.push(`line ${tokens.line}: "${token}" without ${entry ? "a value" : "a machine"}`);
         break;
       }
       case "account":
@@ -47,7 +46,7 @@ export function parseNetrc(text: string): Parsed<Netrc> {
         break;
       default:
         // The word may be a piece of a password: it is not shown.
-        problems.push(`line ${line}: a word that is not of netrc; the rest of the file is not read`);
+        problems.push(`line ${tokens.line}: a word that is not of netrc; the rest of the file is not read`);
         return { value: entries, problems };
     }
   }
@@ -91,31 +90,39 @@ class Tokens {
 
   next(): string | undefined {
     for (;;) {
-      this.#at += /^\s*/.exec(this.#text.slice(this.#at))?.[0].length ?? 0;
+      this.#read(/\s*/y);
       if (this.#at >= this.#text.length) return undefined;
       if (this.#text[this.#at] === '"') return this.#quoted();
-      const word = /^\S+/.exec(this.#text.slice(this.#at))?.[0] ?? "";
-      const beginsLine = /(^|\n)[ \t]*$/.test(this.#text.slice(0, this.#at));
-      if (word.startsWith("#") && beginsLine) {
-        const end = this.#text.indexOf("\n", this.#at);
-        this.#at = end < 0 ? this.#text.length : end;
-        continue;
-      }
-      this.#at += word.length;
-      return word;
+      if (this.#text[this.#at] !== "#" || !this.#beginsLine()) return this.#read(/\S+/y);
+      this.#read(/[^\n]*/y);
     }
   }
 
   /** A macro ends with an empty line. */
   skipMacro(): void {
-    const end = /\r?\n[ \t]*\r?\n/.exec(this.#text.slice(this.#at));
-    this.#at = end ? this.#at + end.index + end[0].length : this.#text.length;
+    const end = /\n[ \t\r]*\n/g;
+    end.lastIndex = this.#at;
+    this.#at = end.test(this.#text) ? end.lastIndex : this.#text.length;
   }
 
   #quoted(): string {
-    const match = /^"((?:[^"\\]|\\[\s\S])*)"?/.exec(this.#text.slice(this.#at));
-    this.#at += match?.[0].length ?? 1;
     const escapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
-    return (match?.[1] ?? "").replace(/\\([\s\S])/g, (_all, char: string) => escapes[char] ?? char);
+    const inner = this.#read(/"(?:[^"\\]|\\[\s\S])*/y).slice(1);
+    this.#read(/"?/y);
+    return inner.replace(/\\([\s\S])/g, (_all, char: string) => escapes[char] ?? char);
+  }
+
+  /** @param pattern - sticky, so that the whole file is gone through once */
+  #read(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0] ?? "";
+    this.#at += found.length;
+    return found;
+  }
+
+  #beginsLine(): boolean {
+    let at = this.#at - 1;
+    while (this.#text[at] === " " || this.#text[at] === "\t") at--;
+    return at < 0 || this.#text[at] === "\n";
   }
 }

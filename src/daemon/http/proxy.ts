@@ -9,7 +9,7 @@ import { basic } from "./hop.ts";
 import { bypassOf } from "./proxy-bypass.ts";
 
 /** How a proxy is talked to. With `socks5` names are resolved here, with `socks5h` by the proxy. */
-export type ProxyKind = "http" | "https" | "socks5" | "socks5h";
+type ProxyKind = "http" | "https" | "socks5" | "socks5h";
 
 /** A proxy. */
 export interface ProxyServer {

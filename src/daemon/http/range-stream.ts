@@ -15,13 +15,13 @@ export function rangeStream(
   resource: ResourceInfo,
   counted: boolean,
 ): RangeStream {
+  const open = { start, ...(end !== undefined && { end }), resource, cancel: () => response.cancel() };
+  if (counted && end !== undefined) return { ...open, pipe: (sink) => pipeCounted(response, end - start, sink) };
+  const { receive } = response;
   return {
-    start,
-    ...(end !== undefined && { end }),
-    resource,
-    pipe:
-      counted && end !== undefined ? (sink) => pipeCounted(response, end - start, sink) : (sink) => response.pipe(sink),
-    cancel: () => response.cancel(),
+    ...open,
+    pipe: (sink) => response.pipe(sink),
+    ...(receive && { receive: (target) => receive.call(response, target) }),
   };
 }
 

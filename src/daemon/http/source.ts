@@ -15,6 +15,7 @@ import type {
 } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { type Manner, readAnswer } from "./answer.ts";
+import { descriptionLink } from "./link-field.ts";
 import { formatRange } from "./range.ts";
 import { isEntityTag } from "./validators.ts";
 
@@ -102,7 +103,13 @@ class HttpSource implements ChunkSource {
       }
       if (typeof found !== "string") {
         if (manner === "if-match-instead" && found.resource.ranges) this.#dislikesIfRange = true;
-        return { ...found, resource: { ...found.resource, ...circumstances(response, found, this.#clock.now()) } };
+        const describedBy = descriptionLink(response.headers.get("link"), response.url);
+        const more = describedBy === undefined ? {} : { describedBy };
+        return {
+          ...found,
+          ...more,
+          resource: { ...found.resource, ...circumstances(response, found, this.#clock.now()) },
+        };
       }
       // An answer of this manner asks for another one, further down the list: this ends.
       response.cancel();

@@ -64,7 +64,7 @@ async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
 }
 
 /** The first `count` bytes (fewer if there are no more), and the whole as it was; that throws if it is UTF-16. */
-async function peek(
+export async function peek(
   source: AsyncIterable<Uint8Array>,
   count: number,
 ): Promise<[head: Uint8Array, bytes: AsyncGenerator<Uint8Array, void>]> {

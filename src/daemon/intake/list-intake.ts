@@ -16,6 +16,7 @@ import type {
   ListTaken,
   ListTaker,
   Logger,
+  MetalinkReader,
   RefusedEntry,
   SessionStore,
   Write,
@@ -30,8 +31,9 @@ import {
   releaseWrites,
   waitingWrite,
 } from "./ledger.ts";
-import { listText } from "./list-decode.ts";
+import { listText, peek } from "./list-decode.ts";
 import { ListParser, type ParsedEntry } from "./list-parser.ts";
+import { HEAD_BYTES, isMetalink, metalinkEntries } from "./metalink-list.ts";
 import { OutcomeReport } from "./outcome-report.ts";
 import { writeRefusedFile } from "./refused-file.ts";
 
@@ -52,6 +54,8 @@ export interface ListIntakeParts {
   readonly store: KeyValue;
   /** The folder for files of lists that name none; absolute. */
   readonly directory: () => string;
+  /** Reads lists that are Metalinks. */
+  readonly metalink: MetalinkReader;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -144,16 +148,20 @@ export class ListIntake implements ListTaker, Startable {
   async *#entries({ job, record }: Run): AsyncGenerator<ParsedEntry, void> {
     const { allowedDirectories } = job;
     const directory = job.options.directory ?? this.#parts.directory();
-    const parser = new ListParser({ directory, ...(allowedDirectories && { allowedDirectories }) }, record.next);
+    const context = { directory, ...(allowedDirectories && { allowedDirectories }) };
+    const parser = new ListParser(context, record.next);
     let skip = record.next.offset;
     try {
-      for await (const chunk of listText(job.bytes)) {
+      const [head, bytes] = await peek(listText(job.bytes), HEAD_BYTES);
+      if (isMetalink(job.name, head))
+        return yield* metalinkEntries(bytes, { ...context, read: this.#parts.metalink, from: record.next });
+      for await (const chunk of bytes) {
         const skipped = Math.min(skip, chunk.length);
         skip -= skipped;
         yield* parser.push(chunk.subarray(skipped));
       }
     } catch (error) {
-      if (!(error instanceof DownloadError) || !error.code.startsWith("LIST_")) throw error;
+      if (!(error instanceof DownloadError) || !/^(LIST|METALINK)_/.test(error.code)) throw error;
       return yield* parser.breakOff(error);
     }
     yield* parser.end();

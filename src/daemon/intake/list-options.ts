@@ -32,6 +32,8 @@ export interface OptionDraft {
   out?: string;
   dir?: string;
   checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
+  checksumFile?: string;
+  followMetalink?: boolean;
   readonly headers: (readonly [name: string, value: string])[];
   split?: number;
   perServer?: number;
@@ -61,6 +63,12 @@ const READERS: Readonly<Record<string, (draft: OptionDraft, value: string) => vo
   },
   checksum: (draft, value) => {
     draft.checksum = checksum(value);
+  },
+  "checksum-file": (draft, value) => {
+    draft.checksumFile = nonEmpty(value);
+  },
+  "follow-metalink": (draft, value) => {
+    draft.followMetalink = flag(value);
   },
   header: (draft, value) => {
     const colon = value.indexOf(":");
@@ -136,6 +144,8 @@ export function completeOptions(draft: OptionDraft, url: string, context: Option
   return {
     ...(output === undefined ? { directory } : { output }),
     ...(draft.checksum && { checksum: draft.checksum }),
+    ...(draft.checksumFile !== undefined && { checksumFile: draft.checksumFile }),
+    ...(draft.followMetalink !== undefined && { followMetalink: draft.followMetalink }),
     ...(headers.length > 0 && { headers }),
     ...(Number.isFinite(connections) && { connections: Math.min(connections, MOST_CONNECTIONS) }),
     ...(draft.limit !== undefined && { limit: draft.limit }),

@@ -10,7 +10,7 @@ import type { Clock } from "../core/ports.ts";
 import type { FoundPlugin } from "./find.ts";
 
 /** Milliseconds that a plugin may take to be loaded, and again to be set up. */
-export const TIME_LIMIT_MS = 10_000;
+const TIME_LIMIT_MS = 10_000;
 
 /** A plugin that is ready to be set up. */
 export interface LoadedPlugin {

@@ -22,6 +22,7 @@ export class Documents {
    * A document. The request's header fields go along to its own origin only.
    *
    * @param most - bytes that it may have
+   * @param namedBy - what named it, if no person did
    * @throws what the source throws; NetworkError PROTOCOL_ERROR if it is longer
    */
   async fetch(
@@ -29,11 +30,13 @@ export class Documents {
     { url: asked, options }: DownloadRequest,
     most: number,
     signal: AbortSignal,
+    namedBy?: string,
   ): Promise<Document> {
     const { timeout } = options;
     const source = this.#sources.http(url, {
       headers: sameOrigin(url, asked) ? (options.headers ?? []) : [],
       ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
+      ...(namedBy !== undefined && { namedBy }),
     });
     const stream = await source.open({ start: 0, signal });
     if ((stream.resource.size ?? 0) > most) {

@@ -10,7 +10,7 @@ import type { DescribedFile, Resolver, SourceFactory } from "../core/ports.ts";
 import type { DownloadRequest, ResourceInfo } from "../core/session.ts";
 import { Documents, sameOrigin } from "./document.ts";
 import { LONGEST_METALINK, readMetalink } from "./metalink.ts";
-import { sidecarDigest } from "./sidecar.ts";
+import { fileName, sidecarDigest } from "./sidecar.ts";
 
 /** RFC 5854 §7.1, and what version 3 was served as. */
 const MEDIA_TYPE = /^application\/metalink(4)?\+xml\s*(;|$)/i;
@@ -54,6 +54,20 @@ export class MetalinkResolver implements Resolver {
       ...(file.size !== undefined && { size: file.size }),
       ...(filename !== "" && { filename }),
     };
+  }
+
+  /** Of a Metalink with several files the one that has the resource's name. */
+  async describe(
+    url: string,
+    request: DownloadRequest,
+    { finalUrl, filename }: ResourceInfo,
+    signal: AbortSignal,
+  ): Promise<DescribedFile | undefined> {
+    const { bytes } = await this.#documents.fetch(url, request, LONGEST_METALINK, signal, finalUrl);
+    const files = readMetalink(decode(bytes));
+    if (files.length === 1) return files[0];
+    const name = filename ?? fileName(finalUrl);
+    return files.find((file) => basename(file.name) === name);
   }
 
   /** From the first place that has it. */

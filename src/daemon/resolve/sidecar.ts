@@ -90,7 +90,8 @@ function placesBeside(url: string): string[] {
   ];
 }
 
-function fileName(url: string): string {
+/** The last segment of a URL's path, decoded. */
+export function fileName(url: string): string {
   const segment = lastSegment(new URL(url).pathname);
   try {
     return decodeURIComponent(segment);

@@ -29,6 +29,7 @@ const CONTROL = /[^\P{Cc}\t]/u;
 /** Limits that no honest caller meets. */
 const LONGEST_PATH = 4096;
 const LONGEST_WORD = 200;
+const LONGEST_REFERENCE = 16 * 1024;
 const MOST_HEADERS = 100;
 const LONGEST_HEADER = 8 * 1024;
 const MOST_CONNECTIONS = 256;
@@ -49,6 +50,7 @@ export function badField(field: string, why: string): DownloadError {
 export function toOptions(wire: WireOptions | undefined, at = "options"): DownloadOptions {
   if (wire === undefined) return {};
   const { checksum, connections, limitBytesPerSecond, maxRetries, retryDelay, timeout, ifExists } = wire;
+  const { followMetalink } = wire;
   return {
     ...(wire.directory !== "" && { directory: toPath(wire.directory, `${at}.directory`) }),
     ...(wire.output !== "" && { output: toFilePath(wire.output, `${at}.output`) }),
@@ -63,6 +65,8 @@ export function toOptions(wire: WireOptions | undefined, at = "options"): Downlo
     ...(wire.force && { force: true }),
     ...(wire.format !== "" && { format: toWord(wire.format, `${at}.format`) }),
     ...(wire.quality !== "" && { quality: toWord(wire.quality, `${at}.quality`) }),
+    ...(wire.checksumFile !== "" && { checksumFile: toReference(wire.checksumFile, `${at}.checksum_file`) }),
+    ...(followMetalink !== undefined && { followMetalink }),
   };
 }
 
@@ -119,6 +123,13 @@ function toIfExists(wire: IfExists, field: string): "rename" | "skip" | "overwri
 function toWord(text: string, field: string): string {
   if (text.length > LONGEST_WORD || CONTROL.test(text))
     throw badField(field, `not a word of at most ${LONGEST_WORD} characters`);
+  return text;
+}
+
+/** A URL, perhaps relative; the engine says whether it leads anywhere. */
+function toReference(text: string, field: string): string {
+  if (text.length > LONGEST_REFERENCE || CONTROL.test(text))
+    throw badField(field, `not a URL of at most ${LONGEST_REFERENCE} characters`);
   return text;
 }
 

@@ -50,7 +50,8 @@ export function daemonService(ports: RpcPorts, calls: Calls, reach: Reach): Daem
   };
 }
 
-function status({ control, downloads, sessions }: RpcPorts): GetStatusResponse {
+function status({ control, downloads, sessions, memory }: RpcPorts): GetStatusResponse {
+  const { level, processBytes, limitedBy, limitBytes, usedBytes } = memory.report();
   return {
     pid: process.pid,
     version: control.version,
@@ -59,7 +60,11 @@ function status({ control, downloads, sessions }: RpcPorts): GetStatusResponse {
     statusCounts: { ...sessions.counts() },
     bytesPerSecond: downloads.rate(),
     limitBytesPerSecond: Math.trunc(downloads.limit()),
-    memoryBytes: process.memoryUsage.rss(),
+    memoryBytes: processBytes,
+    memoryPressure: level,
+    memoryLimitedBy: limitedBy,
+    memoryLimitBytes: limitBytes,
+    memoryUsedBytes: usedBytes,
     configFile: control.paths.configFile,
     stateDirectory: control.paths.stateDir,
     logFile: control.paths.logFile,

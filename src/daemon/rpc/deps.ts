@@ -9,6 +9,7 @@ import type {
   FileVerifier,
   ListTaker,
   Logger,
+  MemoryPressure,
   ReceiptStore,
   SessionStore,
   SessionTransfer,
@@ -29,6 +30,7 @@ export interface RpcPorts {
   readonly lists: Pick<ListTaker, "take">;
   readonly watchFolders: WatchFolderControl;
   readonly control: DaemonControl;
+  readonly memory: Pick<MemoryPressure, "report">;
   readonly clock: Clock;
   readonly logger: Logger;
 }

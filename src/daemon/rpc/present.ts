@@ -145,6 +145,8 @@ function presentOptions(options: DownloadOptions): WireOptions {
     force: options.force ?? false,
     format: options.format ?? "",
     quality: options.quality ?? "",
+    checksumFile: redactUrl(options.checksumFile ?? ""),
+    followMetalink: options.followMetalink,
   };
 }
 

@@ -3,7 +3,7 @@
  * same JSON; only that the first has its chunks in blocks of their own, because there may be hundreds of thousands, and
  * the second inside. Both carry the version of their schema.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { failure } from "../core/errors.ts";
 import { makeManifest } from "../core/manifest.ts";
 import type { CarriedReceipt } from "../core/ports.ts";

@@ -2,7 +2,7 @@
  * The session schema of an export, strictly: an import is input from anywhere. The types of the codec come from it, so
  * that what is written is what is accepted.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { ERRORS } from "../../shared/errors.ts";
 
 const text = (most: number) => z.string().max(most);

@@ -4,7 +4,7 @@
  * An import is input from anywhere: each line is held against the schema, and nothing in it can make Snatch write to a
  * place by itself. What is unfinished comes in paused, without part file or planned path; those are made anew.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { ImportOutcome, KeyValue, Write } from "../core/ports.ts";
 import { hasEnded, type Session } from "../core/session.ts";
 import { plainSession, sessionOf, upgrade } from "./codec.ts";

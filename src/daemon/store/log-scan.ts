@@ -7,8 +7,8 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compareWithCloseNote } from "./close-note.ts";
 import { crc32c } from "../core/crc32c.ts";
+import { compareWithCloseNote } from "./close-note.ts";
 
 const BLOCK = 32_768;
 const HEADER = 7;

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import type { ListFiles } from "../core/ports.ts";
 
 /** Lists, by their names. A name that begins with a dot is somebody's temporary file. */
-const LIST_NAME = /^(?<stem>[^.].*)(?<extension>\.(?:txt|urls)(?:\.gz)?)$/is;
+const LIST_NAME = /^(?<stem>[^.].*)(?<extension>\.(?:txt|urls|meta4|metalink)(?:\.gz)?)$/is;
 
 /** Bytes of a stem with which every paper's name, `.report.jsonl` included, stays within the 255 of a file system. */
 const LONGEST_STEM = 230;

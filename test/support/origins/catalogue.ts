@@ -2,6 +2,7 @@
  * The catalogue of misbehaving origins, by name. Start one with {@link startOrigin}; each is a fresh server on loopback, on
  * a port of its own, that remembers what it was asked.
  */
+import { digestFaults } from "./digests.ts";
 import { elsewhereFaults } from "./elsewhere.ts";
 import type { Fault, FaultTable } from "./fault.ts";
 import { framingFaults } from "./framing.ts";
@@ -25,6 +26,7 @@ export const GROUPS: Readonly<Record<string, FaultTable>> = {
   "After the daemon's end": runFaults,
   "In the middle": midwayFaults,
   "Lengths, codings and connections": framingFaults,
+  Digests: digestFaults,
   "Statuses, redirects and names": statusFaults,
   "Other origins, mirrors and patience": elsewhereFaults,
 };

@@ -106,8 +106,8 @@ export const elsewhereFaults = {
   },
   "retry-after-a-year": {
     about: "503 with Retry-After: 31536000",
-    snatch: "Does not obey for a year: asks again after six hours.",
-    outcome: waiting("HTTP_SERVER_ERROR", 21_590, 21_600),
+    snatch: "Does not obey for a year: asks again after a day.",
+    outcome: waiting("HTTP_SERVER_ERROR", 86_390, 86_400),
     source: "RFC 9110 §10.2.3",
     answer: (call) => call.send(503, { "retry-after": "31536000" }),
   },

@@ -15,6 +15,8 @@ export interface FaultOutcome {
   readonly version?: number;
   /** What was fetched stays beside the target, for the next attempt. */
   readonly partial?: true;
+  /** Nobody vouches for the file's length, and its session says so. */
+  readonly unverified?: true;
   /** The file's name; default that of the URL. */
   readonly name?: string;
   /** Seconds that it waits, at least and at most. */

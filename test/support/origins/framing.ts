@@ -77,8 +77,8 @@ export const framingFaults = {
   },
   "no-length-close": {
     about: "the whole, ended only by the end of the connection",
-    snatch: "The whole has come when the connection was closed in good order: nothing says how much it should be.",
-    outcome: completed(2),
+    snatch: "The whole has come when the connection was closed in good order; the length is marked as unverified.",
+    outcome: completed(2, { unverified: true }),
     source: "RFC 9112 §6.3",
     answer: (call) => call.raw(Buffer.concat([Buffer.from(head("Connection: close")), call.state.resource.bytes])),
   },

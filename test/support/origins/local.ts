@@ -1,4 +1,4 @@
-/** Faults of this side: what a disk can do to a download. Each is brought about by a test of that name (disk-faults.test.ts). */
+/** Faults of this side: what a disk can do to a download. Each is brought about by a test of that name (test/integration/disk-faults.test.ts). */
 import type { ErrorCode } from "../../../src/shared/errors.ts";
 
 /** One way for a disk to fail. */
@@ -26,5 +26,20 @@ export const DISK_FAULTS = {
     outcome: "waits; right file when it can be written",
     code: "READ_ONLY",
     source: "EROFS, mount(8)",
+  },
+  "io-error": {
+    about: "the disk fails (EIO) in the middle, and comes back without what had not been synced",
+    snatch:
+      "Waits for the disk, costs no attempt, and goes on from the chunks that were synced and recorded: none of them is lost.",
+    outcome: "waits; right file when the disk is back",
+    code: "IO_ERROR",
+    source: "EIO, fdatasync(2)",
+  },
+  quota: {
+    about: "the user's quota is used up",
+    snatch: "The same as a full disk.",
+    outcome: "waits; right file when there is room",
+    code: "DISK_FULL",
+    source: "EDQUOT, quotactl(2)",
   },
 } as const satisfies Readonly<Record<string, DiskFault>>;

@@ -27,3 +27,16 @@ export class Findings {
     return { ok, values: { ...this.#values, ...(!ok && { PROBLEM: this.#problems.join("; ") }) } };
   }
 }
+
+/** Runs several, one after the other, as one: their figures stand under the names that they are given. */
+export async function inTurn(parts: Readonly<Record<string, () => Promise<Outcome>>>): Promise<Outcome> {
+  const outcomes: Outcome[] = [];
+  for (const [part, run] of Object.entries(parts)) {
+    const { ok, values } = await run();
+    outcomes.push({
+      ok,
+      values: Object.fromEntries(Object.entries(values).map(([name, value]) => [`${part}: ${name}`, value])),
+    });
+  }
+  return { ok: outcomes.every(({ ok }) => ok), values: Object.assign({}, ...outcomes.map(({ values }) => values)) };
+}

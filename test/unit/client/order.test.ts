@@ -29,6 +29,14 @@ describe("an order", () => {
     assert.equal(options.connections, undefined);
   });
 
+  test("a checksum file holds for several too; a Metalink is followed unless it is said", () => {
+    const several = readOrder(["https://e.org/1", "https://e.org/2"], { checksumFile: "SHA256SUMS" }, target);
+    assert.equal(several.options.checksumFile, "SHA256SUMS");
+    assert.equal(several.options.followMetalink, undefined);
+    assert.equal(order({ metalink: false }).options.followMetalink, false);
+    assert.equal(order({ metalink: true }).options.followMetalink, undefined);
+  });
+
   test("-o is literal and made absolute", () => {
     assert.equal(order({ output: "a b%20c" }).options.output, resolve("a b%20c"));
   });

@@ -194,6 +194,16 @@ describe("values", () => {
     const shown = values.find(({ key }) => key === "plugins.x.config")?.json ?? "";
     assert.deepEqual(JSON.parse(shown), { api_key: "***", url: "https://u:***@h/?token=***" });
   });
+
+  test("a webhook's secret is not shown, nor what its URL holds", async (context) => {
+    const { env, file } = await sandbox(context);
+    const hook = '[[hooks.webhooks]]\nurl = "https://h/?token=abc"\nsecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="\n';
+    const { config, values } = await loadConfigWithOrigins(await file("config.toml", hook), { env });
+    assert.equal(config.hooks.webhooks[0]?.url, "https://h/?token=abc");
+    assert.deepEqual(JSON.parse(values.find(({ key }) => key === "hooks.webhooks")?.json ?? ""), [
+      { url: "https://h/?token=***", secret: "***", events: ["completed", "failed"] },
+    ]);
+  });
 });
 
 /** The lines of the error that loading ends with. */
@@ -252,6 +262,12 @@ describe("what is wrong is refused, with key, reason, place and the nearest name
       "[daemon]\nlisten = ['0.0.0.0:7633']",
       "daemon.listen: 0.0.0.0:7633 can be reached from other machines: set daemon.tls_cert and daemon.tls_key (FILE:2)",
     ],
+    ['hooks.on_complete = "echo \'x"', "hooks.on_complete: the quote ' is not closed (FILE:1)"],
+    [
+      "[[hooks.webhooks]]\nurl = 'https://h/'\nsecret = 'short'",
+      "hooks.webhooks[0].secret: expected 16 characters or more, or whsec_ and 16 bytes or more in base64 (FILE:1)",
+    ],
+    ["[[hooks.webhooks]]\nurl = 'https://h/'", "hooks.webhooks[0].secret: is missing (FILE:1)"],
     ["max_retries = 1\nlimit = = 2", "the configuration file is not TOML: invalid value, line 2, column 9 (FILE:2:9)"],
     [
       "a = 1\na = 2",

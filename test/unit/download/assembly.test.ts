@@ -39,7 +39,7 @@ describe("assembly", () => {
           const chunks: WrittenChunk[] = [];
           using assembly = new Assembly({
             part,
-            slabs: new Slabs(0),
+            slabs: new Slabs(() => 0),
             chunkSize: CHUNK,
             size,
             onChunk: (chunk) => {
@@ -86,7 +86,7 @@ describe("assembly", () => {
     const all = randomBytes(2500);
     const lengths: number[] = [];
     const onChunk = ({ length }: WrittenChunk): Promise<void> => Promise.resolve(void lengths.push(length));
-    using assembly = new Assembly({ part, slabs: new Slabs(0), chunkSize: CHUNK, onChunk });
+    using assembly = new Assembly({ part, slabs: new Slabs(() => 0), chunkSize: CHUNK, onChunk });
     await put(assembly, all, 0, all.length);
     assembly.end();
     await assembly.drain();
@@ -99,7 +99,7 @@ describe("assembly", () => {
     const part = { write: () => Promise.reject(failure("DISK_FULL", "full")) } as unknown as PartFile;
     using assembly = new Assembly({
       part,
-      slabs: new Slabs(0),
+      slabs: new Slabs(() => 0),
       chunkSize: CHUNK,
       size: 5000,
       onChunk: () => Promise.resolve(),

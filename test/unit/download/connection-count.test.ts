@@ -82,4 +82,18 @@ describe("the number of connections", () => {
       assert.ok(seen.every((n) => n >= 1 && n <= most));
     }
   });
+
+  test("memory is short: half of them, then one, and all again when it suffices", () => {
+    let level: 0 | 1 | 2 = 0;
+    const count = new ConnectionCount(5, () => level);
+    simulate(count, { seconds: 2, size: 10_000 * MB, rate: (n) => n * MB });
+    assert.equal(count.wanted, 5);
+    level = 1;
+    assert.equal(count.wanted, 3);
+    level = 2;
+    const seen = simulate(count, { seconds: 60, size: 10_000 * MB, rate: (n) => n * MB });
+    assert.equal(Math.max(...seen), 1);
+    level = 0;
+    assert.equal(count.wanted, 5);
+  });
 });

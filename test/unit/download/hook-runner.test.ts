@@ -149,6 +149,24 @@ describe("hooks", () => {
     assert.deepEqual([chunks, ends, messages().length], [1000, 1, 1]);
   });
 
+  test("hooks of a class, and hooks that cannot even be looked at", async () => {
+    const { runner } = fixture();
+    class Counter {
+      count = 0;
+      postDownload() {
+        this.count++;
+      }
+    }
+    const counter = new Counter();
+    const trap = new Proxy({}, { get: () => assert.fail("looked at") });
+    runner.register("trap", trap, 1);
+    runner.register("counter", counter, 2);
+    await runner.preDownload(URL_A, about);
+    await runner.postDownload(URL_A, "/x");
+    runner.sessionEvent(created(URL_A));
+    assert.equal(counter.count, 1);
+  });
+
   test("what a hook is given is its own", async () => {
     const { runner } = fixture();
     const event = created(URL_A);

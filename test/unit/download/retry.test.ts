@@ -42,6 +42,12 @@ describe("retry policy", () => {
     assert.deepEqual(verdict, { action: "wait", delayMs: DISK_POLL_MS, free: true });
   });
 
+  test("a broken disk is waited for without end, any other failure of a file is not", () => {
+    const error = failure("IO_ERROR", "gone", { metadata: { errno: "EIO" } });
+    assert.deepEqual(judge({ ...base, attempt: 99, error }), { action: "wait", delayMs: DISK_POLL_MS, free: true });
+    assert.equal(judge({ ...base, attempt: 99, error: failure("IO_ERROR", "closed") }).action, "fail");
+  });
+
   test("a hook's decision overrides the policy", () => {
     const error = failure("HTTP_FORBIDDEN", "403");
     assert.deepEqual(judge({ ...base, error, recovery: { action: "wait", seconds: 7 } }), {

@@ -152,6 +152,18 @@ describe("webhooks", () => {
     assert.equal(elsewhere.deliveries.length, 0);
   });
 
+  test("Retry-After is obeyed", async () => {
+    const times: number[] = [];
+    await using receiver = await receiveWebhooks((response, count) => {
+      times.push(performance.now());
+      response.writeHead(count === 1 ? 429 : 200, count === 1 ? { "retry-after": "1" } : {}).end();
+    });
+    await using it = await fixture([hook(receiver.url)]);
+    await it.end("a");
+    await passTime(it.clock, receiver.deliveries, 2);
+    assert.ok((times[1] ?? 0) - (times[0] ?? 0) > 950);
+  });
+
   test("a message that the receiver refuses does not hold up the others for ever", async () => {
     await using receiver = await receiveWebhooks(
       (response, count) => void response.writeHead(count <= 5 ? 400 : 200).end(),

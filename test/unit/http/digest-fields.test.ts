@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { originDigests } from "../../../src/daemon/http/digest-fields.ts";
-import { duplicateLinks } from "../../../src/daemon/http/link-field.ts";
+import { descriptionLink, duplicateLinks } from "../../../src/daemon/http/link-field.ts";
 
 const of = (algorithm: string): Buffer => createHash(algorithm).update("hello").digest();
 const b64 = (algorithm: string): string => of(algorithm).toString("base64");
@@ -142,6 +142,14 @@ describe("Link rel=duplicate (RFC 6249)", () => {
       "http://b/f; rel=duplicate",
     ])
       assert.deepEqual(duplicateLinks(value, base), [], value);
+  });
+
+  test("a Metalink that describes the resource", () => {
+    const link =
+      '<f.asc>; rel=describedby; type="application/pgp-signature", <f.meta4>; rel="describedby"; type="application/metalink4+xml"';
+    assert.equal(descriptionLink(link, base), "https://a.example/dir/f.meta4");
+    assert.equal(descriptionLink("<f.meta4>; rel=describedby", base), undefined);
+    assert.equal(descriptionLink(undefined, base), undefined);
   });
 
   test("no more than a few", () => {

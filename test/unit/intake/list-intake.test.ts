@@ -9,6 +9,7 @@ import { failure } from "../../../src/daemon/core/errors.ts";
 import type { KeyValue, ListFiles, ListJob } from "../../../src/daemon/core/ports.ts";
 import { ListIntake } from "../../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
+import { readMetalink } from "../../../src/daemon/resolve/metalink.ts";
 import { ListSessions } from "../../support/list-sessions.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
@@ -22,7 +23,14 @@ let files: ListFiles;
 
 const open = () => {
   sessions = new ListSessions(store);
-  const parts = { intake: sessions, sessions, store, directory: () => "/dl", clock: new SystemClock() };
+  const parts = {
+    intake: sessions,
+    sessions,
+    store,
+    directory: () => "/dl",
+    metalink: readMetalink,
+    clock: new SystemClock(),
+  };
   intake = new ListIntake({ ...parts, logger: new RecordLogger() });
 };
 
@@ -295,5 +303,69 @@ describe("the report", () => {
     await intake.take(job("nonsense\n"));
     assert.equal(readFileSync(files.rejected, "utf8"), "http://h/corrected\n");
     assert.ok(!existsSync(`${files.rejected}.part`));
+  });
+});
+
+describe("a Metalink", () => {
+  const SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+  const text = `<?xml version="1.0"?>
+<metalink xmlns="urn:ietf:params:xml:ns:metalink">
+  <file name="../up/a.iso"><size>5</size><hash type="sha-256">${SHA256}</hash>
+    <url priority="2">http://two.example/a</url><url priority="1">http://one.example/a</url></file>
+  <file name="none"><url>ftp://f.example/none</url></file>
+  <file name="${"n".repeat(300)}"><url>http://one.example/n</url></file>
+  <file name="b.iso"><url>http://one.example/b</url></file>
+</metalink>`;
+
+  for (const [what, name, bytes] of [
+    ["by its name", "x.meta4", text],
+    ["by how it begins", "stdin", text],
+    ["packed", "x.metalink.gz", gzipSync(text)],
+  ] as const)
+    test(`${what}: each file is an entry, its place the line`, async () => {
+      const taken = await intake.take(job(bytes, { name }));
+      assert.deepEqual([taken.accepted, taken.refused], [2, 2]);
+      const [first, second] = (await sessions.all()).toSorted((a, b) => (a.url < b.url ? -1 : 1));
+      assert.deepEqual([first?.url, ...(first?.mirrors ?? [])], ["http://one.example/a", "http://two.example/a"]);
+      assert.deepEqual(first?.options, {
+        output: join(folder, "up/a.iso"),
+        checksum: { algorithm: "sha-256", value: SHA256 },
+        size: 5,
+      });
+      assert.deepEqual(second?.options, { output: join(folder, "b.iso") });
+      assert.deepEqual(
+        taken.refusedLines.map(({ lineNumber, code }) => `${lineNumber} ${code}`),
+        ["2 METALINK_INVALID", "3 NAME_INVALID"],
+      );
+      const rejected = readFileSync(files.rejected, "utf8");
+      assert.match(rejected, /^http:\/\/one\.example\/n\n {2}out=n{300}$/m);
+    });
+
+  test("one that cannot be read is one refused line", async () => {
+    const taken = await intake.take(job(`<!DOCTYPE a [<!ENTITY b "b">]>${text}`, { name: "x.meta4" }));
+    assert.deepEqual([taken.accepted, taken.refused], [0, 1]);
+    assert.equal(taken.refusedLines[0]?.code, "METALINK_INVALID");
+    const broken = await intake.take(
+      job(Buffer.from([0x3c, 0xff, 0xfe]), { name: "y.meta4", ledger: { key: "2", files: papers("y") } }),
+    );
+    assert.equal(broken.refusedLines[0]?.code, "LIST_NOT_TEXT");
+  });
+
+  test("cut short between two batches, it is gone on with where it was", async () => {
+    const many = Array.from(
+      { length: 2500 },
+      (_, index) => `<file name="f${index}"><url>http://h.example/${index}</url></file>`,
+    );
+    const whole = `<metalink xmlns="urn:ietf:params:xml:ns:metalink">${many.join("\n")}</metalink>`;
+    sessions.beforeAccept = (call) => {
+      if (call === 2) throw failure("SHUTTING_DOWN", "the daemon ends");
+    };
+    await assert.rejects(intake.take(job(whole, { name: "x.meta4" })), { code: "SHUTTING_DOWN" });
+    sessions.beforeAccept = () => {};
+    const taken = await intake.take(job(whole, { name: "x.meta4" }));
+    assert.equal(taken.accepted, 2500);
+    const all = await sessions.all();
+    assert.equal(new Set(all.map(({ url }) => url)).size, 2500);
+    assert.deepEqual(sessions.calls, [1000, 1000, 500]);
   });
 });

@@ -104,6 +104,11 @@ describe("option lines", () => {
       `checksum=SHA-256=${DIGEST.toUpperCase()}`,
       { directory: "/d", checksum: { algorithm: "sha-256", value: DIGEST } },
     ],
+    ["checksum-file=auto", { directory: "/d", checksumFile: "auto" }],
+    [
+      "checksum-file=SHA256SUMS\n follow-metalink=false",
+      { directory: "/d", checksumFile: "SHA256SUMS", followMetalink: false },
+    ],
     [
       "header=A: b: c\n  header=Cookie: x=y\n  referer=http://r/\n  user-agent=U a",
       {

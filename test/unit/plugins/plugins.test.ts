@@ -5,7 +5,9 @@ import { chmod, chown, mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
+import * as z from "zod";
 import type { DownloadHooks } from "../../../src/daemon/core/hooks.ts";
+import { definePlugin } from "../../../src/daemon/core/plugin.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { pluginsCheck } from "../../../src/daemon/plugins/check.ts";
 import type { PluginSettings } from "../../../src/daemon/plugins/find.ts";
@@ -25,7 +27,7 @@ async function fixture(
   await mkdir(folder, { mode: 0o755 });
   for (const [name, text] of Object.entries(files)) {
     const path = join(root.path, name);
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
     await writeFile(path, text, { mode: 0o644 });
   }
   const logger = new RecordLogger();
@@ -193,6 +195,28 @@ describe("plugins", () => {
     assert.match(it.problems()["refuses"] ?? "", /is left out: plugins\.refuses\.config\.level: too low$/);
     assert.match(it.problems()["throws"] ?? "", /is left out: Error: a level is 1 to 3$/);
     assert.deepEqual([it.problems()["schema"], it.problems()["takes"]], ["loaded", "loaded"]);
+  });
+
+  test("definePlugin: a schema of zod gives the options their type", async () => {
+    const seen: number[] = [];
+    const plugin = definePlugin({
+      name: "typed",
+      config: z.strictObject({ level: z.int().default(3) }),
+      setup({ config }) {
+        const level: number = config.level;
+        seen.push(level);
+      },
+    });
+    (globalThis as { typed?: unknown }).typed = plugin;
+    await using it = await fixture({ "plugins/typed.js": "export default globalThis.typed;" });
+    await it.start();
+    assert.deepEqual(seen, [3]);
+    const wrong = { ...it.config, plugins: { typed: { ...SETTINGS, config: { level: "high", depth: 1 } } } };
+    const [state] = await examinePlugins(wrong, new SystemClock());
+    assert.match(
+      state?.problem ?? "",
+      /plugins\.typed\.config\.level: .*expected number.*; plugins\.typed\.config: .*depth/,
+    );
   });
 
   test("where others may write, nothing is loaded", async () => {

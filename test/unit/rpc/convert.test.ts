@@ -51,6 +51,8 @@ describe("options from the wire", () => {
         force: true,
         format: "bestaudio",
         quality: "320k",
+        checksumFile: "../SHA256SUMS",
+        followMetalink: false,
       }),
       {
         directory: "/srv/files",
@@ -66,12 +68,15 @@ describe("options from the wire", () => {
         force: true,
         format: "bestaudio",
         quality: "320k",
+        checksumFile: "../SHA256SUMS",
+        followMetalink: false,
       },
     );
   });
 
   const refusals: ReadonlyArray<readonly [name: string, wire: Wire, field: string]> = [
     ["a relative folder", { directory: "files" }, "options.directory"],
+    ["a checksum file with a line break", { checksumFile: "a\nb" }, "options.checksum_file"],
     ["a path with NUL", { directory: "/a\0b" }, "options.directory"],
     ["a path longer than any system takes", { directory: `/${"a".repeat(5000)}` }, "options.directory"],
     ["a relative output", { output: "a.bin" }, "options.output"],
@@ -186,6 +191,7 @@ describe("hostile input", () => {
       force: fc.boolean(),
       format: fc.string({ unit: "binary" }),
       quality: fc.string({ unit: "binary" }),
+      checksumFile: fc.string({ unit: "binary" }),
     });
     fc.assert(
       fc.property(wire, (value) => {

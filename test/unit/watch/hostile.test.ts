@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import type { KeyValue, ListTaker } from "../../../src/daemon/core/ports.ts";
 import { ListIntake } from "../../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
+import { readMetalink } from "../../../src/daemon/resolve/metalink.ts";
 import { WatchFolders } from "../../../src/daemon/watch/watch-folders.ts";
 import { ListSessions } from "../../support/list-sessions.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
@@ -28,7 +29,15 @@ async function open(broken: Partial<ListTaker> = {}): Promise<void> {
   logger = new RecordLogger();
   sessions = new ListSessions(store);
   const clock = new SystemClock();
-  intake = new ListIntake({ intake: sessions, sessions, store, directory: () => home, clock, logger });
+  intake = new ListIntake({
+    intake: sessions,
+    sessions,
+    store,
+    directory: () => home,
+    metalink: readMetalink,
+    clock,
+    logger,
+  });
   const lists: ListTaker = {
     take: (job) => intake.take(job),
     settle: (key) => intake.settle(key),

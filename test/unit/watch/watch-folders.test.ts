@@ -9,6 +9,7 @@ import { gzipSync } from "node:zlib";
 import type { KeyValue, ListJob, ListTaken, ListTaker } from "../../../src/daemon/core/ports.ts";
 import { ListIntake } from "../../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
+import { readMetalink } from "../../../src/daemon/resolve/metalink.ts";
 import { WatchFolders, type WatchOptions } from "../../../src/daemon/watch/watch-folders.ts";
 import { ListSessions } from "../../support/list-sessions.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
@@ -39,7 +40,15 @@ async function open_(options: Partial<WatchOptions> = {}): Promise<void> {
   logger = new RecordLogger();
   sessions = new ListSessions(store);
   const clock = new SystemClock();
-  intake = new ListIntake({ intake: sessions, sessions, store, directory: () => home, clock, logger });
+  intake = new ListIntake({
+    intake: sessions,
+    sessions,
+    store,
+    directory: () => home,
+    metalink: readMetalink,
+    clock,
+    logger,
+  });
   const all = { folders: [{ path: folder }], directory: () => home, settleMs: SETTLE_MS, rescanMs: 100, ...options };
   folders = new WatchFolders({ lists, store, options: all, clock, logger });
   await intake.start();
@@ -103,6 +112,8 @@ describe("a dropped list", () => {
     ["A.TXT", "http://h/1\n"],
     ["a.txt.gz", gzipSync("http://h/1\n")],
     ["a b.urls.gz", gzipSync("http://h/1\n")],
+    ["a.meta4", '<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file><url>http://h/1</url></file></metalink>'],
+    ["a.metalink", "<metalink><files><file><resources><url>http://h/1</url></resources></file></files></metalink>"],
   ] as const) {
     test(`may be called ${name}`, async () => {
       await open_();

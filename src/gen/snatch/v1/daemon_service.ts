@@ -138,6 +138,17 @@ export interface GetStatusResponse {
   logFile: string;
   /** Where files go. */
   downloadDirectory: string;
+  /**
+   * How short memory is: 0 there is enough; 1 it is short, downloads have half of their connections; 2 it is very short,
+   * each has one.
+   */
+  memoryPressure: number;
+  /** What limits memory the most: "machine", or the path of a control group. */
+  memoryLimitedBy: string;
+  /** Memory that there is in all, by that limit, in bytes. */
+  memoryLimitBytes: number;
+  /** Of it in use, by everybody, in bytes. */
+  memoryUsedBytes: number;
 }
 
 export interface GetStatusResponse_StatusCountsEntry {
@@ -321,6 +332,10 @@ function createBaseGetStatusResponse(): GetStatusResponse {
     stateDirectory: "",
     logFile: "",
     downloadDirectory: "",
+    memoryPressure: 0,
+    memoryLimitedBy: "",
+    memoryLimitBytes: 0,
+    memoryUsedBytes: 0,
   };
 }
 
@@ -361,6 +376,18 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     }
     if (message.downloadDirectory !== "") {
       writer.uint32(98).string(message.downloadDirectory);
+    }
+    if (message.memoryPressure !== 0) {
+      writer.uint32(104).int32(message.memoryPressure);
+    }
+    if (message.memoryLimitedBy !== "") {
+      writer.uint32(114).string(message.memoryLimitedBy);
+    }
+    if (message.memoryLimitBytes !== 0) {
+      writer.uint32(120).int64(message.memoryLimitBytes);
+    }
+    if (message.memoryUsedBytes !== 0) {
+      writer.uint32(128).int64(message.memoryUsedBytes);
     }
     return writer;
   },
@@ -477,6 +504,38 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.downloadDirectory = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.memoryPressure = reader.int32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.memoryLimitedBy = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.memoryLimitBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.memoryUsedBytes = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -563,6 +622,26 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
         : isSet(object.download_directory)
         ? globalThis.String(object.download_directory)
         : "",
+      memoryPressure: isSet(object.memoryPressure)
+        ? globalThis.Number(object.memoryPressure)
+        : isSet(object.memory_pressure)
+        ? globalThis.Number(object.memory_pressure)
+        : 0,
+      memoryLimitedBy: isSet(object.memoryLimitedBy)
+        ? globalThis.String(object.memoryLimitedBy)
+        : isSet(object.memory_limited_by)
+        ? globalThis.String(object.memory_limited_by)
+        : "",
+      memoryLimitBytes: isSet(object.memoryLimitBytes)
+        ? globalThis.Number(object.memoryLimitBytes)
+        : isSet(object.memory_limit_bytes)
+        ? globalThis.Number(object.memory_limit_bytes)
+        : 0,
+      memoryUsedBytes: isSet(object.memoryUsedBytes)
+        ? globalThis.Number(object.memoryUsedBytes)
+        : isSet(object.memory_used_bytes)
+        ? globalThis.Number(object.memory_used_bytes)
+        : 0,
     };
   },
 
@@ -610,6 +689,18 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     if (message.downloadDirectory !== "") {
       obj.downloadDirectory = message.downloadDirectory;
     }
+    if (message.memoryPressure !== 0) {
+      obj.memoryPressure = Math.round(message.memoryPressure);
+    }
+    if (message.memoryLimitedBy !== "") {
+      obj.memoryLimitedBy = message.memoryLimitedBy;
+    }
+    if (message.memoryLimitBytes !== 0) {
+      obj.memoryLimitBytes = Math.round(message.memoryLimitBytes);
+    }
+    if (message.memoryUsedBytes !== 0) {
+      obj.memoryUsedBytes = Math.round(message.memoryUsedBytes);
+    }
     return obj;
   },
 
@@ -638,6 +729,10 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     message.stateDirectory = object.stateDirectory ?? "";
     message.logFile = object.logFile ?? "";
     message.downloadDirectory = object.downloadDirectory ?? "";
+    message.memoryPressure = object.memoryPressure ?? 0;
+    message.memoryLimitedBy = object.memoryLimitedBy ?? "";
+    message.memoryLimitBytes = object.memoryLimitBytes ?? 0;
+    message.memoryUsedBytes = object.memoryUsedBytes ?? 0;
     return message;
   },
 };

@@ -451,6 +451,10 @@ export interface DownloadOptions {
   format: string;
   /** The quality wanted, such as "320k". */
   quality: string;
+  /** A checksum file that names the file: a URL, also relative to the file's own, or "auto" for one beside it. */
+  checksumFile: string;
+  /** False fetches a Metalink itself instead of the file that it describes. Unset means true. */
+  followMetalink?: boolean | undefined;
 }
 
 /** A digest and its algorithm. */
@@ -1268,6 +1272,8 @@ function createBaseDownloadOptions(): DownloadOptions {
     force: false,
     format: "",
     quality: "",
+    checksumFile: "",
+    followMetalink: undefined,
   };
 }
 
@@ -1311,6 +1317,12 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     }
     if (message.quality !== "") {
       writer.uint32(106).string(message.quality);
+    }
+    if (message.checksumFile !== "") {
+      writer.uint32(114).string(message.checksumFile);
+    }
+    if (message.followMetalink !== undefined) {
+      writer.uint32(120).bool(message.followMetalink);
     }
     return writer;
   },
@@ -1432,6 +1444,22 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
             message.quality = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.checksumFile = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.followMetalink = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1475,6 +1503,16 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
       force: isSet(object.force) ? globalThis.Boolean(object.force) : false,
       format: isSet(object.format) ? globalThis.String(object.format) : "",
       quality: isSet(object.quality) ? globalThis.String(object.quality) : "",
+      checksumFile: isSet(object.checksumFile)
+        ? globalThis.String(object.checksumFile)
+        : isSet(object.checksum_file)
+        ? globalThis.String(object.checksum_file)
+        : "",
+      followMetalink: isSet(object.followMetalink)
+        ? globalThis.Boolean(object.followMetalink)
+        : isSet(object.follow_metalink)
+        ? globalThis.Boolean(object.follow_metalink)
+        : undefined,
     };
   },
 
@@ -1519,6 +1557,12 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     if (message.quality !== "") {
       obj.quality = message.quality;
     }
+    if (message.checksumFile !== "") {
+      obj.checksumFile = message.checksumFile;
+    }
+    if (message.followMetalink !== undefined) {
+      obj.followMetalink = message.followMetalink;
+    }
     return obj;
   },
 
@@ -1546,6 +1590,8 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     message.force = object.force ?? false;
     message.format = object.format ?? "";
     message.quality = object.quality ?? "";
+    message.checksumFile = object.checksumFile ?? "";
+    message.followMetalink = object.followMetalink ?? undefined;
     return message;
   },
 };

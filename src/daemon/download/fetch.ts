@@ -9,11 +9,12 @@ import type { RangeStream } from "../core/ports.ts";
 import { Assembly, type WrittenChunk } from "./assembly.ts";
 import { ConnectionCount } from "./connection-count.ts";
 import { Lane } from "./lane.ts";
-import { type PlannedFile, requireSpace } from "./plan.ts";
+import type { PlannedFile } from "./planned-file.ts";
 import { Recorder } from "./recorder.ts";
 import type { Run } from "./run.ts";
 import type { Place } from "./sources.ts";
 import { type Span, Spans } from "./spans.ts";
+import { requireSpace } from "./target.ts";
 
 /** A connection may break this often in a row without bringing a byte. */
 const FRUITLESS = 3;

@@ -131,7 +131,10 @@ export class Sources implements Disposable {
       const other = stream.resource;
       if (!canResume(other) || other.size !== resource.size || stream.start !== start) {
         stream.cancel();
-        throw failure("RESOURCE_CHANGED", `${source.id} has ${other.size ?? "an unknown number of"} bytes, or no ranges`);
+        throw failure(
+          "RESOURCE_CHANGED",
+          `${source.id} has ${other.size ?? "an unknown number of"} bytes, or no ranges`,
+        );
       }
       const theirs = Buffer.alloc(range.end - start);
       let length = 0;

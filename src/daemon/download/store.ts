@@ -8,7 +8,7 @@ import { chunkRange, makeManifest } from "../core/manifest.ts";
 import type { SessionPatch } from "../core/ports.ts";
 import type { StoredFile } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
-import type { PlannedFile } from "./plan.ts";
+import type { PlannedFile } from "./planned-file.ts";
 import type { Run } from "./run.ts";
 
 /** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */

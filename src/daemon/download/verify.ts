@@ -6,7 +6,7 @@ import { failure } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Digest, DigestAlgorithm, DownloadOptions } from "../core/session.ts";
 import { fileDigests } from "./digest.ts";
-import type { PlannedFile } from "./plan.ts";
+import type { PlannedFile } from "./planned-file.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Run } from "./run.ts";
 

@@ -22,7 +22,9 @@ export interface BenchReport {
   /** Everything that is printed. */
   readonly text: string;
   readonly rows: readonly RowReport[];
-  /** Every row was run to its end in each of its places, at full size, and every figure is there. */
+  /** Every row was run to its end, no program failed, and every figure is there. */
+  readonly measured: boolean;
+  /** The same, and these were all rows in all of their places, at full size. */
   readonly full: boolean;
   /** Bounds that are kept, and all of them. */
   readonly reached: number;
@@ -58,11 +60,13 @@ export async function benchTable(
   }
   tell(tableLines(rows));
   const bounds = rows.flatMap((row) => row.bounds);
-  const measured =
-    rows.every(({ problem }) => problem === undefined) && bounds.every(({ value }) => !Number.isNaN(value));
+  const complete = ({ problem, contests = [] }: RowReport): boolean =>
+    problem === undefined && contests.every((standings) => standings.complete);
+  const measured = rows.length > 0 && rows.every(complete) && bounds.every(({ value }) => !Number.isNaN(value));
   const report = {
     text: said.join("\n"),
     rows,
+    measured,
     full: measured && only === undefined && deviations.length === 0,
     reached: bounds.filter(isKept).length,
     bounds: bounds.length,
@@ -86,9 +90,8 @@ async function runRow(row: Row, place: Place): Promise<RowReport> {
 }
 
 async function keep(report: BenchReport): Promise<void> {
-  const folder = join(import.meta.dirname, "results");
   const time = new Date().toISOString();
-  await mkdir(folder, { recursive: true });
+  await mkdir(settings.results, { recursive: true });
   const text = `${JSON.stringify({ time, settings, ...report }, undefined, 2)}\n`;
-  await writeFile(join(folder, `${time.replaceAll(":", "-")}.json`), text);
+  await writeFile(join(settings.results, `${time.replaceAll(":", "-")}.json`), text);
 }

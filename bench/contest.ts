@@ -75,7 +75,7 @@ async function runOnce({ place, snatch }: Contest, program: Contestant, work: Wo
   await mkdir(folder);
   const command = await work.command(program, folder);
   // What earlier runs wrote is not to be paid for by this one.
-  await runProgram("sync", []);
+  await runProgram("sync", ["-f", folder]);
   const sample = await measure(command, {
     env: snatch.home.env,
     scratch: place.path,

@@ -10,6 +10,7 @@ import { mkdir, mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Daemon, Home } from "../test/support/program.ts";
+import { runProgram } from "../test/support/run-program.ts";
 import { needsMount, type TemporaryFolder, temporaryFolder, temporaryMount } from "../test/support/temporary-folder.ts";
 import { settings } from "./settings.ts";
 
@@ -39,6 +40,8 @@ export class Place implements AsyncDisposable {
 
   /** Makes it. @throws Error if there is none of this kind here */
   static async open(name: PlaceName): Promise<Place> {
+    // What others have written is not to reach the disk while something is measured.
+    await runProgram("sync", []);
     if (name === "disk") return new Place(name, await temporaryFolder(await diskFolder()));
     const mountable = needsMount.skip === false;
     return new Place(name, await (mountable ? temporaryMount(MEMORY_BYTES) : temporaryFolder("/dev/shm")));

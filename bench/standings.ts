@@ -1,8 +1,8 @@
 /** How the programs did in a contest: every run, the medians, and the ratios of Snatch to the others. */
-import { formatBytes } from "../src/shared/format.ts";
 import { median } from "../test/support/median.ts";
 import type { ProgramName } from "./contestants.ts";
 import type { Sample } from "./measure.ts";
+import { megabytes } from "./row.ts";
 
 /** What one program did. */
 interface Result {
@@ -37,6 +37,11 @@ export class Standings {
     return this.#of(name).problem !== undefined;
   }
 
+  /** True if every program did what it was asked for. */
+  get complete(): boolean {
+    return this.#results.every(({ samples, problem }) => problem === undefined && samples.length > 0);
+  }
+
   /** The median of a figure; NaN if there is none, or the program failed. */
   median(name: ProgramName, pick: (sample: Sample) => number): number {
     const { samples, problem } = this.#of(name);
@@ -56,10 +61,12 @@ export class Standings {
 
   /** For people. */
   lines(): string[] {
-    const lines = ["  program   wall s  cpu s  peak memory  runs (wall s)"];
+    const lines = ["  program   wall s  cpu s  peak MB  runs (wall s)"];
     for (const { name, samples, problem } of this.#results) {
       const [wall, cpu] = [this.median(name, (run) => run.wall), this.median(name, (run) => run.cpu)];
-      const memory = formatBytes(this.median(name, (run) => run.memory)).padStart(11);
+      const memory = megabytes(this.median(name, (run) => run.memory))
+        .toFixed(1)
+        .padStart(7);
       const runs = samples.map((run) => run.wall.toFixed(2)).join(" ");
       lines.push(
         problem === undefined

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { ERRORS } from "../src/shared/errors.ts";
 import { GROUPS } from "../test/support/origins/catalogue.ts";
 import type { Fault, FaultOutcome, FaultTable } from "../test/support/origins/fault.ts";
-import { DISK_FAULTS } from "../test/support/origins/local.ts";
+import { DISK_FAULTS, type OtherFault, WAY_FAULTS } from "../test/support/origins/local.ts";
 
 const FILE = new URL("../docs/FAULTS.md", import.meta.url);
 
@@ -44,30 +44,33 @@ const group = (name: string, faults: FaultTable) =>
     "",
   ].join("\n");
 
-const disk = [
-  "## The disk",
-  "",
-  row("Name", "What happens", "What Snatch does", "Outcome", "Error (exit code)", "Source"),
-  "| --- | --- | --- | --- | --- | --- |",
-  ...Object.entries(DISK_FAULTS).map(([key, { about, snatch, outcome, code: name, source }]) =>
-    row(code(key), sentence(about), snatch, outcome, errorOf(name), source),
-  ),
-  "",
-].join("\n");
+/** A group of faults that are no origin's. */
+const others = (name: string, faults: Readonly<Record<string, OtherFault>>) =>
+  [
+    `## ${name}`,
+    "",
+    row("Name", "What happens", "What Snatch does", "Outcome", "Error (exit code)", "Source"),
+    "| --- | --- | --- | --- | --- | --- |",
+    ...Object.entries(faults).map(([key, { about, snatch, outcome, code: error, source }]) =>
+      row(code(key), sentence(about), snatch, outcome, errorOf(error), source),
+    ),
+    "",
+  ].join("\n");
 
 const text = `<!-- Written by \`node scripts/faults-docs.ts\`: change its sources, not this file. -->
 
 # Faults
 
-What origins and disks do wrong, and what becomes of a download then. A finished file is the bytes of one version of the
+What origins, networks and disks do wrong, and what becomes of a download then. A finished file is the bytes of one version of the
 resource; otherwise there is no file under the final name, and an error that says why.
 
-Each row is run by a test: the rows of origins are the catalogue in \`test/support/origins/\`, which goes through the whole
-engine in \`test/integration/faults.test.ts\`; those of disks are in \`test/integration/disk-faults.test.ts\`. There a failed attempt is repeated once; how often it really is repeated, and
-how long an origin may be silent, is set by [\`max_retries\`](CONFIGURATION.md#max_retries) and
+Each row is run by a test. The rows of origins are the catalogue in \`test/support/origins/\`, which goes through the whole
+engine in \`test/integration/faults.test.ts\`; those of the way and of disks name their tests in
+\`test/support/origins/local.ts\`. There a failed attempt is repeated once; how often it really is repeated, and how long an
+origin may be silent, is set by [\`max_retries\`](CONFIGURATION.md#max_retries) and
 [\`timeout\`](CONFIGURATION.md#timeout). Error and exit codes are explained in [ERRORS.md](ERRORS.md).
 
-${[...Object.entries(GROUPS).map(([name, faults]) => group(name, faults)), disk].join("\n")}`;
+${[...Object.entries(GROUPS).map(([name, faults]) => group(name, faults)), others("The way", WAY_FAULTS), others("The disk", DISK_FAULTS)].join("\n")}`;
 
 let current: string | undefined;
 try {

@@ -19,8 +19,6 @@ import { settings } from "../settings.ts";
 
 /** Sessions that `list` prints: the largest page there is. */
 const PAGE = 1000;
-const LIST_RUNS = 15;
-const RESTARTS = 5;
 /** Lines that are made and written at once. */
 const LINES = 10_000;
 /** Longest time for taking the list, and for pausing everything, in seconds. */
@@ -102,7 +100,7 @@ function* lines(base: string): Generator<string> {
 /** The median of a page of `snatchctl list`, from start to exit. */
 async function listMs(home: Home, ...flags: readonly string[]): Promise<number> {
   const times: number[] = [];
-  for (let run = 0; run < LIST_RUNS; run++) {
+  for (let run = 0; run < settings.listRuns; run++) {
     const { code, ms, stdout, stderr } = await home.ctl(["list", "--limit", String(PAGE), ...flags]);
     const shown = stdout.split("\n").filter((line) => line.includes(" paused ")).length;
     const expected = Math.min(PAGE, settings.queuedCount);
@@ -120,7 +118,7 @@ async function restarts(
 ): Promise<{ daemon: Daemon; ms: number[] }> {
   let daemon = running;
   const ms: number[] = [];
-  for (let run = 0; run < RESTARTS; run++) {
+  for (let run = 0; run < settings.restarts; run++) {
     await daemon.kill(signal);
     const started = performance.now();
     daemon = await home.start();

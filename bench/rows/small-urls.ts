@@ -49,7 +49,9 @@ export const smallUrls: Row = {
     const aria2c = standings.worst("aria2c", (run) => run.memory);
     return {
       contests: [standings],
-      notes: [`peak memory of the daemon alone ${formatBytes(daemon)}, of aria2c ${formatBytes(aria2c)}`],
+      notes: [
+        `largest size of the daemon alone ${megabytes(daemon).toFixed(0)} MB, of aria2c ${megabytes(aria2c).toFixed(0)} MB`,
+      ],
       bounds: [
         { what: "wall ÷ aria2c -j16 -i", value: standings.ratio("aria2c", (run) => run.wall), most: 1, unit: "×" },
         { what: "daemon's peak resident size", value: megabytes(daemon), most: 300, unit: "MB" },

@@ -77,7 +77,7 @@ export const ERRORS = {
   SESSION_NOT_FOUND: row("download", "NOT_FOUND", false, EXIT.usage, "There is no session with this id.", "See `snatchctl list` for the ids."),
   SESSION_AMBIGUOUS: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "The beginning of an id fits more than one session.", "Give more characters of the id."),
   RECEIPT_NOT_FOUND: row("download", "NOT_FOUND", false, EXIT.usage, "There is no receipt for this file or session.", "Receipts are of finished downloads: see `snatchctl list --status completed`."),
-  REPAIR_IMPOSSIBLE: row("download", "DATA_LOSS", false, EXIT.integrity, "No source gives the bytes that the receipt describes. The file stays as it is.", "`snatchctl get --force URL` fetches what the origin has now."),
+  REPAIR_IMPOSSIBLE: row("download", "DATA_LOSS", false, EXIT.integrity, "No source gives the bytes that the receipt describes. The file stays as it is.", "Fetch what the origin has now with `snatchctl get --force URL`."),
   RECEIPT_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "The file is no receipt that Snatch wrote.", "Make one with `snatchctl receipt PATH --json`."),
   WRONG_STATUS: row("download", "FAILED_PRECONDITION", false, EXIT.refused, "The session's status does not allow what was asked.", "See `snatchctl show ID` for where it stands."),
   CANCELLED: row("download", "CANCELLED", false, EXIT.refused, "The download was called off.", "Use `snatchctl retry ID` to begin again."),

@@ -130,6 +130,28 @@ describe("a digest that the origin sends", () => {
   }
 });
 
+describe("a large file's digest", () => {
+  const bytes = randomBytes(24 * 1024 * KIB);
+
+  for (const [what, connections] of [
+    ["one connection", 1],
+    ["several", 4],
+  ] as const)
+    test(`is made while it comes over ${what}: right and wrong`, async () => {
+      await using home = await libraryHome();
+      const manager = home.manager({ connections_per_download: connections, chunk_size: 1024 * KIB });
+      await using origin = await serve(resourceOf(bytes), (call) => call.answer());
+      for (const [algorithm, value, status] of [
+        ["sha-512", hex("sha512", bytes), "completed"],
+        ["sha-256", hex("sha256", other), "failed"],
+      ] as const) {
+        const [result] = await manager.download([origin.url], { checksum: { algorithm, value }, force: true });
+        assert.equal(result?.status, status, result?.error?.message);
+        if (status === "failed") assert.equal(result?.error?.metadata["found"], hex("sha256", bytes));
+      }
+    });
+});
+
 describe("quarantine", () => {
   const wrong = { algorithm: "sha-256", value: "0".repeat(64) } as const;
 
@@ -265,6 +287,21 @@ describe("a Metalink that the origin names (RFC 6249)", () => {
     return { origin, mirror };
   }
 
+  test("in a redirect: whoever sends to mirrors knows what they have to have", async () => {
+    await using home = await libraryHome();
+    const { origin, mirror } = await described(large);
+    await using _origin = origin;
+    await using _mirror = mirror;
+    await using bad = await serve(resourceOf(Buffer.from(large).fill(7, 3, 30), "3"), (call) => call.answer());
+    await using redirector = await serve(resourceOf(small), (call) => {
+      const link = `<${origin.base}/x.meta4>; rel=describedby; type="application/metalink4+xml"`;
+      call.send(302, { location: bad.url, link });
+    });
+    const [result] = await home.manager().download([redirector.url]);
+    assert.equal(result?.status, "completed", result?.error?.message);
+    assert.deepEqual(await readFile(result?.path ?? ""), large);
+  });
+
   for (const [what, theirs, size, code] of [
     ["its place has the right bytes", large, large.length, undefined],
     ["no place has the right bytes", Buffer.from(large).fill(1, 9, 90), large.length, "CHECKSUM_MISMATCH"],
@@ -318,6 +355,16 @@ describe("a checksum file", () => {
       assert.equal(result?.status, code === undefined ? "completed" : "failed");
       if (code === undefined) assert.deepEqual(await readFile(result?.path ?? ""), small);
     });
+
+  test("what was fetched without one is not there already for who wants one", async () => {
+    await using home = await libraryHome();
+    await using origin = await site({ "/dir/file.bin.sha256?key=1": line });
+    const manager = home.manager();
+    await manager.download([origin.url]);
+    const [compared] = await manager.download([origin.url], { checksumFile: "auto" });
+    const [again] = await manager.download([origin.url], { checksumFile: "auto" });
+    assert.deepEqual([compared?.already, again?.already], [false, true], compared?.error?.message);
+  });
 
   test("by its name in the same folder; header fields stay with their origin", async () => {
     await using home = await libraryHome();

@@ -15,6 +15,7 @@ import { DirectResolver } from "../../src/daemon/resolve/direct.ts";
 import { SessionManager } from "../../src/daemon/session/session-manager.ts";
 import { MemoryKeyValue } from "../support/memory-key-value.ts";
 import { ORIGIN_BYTES, startOrigin } from "../support/origins/catalogue.ts";
+import { resourceOf, serve } from "../support/origins/origin.ts";
 import { RecordLogger } from "../support/record-logger.ts";
 
 /** Puts the file in place, and then fails once, as if the process had died before it could say so. */
@@ -25,6 +26,19 @@ class DiesAfterRename extends DiskFileStore {
     const placed = await super.place(...args);
     if (this.failures-- > 0) throw failure("IO_ERROR", "the disk went away behind the rename");
     return placed;
+  }
+}
+
+/** The same a moment earlier. */
+class DiesBeforeRename extends DiskFileStore {
+  failures = 1;
+
+  override async place(...args: Parameters<DiskFileStore["place"]>): ReturnType<DiskFileStore["place"]> {
+    if (this.failures > 0) {
+      this.failures--;
+      throw failure("IO_ERROR", "the disk went away before the rename");
+    }
+    return super.place(...args);
   }
 }
 
@@ -94,6 +108,29 @@ describe("the store stage, cut short", () => {
       await rm(directory, { recursive: true });
     });
   }
+
+  for (const [when, Files] of [
+    ["behind the rename", DiesAfterRename],
+    ["behind the record, before the rename", DiesBeforeRename],
+  ] as const)
+    test(`${when} of a whole that replaces an older part: nothing of either is left`, async () => {
+      const directory = await mkdtemp(join(tmpdir(), "snatch-crash-"));
+      const resource = resourceOf(ORIGIN_BYTES);
+      await using origin = await serve(resource, (call) => {
+        // The connection breaks: until it is made anew, what has come is recorded.
+        if (call.seen.number === 4) call.raw("", "reset");
+        else if (call.seen.number < 4) call.answer();
+        else call.send(200, { etag: resource.etag }, resource.bytes);
+      });
+      const files = new Files();
+      await using made = await engine(files, directory);
+      const [result] = await made.manager.download([origin.url]);
+      assert.equal(result?.status, "completed", result?.error?.message);
+      assert.equal(files.failures, 0, "the failure has taken place");
+      assert.deepEqual(await readdir(directory), ["file.bin"]);
+      assert.deepEqual(await readFile(join(directory, "file.bin")), ORIGIN_BYTES);
+      await rm(directory, { recursive: true });
+    });
 
   test("a file of somebody else under the name is not taken for ours", async () => {
     const directory = await mkdtemp(join(tmpdir(), "snatch-crash-"));

@@ -78,6 +78,15 @@ describe("a host that bears one connection", () => {
   });
 });
 
+test("a description that the host gives only over a second connection is not waited for without end", async () => {
+  const link = '</file.meta4>; rel=describedby; type="application/metalink4+xml"';
+  await using origin = await serve(resourceOf(randomBytes(2 * MIB)), (call) => call.answer({ link }));
+  await using home = await libraryHome();
+  const [result] = await home.manager({ connections_per_host: 1, timeout: 0.3 }).download([origin.url]);
+  assert.equal(result?.status, "completed", result?.error?.message);
+  assert.ok(origin.requests.every(({ path }) => path === "/file.bin"));
+});
+
 describe("Retry-After", () => {
   test("holds for the whole host, over jobs and a restart", async () => {
     await using origin = await serve(resourceOf(randomBytes(1000)), (call) =>

@@ -4,11 +4,13 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { ERRORS } from "../../src/shared/errors.ts";
 import { runFault } from "../support/fault-run.ts";
 import { GROUPS } from "../support/origins/catalogue.ts";
 import type { Fault } from "../support/origins/fault.ts";
+import { DISK_FAULTS, type OtherFault, WAY_FAULTS } from "../support/origins/local.ts";
 
 describe("the engine and the catalogue", { concurrency: 8 }, () => {
   for (const [group, faults] of Object.entries(GROUPS))
@@ -20,6 +22,14 @@ test("docs/FAULTS.md is what the catalogue says", () => {
   const script = ["scripts/faults-docs.ts", "--check"];
   const { status, stdout, stderr } = spawnSync(process.execPath, script, { encoding: "utf8" });
   assert.equal(status, 0, `run npm run docs: ${stdout}${stderr}`);
+});
+
+test("what is no origin's fault has its test elsewhere", () => {
+  for (const [name, fault] of Object.entries<OtherFault>({ ...WAY_FAULTS, ...DISK_FAULTS })) {
+    const text = readFileSync(fault.test, "utf8");
+    // A test that names no such error cannot bring it about.
+    if (fault.code && fault.test !== DISK_FAULTS.quota.test) assert.ok(text.includes(fault.code), name);
+  }
 });
 
 async function check(fault: Fault): Promise<void> {

@@ -115,12 +115,15 @@ describe("a redirect from outside", () => {
     await using origin = await serve(resource, (call) => call.answer());
     await using client = make();
     for (const host of ["127.0.0.1", "[::1]", "rebound.test", "localhost"])
-      await assert.rejects(client.request({ url: named(origin, host), fromNetwork: true }), refused);
+      await assert.rejects(client.request({ url: named(origin, host), namedBy: "http://public.test/list" }), refused);
     assert.equal(origin.requests.length, 0);
     for (const host of ["127.0.0.1", "rebound.test"])
       assert.equal((await ask(client, named(origin, host))).status, 200);
     // A connection that a person's URL has opened is not lent either.
-    await assert.rejects(client.request({ url: named(origin, "rebound.test"), fromNetwork: true }), refused);
+    await assert.rejects(
+      client.request({ url: named(origin, "rebound.test"), namedBy: "http://public.test/list" }),
+      refused,
+    );
     assert.equal(origin.requests.length, 2);
   });
 

@@ -50,11 +50,14 @@ describe("a URL of a Metalink", () => {
       const urls = ["ftp://f/x", wrongSize.url, bad.url, good.url];
       const text = metalink({ size: bytes.length, sha256: sha256Of(bytes), urls });
       await using origin = await page(() => text, path, type);
-      const [result] = await home.manager().download([origin.url], { headers: [["X-Mine", "1"]] });
+      const manager = home.manager();
+      const [result] = await manager.download([origin.url], { headers: [["X-Mine", "1"]] });
       assert.equal(result?.status, "completed", result?.error?.message);
       assert.equal(result?.path, join(home.downloads, "right.bin"), "its name, without the way out");
       assert.deepEqual(await readFile(result.path), bytes);
       assert.deepEqual(await home.files(), ["right.bin"]);
+      const digests = (await manager.sessions.get(result.sessionId))?.resource?.digests;
+      assert.deepEqual(digests, [{ algorithm: "sha-256", value: sha256Of(bytes), from: "the Metalink" }]);
       assert.ok([...good.requests, ...bad.requests].every(({ headers }) => headers["x-mine"] === undefined));
     });
 

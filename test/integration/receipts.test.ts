@@ -1,13 +1,25 @@
 /** Receipts of real downloads, files that rot, and their repair, against origins that change meanwhile. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes, X509Certificate } from "node:crypto";
-import { copyFile, link, mkdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  link,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import type { VerifyEvent, VerifyOutcome, VerifyTarget } from "../../src/daemon/core/ports.ts";
+import type { Clock, VerifyEvent, VerifyOutcome, VerifyTarget } from "../../src/daemon/core/ports.ts";
 import { redactReceipt } from "../../src/daemon/core/receipt.ts";
 import { DiskFileStore } from "../../src/daemon/disk/file-store.ts";
-import { Verifier } from "../../src/daemon/download/verifier.ts";
+import { Verifier, type VerifierParts } from "../../src/daemon/download/verifier.ts";
 import { UndiciClient } from "../../src/daemon/http/client.ts";
 import { HttpSourceFactory } from "../../src/daemon/http/source.ts";
 import type { DownloadManager } from "../../src/daemon/library.ts";
@@ -29,6 +41,8 @@ interface Fetched extends AsyncDisposable {
   readonly manager: DownloadManager;
   readonly path: string;
   readonly sessionId: string;
+  /** What its verifier works with. */
+  readonly parts: VerifierParts;
   verify(target: VerifyTarget, repair?: boolean): Promise<Verified>;
 }
 
@@ -49,14 +63,15 @@ async function fetched(answer = plainly, urls = (origin: Origin): string[] => [o
   const [result] = await manager.download([urls(origin)], { headers: [["X-Token", "geheim"]] });
   assert.equal(result?.status, "completed", result?.error?.message);
   const path = result.path ?? "";
-  const verifier = new Verifier({
+  const parts: VerifierParts = {
     receipts: manager.sessions.receipts,
     files: new DiskFileStore(),
     sources: new HttpSourceFactory({ client, clock }),
     clock,
     busy: () => false,
     timeoutMs: () => 5000,
-  });
+  };
+  const verifier = new Verifier(parts);
   const held = stack.move();
   return {
     home,
@@ -64,6 +79,7 @@ async function fetched(answer = plainly, urls = (origin: Origin): string[] => [o
     manager,
     path,
     sessionId: result.sessionId,
+    parts,
     async verify(target, repair = false) {
       const mayWrite = () => Promise.resolve();
       const events: VerifyEvent[] = [];
@@ -235,6 +251,11 @@ test("a moved file is recognised, and known in its new place from then on, so th
 test("a copy under another name does not take the receipt away; restored in its place, it is known again", async () => {
   await using file = await fetched();
   const second = `${file.path}.link`;
+  await symlink(file.path, second);
+  await flip(file.path, 5);
+  const linked = await file.verify({ path: second }, true);
+  assert.deepEqual([linked.outcome.status, linked.outcome.path], ["repaired", file.path]);
+  await rm(second);
   await link(file.path, second);
   assert.equal((await file.verify({ path: second })).outcome.status, "whole");
   assert.equal((await file.manager.sessions.receipts.byPath(file.path))?.sessionId, file.sessionId);
@@ -305,7 +326,41 @@ test("a receipt that was carried out verifies a copy anywhere; with its secrets 
   assert.equal(mended.outcome.status, "repaired");
   await assertRight(copy);
   assert.equal((await receipts.byPath(file.path))?.sessionId, file.sessionId, "the receipt stays with the first file");
+
+  await flip(copy, 0);
+  const source = { ...receipt.manifests.source, root: "0".repeat(64) };
+  const processed = await carried({ ...receipt, manifests: { ...receipt.manifests, source } });
+  const { outcome } = await file.verify({ receiptFile: processed, path: copy }, true);
+  assert.match(outcome.error?.message ?? "", /was processed after it was fetched/);
 });
+
+test("it ends when it is called off, and leaves the disk to downloads half of the time", async () => {
+  await using file = await fetched();
+  let slept = 0;
+  const patient = { ...file.parts, busy: () => true, clock: quick(() => slept++) };
+  const abort = new AbortController();
+  const options = { repair: false, findMoved: false, mayWrite: () => Promise.resolve(), signal: abort.signal };
+  for await (const event of new Verifier(patient).verify({ path: file.path }, options))
+    if (event.type === "done") assert.equal(event.outcome.status, "whole");
+  assert.equal(slept, 6, "once for each chunk");
+  await assert.rejects(
+    async () => {
+      for await (const event of new Verifier(file.parts).verify({ path: file.path }, options))
+        if (event.type === "begun") abort.abort(new Error("enough"));
+    },
+    { message: "enough" },
+  );
+});
+
+/** A clock that does not sleep, but says that it would. */
+function quick(onSleep: () => void): Clock {
+  return {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    timer: (ms, callback) => clock.timer(ms, callback),
+    sleep: () => Promise.resolve(onSleep()),
+  };
+}
 
 test("the receipt tells the way, the times, the version, the digest and where each chunk came from", async () => {
   const redirecting = (call: Call) =>

@@ -11,7 +11,7 @@ import { HealthClient } from "../../src/gen/grpc/health/v1/health.ts";
 import { call, type RpcFixture, rpcFixture } from "../support/rpc-server.ts";
 
 const run = promisify(execFile);
-const SERVICES = ["DownloadService", "SessionService", "WatchFolderService", "DaemonService"].map(
+const SERVICES = ["DownloadService", "SessionService", "ReceiptService", "WatchFolderService", "DaemonService"].map(
   (name) => `snatch.v1.${name}`,
 );
 let fixture: RpcFixture;

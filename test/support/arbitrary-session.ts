@@ -47,6 +47,11 @@ const options = maybe<Session["options"]>(
   [],
 );
 
+const digests = fc.array(
+  fc.record({ algorithm: fc.constantFrom("sha-256" as const, "crc32c" as const), value: hex(64), from: line }),
+  { maxLength: 3 },
+);
+
 /** A session with any fields, consistent or not. */
 export const anySession: fc.Arbitrary<Session> = maybe<Session>(
   {
@@ -76,10 +81,7 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
         contentType: line,
         contentEncoding: line,
         filename: text,
-        digests: fc.array(
-          fc.record({ algorithm: fc.constantFrom("sha-256" as const, "crc32c" as const), value: hex(64), from: line }),
-          { maxLength: 3 },
-        ),
+        digests,
         mirrors: fc.array(url, { maxLength: 3 }),
         lengthUnverified: fc.boolean(),
         answer: maybe<NonNullable<NonNullable<Session["resource"]>["answer"]>>(
@@ -107,6 +109,7 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
       ino: fc.nat(),
     }),
     manifestRoot: hex(64),
+    digests,
     already: fc.boolean(),
     error: maybe<NonNullable<Session["error"]>>(
       {

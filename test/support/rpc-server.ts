@@ -1,5 +1,4 @@
 /** A real gRPC server over a daemon in memory, on sockets in a temporary folder. */
-import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,7 +37,7 @@ export async function rpcFixture(
   const [socket, tokenFile] = [join(folder, "run", "snatchd.sock"), join(folder, "token")];
   const { sessions: kept } = await sessionFixture();
   const clock = new SystemClock();
-  const nowhere = () => assert.fail("these receipts lead to no origin");
+  const nowhere = () => ({ id: "nowhere", open: () => Promise.reject(new Error("these receipts lead to no origin")) });
   const parts = { receipts: kept.receipts, files: new DiskFileStore(), sources: { http: nowhere }, clock };
   const ports = {
     downloads: daemon,

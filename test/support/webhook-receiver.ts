@@ -47,6 +47,7 @@ export async function receiveWebhooks(
       return deliveries;
     },
     async [Symbol.asyncDispose]() {
+      if (!server.listening) return;
       server.close();
       server.closeAllConnections();
       await once(server, "close");

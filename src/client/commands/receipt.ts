@@ -4,6 +4,7 @@ import {
   type ReceiptManifest,
   type ReceiptName,
   ReceiptServiceService,
+  type WholeDigest,
 } from "../../gen/snatch/v1/receipt_service.ts";
 import { formatBytes } from "../../shared/format.ts";
 import { type Connection, connect } from "../connect.ts";
@@ -54,7 +55,7 @@ async function printJson(connection: Connection, name: ReceiptName, secrets: boo
 
 function fields(found: Receipt): ReadonlyArray<readonly [title: string, value: string | undefined]> {
   const text = escapeControls;
-  const { source, file, checksum } = found;
+  const { source, file } = found;
   const [url, ...others] = found.sources;
   const length = found.lengthUnverified ? "length unverified: its transfer ended with the connection" : "";
   return [
@@ -73,13 +74,15 @@ function fields(found: Receipt): ReadonlyArray<readonly [title: string, value: s
     ["type", text(found.contentType)],
     ["certificate", found.certificateSha256 && `sha-256=${found.certificateSha256}`],
     ["warning", length],
-    ["checksum", checksum && `${checksum.algorithm}=${checksum.value} (as asked for)`],
-    ...found.originDigests.map(
-      ({ algorithm, value, from }) => ["digest", `${text(algorithm)}=${text(value)} (${text(from)})`] as const,
-    ),
+    ...found.digests.map((digest) => ["digest", `${digestText(digest)}, compared`] as const),
+    ...found.originDigests.map((digest) => ["origin says", digestText(digest)] as const),
     ["source", source?.root === file?.root ? "" : manifestText(source)],
     ["manifest", manifestText(file)],
   ];
+}
+
+function digestText({ algorithm, value, from }: WholeDigest): string {
+  return `${escapeControls(algorithm)}=${escapeControls(value)} (${escapeControls(from)})`;
 }
 
 function manifestText(manifest: ReceiptManifest | undefined): string {

@@ -126,8 +126,6 @@ export interface HttpRequest {
   readonly timeoutMs?: number;
   /** Follow redirects (RFC 9110 §15.4); default true. */
   readonly follow?: boolean;
-  /** The URL was learnt from the network and not given by a person: it may not lead into the private network. */
-  readonly fromNetwork?: boolean;
   /** The URL of what named this one, if no person did: from a public host it may not lead into the private network. */
   readonly namedBy?: string;
 }
@@ -141,6 +139,8 @@ export interface HttpResponse {
   readonly url: string;
   /** The URLs on the way, the first one included. */
   readonly chain: readonly string[];
+  /** Links of the redirects on the way, as values of a Link field with absolute targets; absent: none. */
+  readonly links?: readonly string[];
   /** SHA-256 of the certificate of the server that answered, lower-case hex; absent without TLS. */
   readonly certificate?: string;
   /**
@@ -364,6 +364,14 @@ export interface SessionStore {
    * @throws DownloadError SESSION_NOT_FOUND, WRONG_STATUS
    */
   update(id: string, patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<Session>;
+  /**
+   * Changes all sessions in a batch or a status (the filter names one), in order, some hundred at a time, each lot durable.
+   * One that another change is under way for may be left out.
+   * @param applies - asked with the newest value, in the same turn in which it is changed
+   * @returns how many were changed
+   * @throws DownloadError WRONG_STATUS if one to which it applies cannot be changed so
+   */
+  updateAll(filter: SessionFilter, patch: SessionPatch, applies: (session: Session) => boolean): Promise<number>;
   /** Keeps fresh progress for `get` and events without writing it: a restart recounts it from the chunks. */
   progress(id: string, downloadedBytes: number, totalBytes?: number): void;
   /** Forgets sessions and everything kept with them. */

@@ -7,7 +7,7 @@
  */
 import { redactUrl } from "../../shared/redact.ts";
 import { chunkCount, type Manifest } from "./manifest.ts";
-import type { Checksum, DownloadOptions, ResourceInfo, Session, StoredFile } from "./session.ts";
+import type { Digest, DownloadOptions, ResourceInfo, Session, StoredFile } from "./session.ts";
 
 /** A manifest without its chunks, which may be many. */
 export type ManifestHead = Omit<Manifest, "chunks">;
@@ -19,14 +19,16 @@ export interface Receipt {
   readonly seq: number;
   /** As asked for, with credentials if it had any: redact before showing. */
   readonly url: string;
+  /** More places that the caller named. */
+  readonly mirrors: readonly string[];
   /** Fields that were sent to the URL's own origin; secrets among them. */
   readonly headers: NonNullable<DownloadOptions["headers"]>;
   /** The places that were asked, the first being the one whose version it is. Chunks name places in this list. */
   readonly sources: readonly string[];
   /** The version: validators, the way there, the server's certificate, digests that the origin gave. */
   readonly resource: ResourceInfo;
-  /** The digest that was asked for, and that the file had. */
-  readonly checksum?: Checksum;
+  /** Digests of the whole that were compared with it when it came, and right. */
+  readonly digests: readonly Digest[];
   readonly requestedAt: number;
   readonly completedAt: number;
   /** The file as it was when it was put in place, or last mended or found moved. */
@@ -50,10 +52,11 @@ export function receiptOf(session: Session): Receipt | undefined {
     sessionId: session.id,
     seq: session.seq,
     url: session.url,
+    mirrors: session.mirrors,
     headers: options.headers ?? [],
     sources: part.sources ?? [session.url],
     resource,
-    ...(options.checksum && { checksum: options.checksum }),
+    digests: session.digests ?? [],
     requestedAt: session.createdAt,
     completedAt: session.completedAt ?? session.updatedAt,
     file,
@@ -78,6 +81,7 @@ export function redactReceipt(receipt: Receipt): Receipt {
   return {
     ...receipt,
     url: redactUrl(receipt.url),
+    mirrors: receipt.mirrors.map(redactUrl),
     headers: receipt.headers.map(([name]) => [name, "***"]),
     sources: receipt.sources.map(redactUrl),
     resource: {

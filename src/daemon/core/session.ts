@@ -80,7 +80,7 @@ export interface Progress {
 }
 
 /** The answer that a resource was first seen in. */
-export interface AnswerInfo {
+interface AnswerInfo {
   /** When its head came, in milliseconds since the epoch. */
   readonly at: number;
   /** The URLs on the way to it, the last one left out; absent if nothing redirected. With their secrets. */
@@ -181,6 +181,8 @@ export interface Session {
   readonly file?: StoredFile;
   /** Root of the file's manifest. Set when all of it is verified and synced, before the file gets its name. */
   readonly manifestRoot?: string;
+  /** Digests of the whole that were compared with it, and right. Set with the root. */
+  readonly digests?: readonly Digest[];
   /** Where a hook sent the next attempt, before all other places. */
   readonly detour?: Candidate;
   /** The file was there already; nothing was fetched. */

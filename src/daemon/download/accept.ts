@@ -4,7 +4,7 @@
  */
 import { asDownloadError } from "../core/errors.ts";
 import type { Accepted, AcceptOptions, ArchiveKey } from "../core/ports.ts";
-import type { DownloadRequest, Session } from "../core/session.ts";
+import type { DownloadOptions, DownloadRequest, Session } from "../core/session.ts";
 import type { EngineParts } from "./run.ts";
 
 /** Queues checked requests as one durable batch; answers in their order. */
@@ -57,20 +57,30 @@ async function reuse(
   former: Session,
   request: DownloadRequest,
 ): Promise<Session | undefined> {
-  const { checksum } = request.options;
-  const sameDigest = !checksum || checksum.value === former.options.checksum?.value;
+  const sufficient = sameDemands(request.options, former.options);
   switch (former.status) {
     case "completed":
-      return sameDigest && (await unchanged(files, former)) ? former : undefined;
+      return sufficient && (await unchanged(files, former)) ? former : undefined;
     case "queued":
     case "waiting":
     case "active":
-      return sameDigest ? former : undefined;
+      return sufficient ? former : undefined;
     case "paused":
     case "failed":
     case "cancelled":
       return requeue(store, files, former, request);
   }
+}
+
+/** True if what one brings is what the other wants: digests that were compared, and the same meaning of the URL. */
+function sameDemands(wanted: DownloadOptions, former: DownloadOptions): boolean {
+  const { checksum, checksumFile, size, followMetalink = true } = wanted;
+  return (
+    (!checksum || checksum.value === former.checksum?.value) &&
+    (checksumFile === undefined || checksumFile === former.checksumFile) &&
+    (size === undefined || size === former.size) &&
+    followMetalink === (former.followMetalink ?? true)
+  );
 }
 
 /** Asked for again: the new options hold, what is on disk is used. */

@@ -1,18 +1,16 @@
 /** Digests, computed where they do not hold up the rest. */
 import { hash, webcrypto } from "node:crypto";
-import { existsSync } from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
-import { asDownloadError, failure } from "../core/errors.ts";
 import type { FileStore } from "../core/ports.ts";
 import type { Checksum, ChecksumAlgorithm, DigestAlgorithm } from "../core/session.ts";
 import { Digester, type Digests } from "./digester.ts";
+import { FileDigest } from "./file-digest.ts";
 
 /** Below this many bytes a trip to the thread pool costs more than the digest itself (about 30 µs at 1.9 GB/s). */
 const INLINE_BYTES = 64 * 1024;
 
 /** Below this many bytes a thread of its own costs more than reading the file between other work (about 20 ms). */
-const THREAD_BYTES = 8 * 1024 * 1024;
+export const THREAD_BYTES = 8 * 1024 * 1024;
 
 /** SHA-256 of a chunk, lower-case hex; off the main thread unless the chunk is small. */
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -32,8 +30,9 @@ export interface DigestJob {
 
 /** Several digests of a file in one reading of it. @throws FileSystemError; the signal's reason */
 export async function fileDigests(job: DigestJob): Promise<Digests> {
-  job.signal.throwIfAborted();
-  return job.size < THREAD_BYTES ? inTurns(job) : inThread(job);
+  const { path, size, algorithms, signal } = job;
+  signal.throwIfAborted();
+  return size < THREAD_BYTES || FileDigest.busy ? inTurns(job) : new FileDigest(path, algorithms).finish(size, signal);
 }
 
 /** Lets other work in between the pieces. */
@@ -45,34 +44,6 @@ async function inTurns({ path, algorithms, files, signal }: DigestJob): Promise<
     await breathe();
   }
   return digester.finish();
-}
-
-async function inThread({ path, algorithms, signal }: DigestJob): Promise<Digests> {
-  const worker = new Worker(workerUrl(), { workerData: { path, algorithms } });
-  const { promise, resolve, reject } = Promise.withResolvers<Digests>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  worker.on("error", reject);
-  worker.on("exit", (code) => reject(failure("INTERNAL", `the thread that reads ${path} ended with ${code}`)));
-  worker.on("message", ({ digests, message, code }: { digests?: Digests; message?: string; code?: string }) => {
-    if (digests) resolve(digests);
-    else if (code === "ENOENT") reject(failure("IO_ERROR", `reading ${path} failed: it is not there`));
-    else reject(asDownloadError(Object.assign(new Error(message), { code })));
-  });
-  try {
-    return await promise;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    await worker.terminate();
-  }
-}
-
-/** Beside this file as source, and below the program when it is built. */
-function workerUrl(): URL {
-  const places = ["./digest-worker.ts", "./digest-worker.js", "./daemon/digest-worker.js"];
-  const found = places.map((place) => new URL(place, import.meta.url)).find((url) => existsSync(url));
-  if (!found) throw failure("INTERNAL", "the program is not whole: digest-worker.js is missing");
-  return found;
 }
 
 /** Hex digits of each algorithm's digest. */

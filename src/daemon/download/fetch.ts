@@ -61,10 +61,17 @@ function recording(run: Run, file: PlannedFile): (chunk: WrittenChunk) => Promis
   const { store, hooks } = run.engine;
   const { size } = file.resource;
   let bytes = file.doneBytes;
+  /** Chunks that are here from the first one on. */
+  let whole = 0;
   const report = ({ index, sha256, length, sources }: WrittenChunk): void => {
     bytes += length;
     if (!file.whole) run.proved = bytes;
     file.done.set(index, sha256);
+    // A last chunk of a stream ends where nobody knew.
+    if (file.digest && (size !== undefined || length === file.chunkSize)) {
+      while (file.done.has(whole)) whole++;
+      file.digest.reached(Math.min(whole * file.chunkSize, size ?? Number.POSITIVE_INFINITY));
+    }
     file.origins.set(index, sources);
     store.progress(run.session.id, bytes, size);
     if (hooks.idle) return;

@@ -9,7 +9,7 @@ import { release } from "./quarantine.ts";
 import { resolve } from "./resolve.ts";
 import type { Run } from "./run.ts";
 import { alreadyPlaced, store } from "./store.ts";
-import { verify } from "./verify.ts";
+import { beginDigest, verify } from "./verify.ts";
 
 /** A resource that changes more often than this within one attempt is left alone for a while. */
 const VERSIONS = 3;
@@ -88,6 +88,7 @@ async function fetchOneVersion(run: Run, asked: Plan): Promise<Fetched & { reado
     }
     try {
       if (run.session.stage !== "fetch") await run.update({ stage: "fetch" });
+      beginDigest(run, file, source);
       return { file, size: await fetchFile(run, file), source };
     } catch (error) {
       await file[Symbol.asyncDispose]();

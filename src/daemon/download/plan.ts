@@ -47,7 +47,7 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
   if (settings.verifyChunks) await dropDamaged(run, part, state, size, done);
   // With nothing in hand any place may be the first.
   if (done.size === 0 && source.candidates.length > 1) return undefined;
-  await askHooks(run, resource);
+  await askHooks(run, resource, source);
   await requireSpace(run, dirname(claim.path), size - doneBytes(done.keys(), size, state.chunkSize));
   await engine.files.remove(asidePath(state.path));
   if (claim.path !== target || urls.length !== state.sources?.length)
@@ -76,10 +76,11 @@ function namedMirrors({ mirrors = [], finalUrl }: ResourceInfo, { candidates, al
 }
 
 /** Asks the hooks whether the file may come, once it is known what it is. @throws DownloadError VETOED */
-async function askHooks(run: Run, resource: ResourceInfo): Promise<void> {
+async function askHooks(run: Run, resource: ResourceInfo, plan: Plan): Promise<void> {
   const { session, engine } = run;
   if (engine.hooks.idle) return;
-  const { size, contentType, finalUrl, filename = nameFromUrl(finalUrl) } = resource;
+  const { size, contentType, finalUrl } = resource;
+  const filename = plan.filename ?? resource.filename ?? nameFromUrl(finalUrl);
   const { batchId } = session;
   const { format, quality } = session.metadata;
   const metadata = {
@@ -128,18 +129,23 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
   const claimant = asked.final ? undefined : engine.resolvers.find(claims);
   if (claimant) return claimant;
   const resource = await withDescription(run, opening, asked);
-  await askHooks(run, resource);
+  await askHooks(run, resource, asked);
   const claim = held.use(await claimTarget(run, resource, asked));
   const whole = run.rangesRefused || !canResume(resource);
   const single = resource.size !== undefined && resource.size <= chunkSize;
   const epoch = (session.part?.epoch ?? 0) + 1;
   // A stream cannot be gone on with: what an earlier attempt won stays until the stream has come to its end.
-  const former = run.rangesRefused && session.progress.downloadedBytes > 0 ? session.part?.path : undefined;
+  const won = run.rangesRefused ? (await engine.store.get(session.id))?.progress : undefined;
+  const former = won && won.downloadedBytes > 0 ? session.part?.path : undefined;
   const path = former ? asidePath(former) : (session.part?.path ?? partPath(claim.path, session.id));
   const all = [source, ...others, ...namedMirrors(resource, asked).map((mirror) => askedOf(run, mirror))];
   const urls = all.map(({ candidate }) => candidate.url);
   if (former === undefined) {
-    if (epoch > 1) await engine.store.dropChunks(session.id);
+    if (epoch > 1) {
+      await engine.store.dropChunks(session.id);
+      // Of an earlier attempt that was killed, or gave up, between the two.
+      await engine.files.remove(asidePath(path));
+    }
     await run.update({
       stage: "fetch",
       resource,
@@ -149,7 +155,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
       metadata: { title: basename(claim.path), ...session.metadata },
       progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
     });
-  } else await run.update({ stage: "fetch", target: claim.path });
+  } else await run.update({ stage: "fetch", target: claim.path, progress: won });
   const part = await engine.files.openPart(path);
   held.defer(() => part.close());
   // First what is of no use any more goes, then the room for the new version is looked at.

@@ -3,6 +3,7 @@ import { chunkRange } from "../core/manifest.ts";
 import type { Candidate } from "../core/plan.ts";
 import type { Claim, PartFile, RangeStream } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
+import type { FileDigest } from "./file-digest.ts";
 import type { Sources } from "./sources.ts";
 
 /** What is known of a file before its bytes come. */
@@ -39,6 +40,8 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   readonly former?: string;
   readonly whole: boolean;
   readonly opening?: RangeStream;
+  /** Digests that are made while the file comes; set before the fetch begins, if it is worth it. */
+  digest?: FileDigest;
   /** Where the chunks of this run came from. */
   readonly origins = new Map<number, readonly number[]>();
   #claim: Claim;
@@ -85,8 +88,8 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.sources[Symbol.dispose]();
     this.#claim[Symbol.dispose]();
+    await this.digest?.[Symbol.asyncDispose]();
     await this.part.close();
   }
 }

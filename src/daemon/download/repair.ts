@@ -41,13 +41,19 @@ export class ChunkFetcher {
 
   constructor(receipt: Receipt, parts: RepairParts) {
     this.#parts = parts;
-    const { url, sources, resource, headers } = receipt;
-    const urls = new Set([...sources, url, ...(resource.mirrors ?? [])]);
-    this.#places = [...urls]
+    const { url, mirrors, sources, resource, headers } = receipt;
+    const named = new Set([url, ...mirrors]);
+    const { origin } = new URL(url);
+    this.#places = [...new Set([...sources, ...(resource.mirrors ?? [])])]
       // Shown once and carried out like that: it leads nowhere.
       .filter((each) => !each.includes("***"))
       .map((each) => ({
-        source: parts.sources.http(each, { timeoutMs: parts.timeoutMs(), headers: each === url ? headers : [] }),
+        source: parts.sources.http(each, {
+          timeoutMs: parts.timeoutMs(),
+          headers: new URL(each).origin === origin ? headers : [],
+          // A document or an answer named it, and no person.
+          ...(!named.has(each) && { namedBy: resource.finalUrl }),
+        }),
         // The version is that of the first place; others have their own ways to name it.
         expected: each === sources[0] ? resource : undefined,
       }));

@@ -10,7 +10,7 @@ import type {
   SessionStore,
   SourceFactory,
 } from "../core/ports.ts";
-import type { Session } from "../core/session.ts";
+import type { Digest, Session } from "../core/session.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Meter } from "./meter.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -51,6 +51,8 @@ export class Run {
   /** Bytes received in this run. */
   received = 0;
   connections = 0;
+  /** Digests of the whole that were compared with it, and right. */
+  digests: readonly Digest[] = [];
   /** The origin gave a range and later refused to: no more ranges in this run. */
   rangesRefused = false;
   /** Where bytes of this run are that turned out wrong. */

@@ -65,6 +65,11 @@ export class Runner {
     }
   }
 
+  /** True if it runs, or is about to. */
+  runs(id: string): boolean {
+    return this.#runs.has(id);
+  }
+
   /** Stops a run, if there is one. @returns false if there is none */
   stop(id: string, why: StopReason): boolean {
     const found = this.#runs.get(id);

@@ -1,7 +1,7 @@
 /** Pause, resume, cancel, retry, remove: the same walk over a selection, each with its own deed. */
 
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { Selection, SteerOutcome } from "../core/ports.ts";
+import type { Selection, SessionPatch, SteerOutcome } from "../core/ports.ts";
 import type { Session, SessionStatus } from "../core/session.ts";
 import type { Queue } from "./queue.ts";
 import type { Engine } from "./run.ts";
@@ -15,6 +15,8 @@ const PAGE = 500;
 interface Deed {
   /** Statuses that it applies to. */
   readonly from: readonly SessionStatus[];
+  /** What it does to a session that does not run, where that is all: many are then changed at once. */
+  readonly patch?: SessionPatch;
   /** Does it to one session. */
   readonly act: (session: Session) => Promise<Session>;
   /** Statuses in which nothing is left to do; any other is an error if the session was named. */
@@ -40,6 +42,7 @@ export class Steering {
       from: ["queued", "waiting", "active"],
       done: ["paused"],
       name: "paused",
+      patch: halted("paused"),
       act: (session) => this.#halt(session, "paused"),
     });
   }
@@ -91,7 +94,7 @@ export class Steering {
       detour: undefined,
     } as const;
     const act = ({ id }: Session): Promise<Session> => this.#engine.store.update(id, patch, { sync: true });
-    const outcome = await this.#apply(selection, { ...deed, act });
+    const outcome = await this.#apply(selection, { ...deed, act, patch });
     this.#queue.wake();
     return outcome;
   }
@@ -105,7 +108,7 @@ export class Steering {
       // It may have ended before it noticed.
       if (now.status === to || now.status === "completed") return now;
     }
-    return store.update(session.id, { status: to, stage: undefined, nextAttemptAt: undefined }, { sync: true });
+    return store.update(session.id, halted(to), { sync: true });
   }
 
   /** Takes away what an unfinished session has on disk. */
@@ -120,6 +123,13 @@ export class Steering {
     let changed = 0;
     for (const status of deed.from) {
       const filter = { status, ...("batchId" in selection && { batchId: selection.batchId }) };
+      if (deed.patch && status !== "active")
+        changed += await this.#engine.store.updateAll(
+          filter,
+          deed.patch,
+          ({ id, status: now }) => now === status && !this.#runner.runs(id),
+        );
+      // Those that run, and those that something else was done to at the same moment.
       let token: string | undefined;
       do {
         const page = await this.#engine.store.list(filter, { size: PAGE, ...(token !== undefined && { token }) });
@@ -168,4 +178,9 @@ export class Steering {
       throw error;
     }
   }
+}
+
+/** What is true of a session that was stopped. */
+function halted(to: "paused" | "cancelled"): SessionPatch {
+  return { status: to, stage: undefined, nextAttemptAt: undefined };
 }

@@ -10,6 +10,7 @@ import type { StoredFile } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
 import type { PlannedFile } from "./planned-file.ts";
 import type { Run } from "./run.ts";
+import { asidePath } from "./target.ts";
 
 /** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */
 export async function store(run: Run, file: PlannedFile, size: number): Promise<StoredFile> {
@@ -21,6 +22,7 @@ export async function store(run: Run, file: PlannedFile, size: number): Promise<
   const patch: SessionPatch = {
     stage: "store",
     manifestRoot: root,
+    digests: run.digests.length > 0 ? run.digests : undefined,
     progress: { downloadedBytes: size, totalBytes: size },
     ...(file.former !== undefined && replaced(run, file)),
   };
@@ -76,9 +78,9 @@ export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
       if (digest !== recorded.get(index)) return undefined;
       chunks.push(digest);
     }
-    return makeManifest(found.size, part.chunkSize, chunks).root === manifestRoot
-      ? { path: target, ...found }
-      : undefined;
+    if (makeManifest(found.size, part.chunkSize, chunks).root !== manifestRoot) return undefined;
+    await engine.files.remove(asidePath(part.path));
+    return { path: target, ...found };
   } finally {
     await file.close();
   }

@@ -36,9 +36,11 @@ export function nameFromUrl(url: string): string {
   }
 }
 
-/** Where a stream goes while an older part file is kept. */
+/** Where a stream goes while an older part file is kept; and back: of the two names that a part file can have, the other one. */
 export function asidePath(part: string): string {
-  return part.replace(/\.part$/, ".whole.part");
+  return part.endsWith(".whole.part")
+    ? part.replace(/\.whole\.part$/, ".part")
+    : part.replace(/\.part$/, ".whole.part");
 }
 
 /** Beside the target, so that the rename is one of the same file system; its own by the session's id. */

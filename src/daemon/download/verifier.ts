@@ -6,13 +6,12 @@
  * the middle it leaves at worst one chunk damaged, which it was before.
  */
 import { setImmediate as breathe } from "node:timers/promises";
-import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
+import { asDownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
 import type {
   DamagedChunk,
   FileStore,
   FileVerifier,
-  ReadableFile,
   ReceiptStore,
   VerifyEvent,
   VerifyOptions,
@@ -21,14 +20,11 @@ import type {
 } from "../core/ports.ts";
 import { isUnprocessed, type Receipt, type ReceiptChunk } from "../core/receipt.ts";
 import type { StoredFile } from "../core/session.ts";
-import { sha256 } from "./digest.ts";
+import { problemOf, readReceiptFile } from "./chunk-check.ts";
 import { ChunkFetcher, type RepairParts } from "./repair.ts";
 
 /** Milliseconds between two words on the progress. */
 const PROGRESS_MS = 250;
-
-/** Bytes of a receipt in a file: a petabyte in chunks of 256 MiB, or a terabyte in chunks of 256 KiB. */
-const LARGEST_RECEIPT = 320 * 1024 * 1024;
 
 /** What a verifier works with. */
 export interface VerifierParts extends RepairParts {
@@ -84,8 +80,8 @@ export class Verifier implements FileVerifier {
 
   async *#subjects(target: VerifyTarget, { findMoved, signal }: VerifyOptions): AsyncGenerator<Subject> {
     const { receipts } = this.#parts;
-    const ours = (receipt: Receipt, path = receipt.file.path): Subject => {
-      return { receipt, chunks: receipts.chunks(receipt), path, ours: true };
+    const ours = (receipt: Receipt): Subject => {
+      return { receipt, chunks: receipts.chunks(receipt), path: receipt.file.path, ours: true };
     };
     if ("all" in target) {
       for await (const receipt of receipts.all()) {
@@ -94,44 +90,36 @@ export class Verifier implements FileVerifier {
       }
     } else if ("sessionId" in target) yield ours(await receipts.bySession(target.sessionId));
     else if ("receiptFile" in target) {
-      const { receipt, chunks } = receipts.read(await this.#readText(target.receiptFile));
+      const { receipt, chunks } = receipts.read(await readReceiptFile(this.#parts.files, target.receiptFile));
       yield { receipt, chunks, path: target.path ?? receipt.file.path, ours: false };
     } else {
       const known = await receipts.byPath(target.path);
-      const moved = known ?? (findMoved ? await this.#moved(target.path) : undefined);
-      if (!moved) throw await this.#unknown(target.path);
-      yield ours(moved, target.path);
+      if (known) yield ours(known);
+      else yield (findMoved ? await this.#moved(target.path) : undefined) ?? (await this.#unknown(target.path));
     }
   }
 
-  /** The receipt of a file that lay elsewhere when it was last seen. */
-  async #moved(path: string): Promise<Receipt | undefined> {
-    const found = await this.#parts.files.stat(path);
+  /** A file that lay elsewhere when it was last seen, or another name of one that still lies there. */
+  async #moved(path: string): Promise<Subject | undefined> {
+    const { files, receipts } = this.#parts;
+    const found = await files.stat(path);
     if (!found) return undefined;
-    const receipts = await this.#parts.receipts.byIdentity(found);
-    return receipts.find(({ file }) => file.mtimeMs === found.mtimeMs);
+    const receipt = (await receipts.byIdentity(found)).find(({ file }) => file.mtimeMs === found.mtimeMs);
+    if (!receipt) return undefined;
+    const former = await files.stat(receipt.file.path);
+    const now = former?.ino === found.ino ? receipt.file.path : path;
+    return { receipt, chunks: receipts.chunks(receipt), path: now, ours: true };
   }
 
-  async #unknown(path: string): Promise<DownloadError> {
+  async #unknown(path: string): Promise<never> {
     const there = (await this.#parts.files.stat(path)) !== undefined;
-    return failure(
+    throw failure(
       "RECEIPT_NOT_FOUND",
       there
         ? `there is no receipt for ${path}: Snatch did not fetch it, or its receipt was forgotten`
         : `there is no receipt for ${path}, and no such file`,
       { metadata: { path } },
     );
-  }
-
-  async #readText(path: string): Promise<string> {
-    const pieces: Uint8Array[] = [];
-    let size = 0;
-    for await (const piece of this.#parts.files.readStream(path)) {
-      size += piece.length;
-      if (size > LARGEST_RECEIPT) throw failure("RECEIPT_INVALID", `${path} is larger than any receipt`);
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces).toString();
   }
 
   async *#verifyOne(subject: Subject, options: VerifyOptions): AsyncGenerator<VerifyEvent> {
@@ -250,21 +238,4 @@ export class Verifier implements FileVerifier {
     if (path !== file.path && (await files.exists(file.path))) return;
     await receipts.refile(receipt, { path, ...now });
   }
-}
-
-/** What is wrong with a chunk on the disk; undefined if nothing is. */
-async function problemOf(
-  file: ReadableFile,
-  { start, end }: { readonly start: number; readonly end: number },
-  digest: string,
-): Promise<DamagedChunk["problem"] | undefined> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await file.read(start, end - start);
-  } catch (error) {
-    if (asDownloadError(error).code === "IO_ERROR") return "unreadable";
-    throw error;
-  }
-  if (bytes.length < end - start) return "missing";
-  return (await sha256(bytes as Uint8Array<ArrayBuffer>)) === digest ? undefined : "changed";
 }

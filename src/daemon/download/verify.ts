@@ -5,7 +5,8 @@
 import { failure } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Digest, DigestAlgorithm, DownloadOptions } from "../core/session.ts";
-import { fileDigests } from "./digest.ts";
+import { fileDigests, THREAD_BYTES } from "./digest.ts";
+import { FileDigest } from "./file-digest.ts";
 import type { PlannedFile } from "./planned-file.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Run } from "./run.ts";
@@ -29,6 +30,7 @@ export async function verify(run: Run, file: PlannedFile, size: number, source: 
   const found = await digestsOf(run, file, size, new Set(expected.map(({ algorithm }) => algorithm)));
   const wrong = expected.find(({ algorithm, value }) => found.get(algorithm) !== value);
   if (wrong) throw await wrongDigest(run, file, wrong, found.get(wrong.algorithm) ?? "");
+  run.digests = expected;
 }
 
 /** What has to be compared. Exported for its test. */
@@ -44,9 +46,17 @@ export function expectedDigests(
   return best && strength(best) > strongest ? [...required, best] : required;
 }
 
+/** Makes the digests of a large file while it comes, where there will be something to compare. */
+export function beginDigest(run: Run, file: PlannedFile, source: Plan): void {
+  const { size = Number.POSITIVE_INFINITY, digests } = file.resource;
+  const expected = expectedDigests(run.session.options, source.digests, digests);
+  if (expected.length === 0 || size < THREAD_BYTES) return;
+  file.digest = new FileDigest(file.part.path, [...new Set(expected.map(({ algorithm }) => algorithm))]);
+}
+
 async function digestsOf(
   run: Run,
-  { done, part }: PlannedFile,
+  { done, part, digest }: PlannedFile,
   size: number,
   algorithms: ReadonlySet<DigestAlgorithm>,
 ): Promise<ReadonlyMap<DigestAlgorithm, string>> {
@@ -54,6 +64,7 @@ async function digestsOf(
   const only = done.size === 1 ? done.get(0) : undefined;
   if (only !== undefined && algorithms.size === 1 && algorithms.has("sha-256")) return new Map([["sha-256", only]]);
   await run.update({ stage: "verify" });
+  if (digest?.running) return digest.finish(size, run.signal);
   const { files } = run.engine;
   return fileDigests({ path: part.path, size, algorithms: [...algorithms], files, signal: run.signal });
 }

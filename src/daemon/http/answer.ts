@@ -8,7 +8,7 @@ import type { ResourceInfo } from "../core/session.ts";
 import { checkCodings, isCodedFile, parseCodings, pipeDecoded } from "./coding.ts";
 import { dispositionName } from "./content-disposition.ts";
 import { originDigests } from "./digest-fields.ts";
-import { duplicateLinks } from "./link-field.ts";
+import { allLinks, duplicateLinks } from "./link-field.ts";
 import { formatRange, parseContentRange } from "./range.ts";
 import { rangeStream } from "./range-stream.ts";
 import { statusError } from "./status.ts";
@@ -182,7 +182,7 @@ function describe(
   // Of a coded body neither length nor digest says anything about the file, unless the coded body is the file.
   const asIs = codings.length === 0 || isCodedFile(codings, told);
   const digests = asIs ? originDigests(headers, complete) : [];
-  const mirrors = duplicateLinks(headers.get("link"), response.url);
+  const mirrors = duplicateLinks(allLinks(response), response.url);
   return {
     ...told,
     ...(size !== undefined && asIs && { size }),

@@ -12,7 +12,8 @@ import { Exchange, type Head } from "./exchange.ts";
 import { Holds } from "./holds.ts";
 import { fieldsFor, firstHop, type Hop, isRedirect, nextHop } from "./hop.ts";
 import { type ChainIdentity, Identity } from "./identity.ts";
-import { type AddressKind, hostKind, requirePort } from "./network-policy.ts";
+import { absoluteLinks } from "./link-field.ts";
+import { type AddressKind, requirePort, SeenHosts } from "./network-policy.ts";
 import { Politeness } from "./politeness.ts";
 import { type Proxies, type ProxyServer, proxiesOf, proxyAuthorization } from "./proxy.ts";
 import { requireAdmission } from "./proxy-connect.ts";
@@ -79,6 +80,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   readonly #logger: Logger;
   readonly #politeness: Politeness;
   readonly #identity: Identity;
+  readonly #seen = new SeenHosts();
   #closed = false;
 
   constructor(options: HttpClientOptions, parts: HttpClientParts) {
@@ -114,17 +116,20 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   async request(request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse> {
     const first = firstHop(request.url);
     const chain = [first.url.href];
+    const links: string[] = [];
     // Where a person sent us; what is learnt from there on may not lead further inside.
     const { namedBy } = request;
-    let from: AddressKind | undefined = request.fromNetwork ? "public" : undefined;
-    if (namedBy !== undefined && !this.#options.allowPrivateRedirects) from ??= hostKind(new URL(namedBy).hostname);
+    const guarded = !this.#options.allowPrivateRedirects;
+    let from = namedBy === undefined || !guarded ? undefined : this.#seen.kindOf(new URL(namedBy).hostname);
     const identity = this.#identity.begin();
     for (let hop = first; ; ) {
       const { head, exchange, connection } = await this.#ask({ hop, first, from, identity }, request, signal);
-      if (!this.#options.allowPrivateRedirects) from ??= connection.kind ?? hostKind(hop.url.hostname);
+      this.#seen.note(hop.url.hostname, connection.kind);
+      if (guarded) from ??= connection.kind ?? this.#seen.kindOf(hop.url.hostname);
       const location = head.headers.get("location");
       if (request.follow === false || request.method === "POST" || !isRedirect(head.status))
-        return new Answer(head, exchange, chain, connection.certificate);
+        return new Answer(head, exchange, { chain, links }, connection.certificate);
+      links.push(...absoluteLinks(head.headers.get("link"), hop.url.href));
       exchange.cancel();
       const learnt = identity.learn(hop, head.headers.get("set-cookie"));
       const next = nextHop(hop, head.status, location);
@@ -155,7 +160,10 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
     if (admission !== undefined) headers.push("proxy-authorization", admission);
     for (let attempt = 1; ; attempt++) {
       const turn = await this.#politeness.turn(host, signal);
-      if (this.#closed) throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
+      if (this.#closed) {
+        turn.end();
+        throw failure("SHUTTING_DOWN", `nothing more is asked of ${host}: the client is closed`);
+      }
       const { method = "GET", body = null } = request;
       const path = forwarder ? href : pathname + search;
       const plain = this.#options.wire && method === "GET" && !forwarder && isPlainRequest({ path, headers });
@@ -180,18 +188,26 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
       else connection.client.dispatch({ path, method, headers, body }, new UndiciHandler(exchange));
       try {
         const head = this.#believed(await exchange.head);
-        turn.answered(head.status);
+        this.#tellFewer(host, turn.answered(head.status));
         if (forwarder) this.#checkAdmission(forwarder, head, exchange);
         if (head.status === 429 || head.status === 503)
           this.#politeness.hold(host, statusError({ ...head, url: hop.url.href }, this.#clock.now()));
         return { head, exchange, connection };
       } catch (error) {
         const failed = asDownloadError(error);
-        if (!kept) turn.failed(failed);
+        if (!kept) this.#tellFewer(host, turn.failed(failed));
         if (!kept || attempt > MOST_KEPT || failed.code !== "CONNECTION_LOST") throw error;
         this.#logger.debug({ host }, "a kept connection was closed by the other side; asking again");
       }
     }
+  }
+
+  #tellFewer(host: string, connections: number | undefined): void {
+    if (connections !== undefined)
+      this.#logger.info(
+        { host, connections },
+        `${host} objects: it gets at most ${connections} connections for a while`,
+      );
   }
 
   /** A Retry-After is believed up to the longest wait, by everyone who reads it. */
@@ -241,13 +257,20 @@ class Answer implements HttpResponse {
   readonly headers: ReadonlyMap<string, string>;
   readonly url: string;
   readonly chain: readonly string[];
+  readonly links: readonly string[];
   readonly certificate?: string;
   readonly #exchange: Exchange;
 
-  constructor(head: Head, exchange: Exchange, chain: readonly string[], certificate: string | undefined) {
+  constructor(
+    head: Head,
+    exchange: Exchange,
+    { chain, links }: { readonly chain: readonly string[]; readonly links: readonly string[] },
+    certificate: string | undefined,
+  ) {
     this.status = head.status;
     this.headers = head.headers;
     this.chain = chain;
+    this.links = links;
     this.url = chain.at(-1) ?? "";
     if (certificate !== undefined) this.certificate = certificate;
     this.#exchange = exchange;

@@ -63,6 +63,7 @@ export class Exchange {
   #received = 0;
   #announced: number | undefined;
   #lastByte: number;
+  #overdue = false;
   #ended = false;
   #done = false;
   #error: unknown;
@@ -249,8 +250,10 @@ export class Exchange {
   readonly #watch = (): void => {
     const { clock, timeoutMs, host, proxy } = this.#options;
     const left = this.#paused ? timeoutMs : timeoutMs - (clock.monotonic() - this.#lastByte);
-    if (left > 0) {
-      this.#stopTimer = clock.timer(left, this.#watch);
+    if (left > 0 || !this.#overdue) {
+      // Late once is no proof: this process may have been busy, or asleep, with the bytes waiting to be read.
+      this.#overdue = left <= 0;
+      this.#stopTimer = clock.timer(Math.max(left, 1), this.#watch);
       return;
     }
     const seconds = timeoutMs / 1000;

@@ -2,6 +2,7 @@
  * The Link field (RFC 8288), as far as RFC 6249 uses it: `rel=duplicate` names another place with the same bytes, `rel=describedby` a Metalink. Relative
  * targets are resolved; what is not http or https is left out, and a field that breaks off counts up to there.
  */
+import type { HttpResponse } from "../core/ports.ts";
 
 /** More mirrors than this of one file help nobody. */
 const MOST_MIRRORS = 16;
@@ -26,6 +27,24 @@ export function duplicateLinks(value: string | undefined, base: string): readonl
     .toSorted((a, b) => a.order - b.order);
   const urls = new Set(links.flatMap(({ url }) => (url === undefined || url === base ? [] : [url])));
   return [...urls].slice(0, MOST_MIRRORS);
+}
+
+/**
+ * The links of a redirect that are about what it leads to, for {@link duplicateLinks} and {@link descriptionLink}: whoever
+ * sends to mirrors names them there (RFC 6249 §1).
+ */
+export function absoluteLinks(value: string | undefined, base: string): readonly string[] {
+  const duplicates = duplicateLinks(value, base).map((url, at) => `<${url}>; rel=duplicate; pri=${at + 1}`);
+  const description = descriptionLink(value, base);
+  return description === undefined
+    ? duplicates
+    : [...duplicates, `<${description}>; rel=describedby; type="application/metalink4+xml"`];
+}
+
+/** All that an answer and the redirects to it link to, as one field. */
+export function allLinks({ headers, links = [] }: Pick<HttpResponse, "headers" | "links">): string | undefined {
+  const own = headers.get("link");
+  return links.length === 0 ? own : [...(own === undefined ? [] : [own]), ...links].join(", ");
 }
 
 function* readLinks(value: string): Generator<{ target: string; parameters: ReadonlyMap<string, string> }> {

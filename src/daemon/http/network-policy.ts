@@ -115,6 +115,28 @@ export function requirePort(url: URL): void {
   });
 }
 
+/** Hosts that are remembered at most. */
+const MOST_SEEN = 1000;
+
+/** Where hosts were when they were connected to: for what their documents name later. */
+export class SeenHosts {
+  readonly #kinds = new Map<string, AddressKind>();
+
+  /** A host that was public once is not believed to be anything else later. */
+  note(hostname: string, kind: AddressKind | undefined): void {
+    const before = this.#kinds.get(hostname);
+    if (kind === undefined || before === kind || before === "public") return;
+    this.#kinds.set(hostname, kind);
+    const [oldest] = this.#kinds.keys();
+    if (this.#kinds.size > MOST_SEEN && oldest !== undefined) this.#kinds.delete(oldest);
+  }
+
+  /** Where it was; what its name tells if it was not connected to. */
+  kindOf(hostname: string): AddressKind {
+    return this.#kinds.get(hostname) ?? hostKind(hostname);
+  }
+}
+
 /** The IPv4 address inside of a mapped (::ffff:), translated (64:ff9b::, RFC 6052) or 6to4 (2002::, RFC 3056) one. */
 function embedded(address: string): string | undefined {
   // The URL parser writes every spelling in the same way, with hexadecimal groups only.

@@ -18,10 +18,15 @@ const OBJECTIONS: ReadonlySet<string> = new Set(["CONNECT_REFUSED", "CONNECTION_
 
 /** A turn at a host: the right to use one connection. */
 export interface Turn {
-  /** The host answered; called once. @param status - of HTTP; 429 and 503 are objections */
-  answered(status: number): void;
-  /** There was no answer. It is an objection if others have one: else the host is simply not there. */
-  failed(error: DownloadError): void;
+  /**
+   * The host answered; called once.
+   *
+   * @param status - of HTTP; 429 and 503 are objections
+   * @returns connections that it gets from now on, if it has just lost some
+   */
+  answered(status: number): number | undefined;
+  /** There was no answer. It is an objection if others have one: else the host is simply not there. @returns the same */
+  failed(error: DownloadError): number | undefined;
   /** Gives the turn back; called again it does nothing. */
   end(): void;
 }
@@ -105,16 +110,15 @@ export class Politeness {
     const object = () => this.#object(this.#hosts.get(name) ?? this.#begin(name), since, ended ? 1 : 0);
     return {
       answered: (status) => {
-        if (status === 429 || status === 503) object();
-        else if (ended) this.#succeeded(host);
+        if (status === 429 || status === 503) return object();
+        if (ended) this.#succeeded(host);
         else {
           answered = true;
           host.answered++;
         }
+        return undefined;
       },
-      failed: ({ code }) => {
-        if (!answered && host.answered > 0 && OBJECTIONS.has(code)) object();
-      },
+      failed: ({ code }) => (!answered && host.answered > 0 && OBJECTIONS.has(code) ? object() : undefined),
       end: () => {
         if (ended) return;
         ended = true;
@@ -131,13 +135,15 @@ export class Politeness {
    * @param since - when the turn began: what was under way when the host objected before belongs to that objection
    * @param more - turns that are over already and count still
    */
-  #object(host: Host, since: number, more: number): void {
-    const again = host.allowed < this.#cap;
-    if (again && since < host.changedAt) return;
+  #object(host: Host, since: number, more: number): number | undefined {
+    const before = host.allowed;
+    const again = before < this.#cap;
+    if (again && since < host.changedAt) return undefined;
     // A try with one more that failed: the next one has time.
     host.growMs = again ? Math.min(host.growMs * 2, LONGEST_GROW_MS) : GROW_MS;
     host.allowed = Math.max(1, Math.floor(Math.min(host.allowed, host.active + more) / 2));
     host.changedAt = this.#clock.monotonic();
+    return host.allowed < before ? host.allowed : undefined;
   }
 
   #succeeded(host: Host): void {

@@ -15,7 +15,7 @@ import type {
 } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { type Manner, readAnswer } from "./answer.ts";
-import { descriptionLink } from "./link-field.ts";
+import { allLinks, descriptionLink } from "./link-field.ts";
 import { formatRange } from "./range.ts";
 import { isEntityTag } from "./validators.ts";
 
@@ -103,7 +103,7 @@ class HttpSource implements ChunkSource {
       }
       if (typeof found !== "string") {
         if (manner === "if-match-instead" && found.resource.ranges) this.#dislikesIfRange = true;
-        const describedBy = descriptionLink(response.headers.get("link"), response.url);
+        const describedBy = descriptionLink(allLinks(response), response.url);
         const more = describedBy === undefined ? {} : { describedBy };
         return {
           ...found,

@@ -134,27 +134,25 @@ export class WireConnection implements Controls {
   #connect(): void {
     const { url, from, dialer } = this.#init;
     const onread: OnReadOpts = { buffer: this.#space, callback: this.#onRead };
-    dialer.dial({ url, from, signal: this.#dialling.signal, onread }).then(
-      ({ socket, kind }) => {
-        this.kind = kind;
-        // A plain request over an HTTPS proxy has the proxy's certificate, which is not the origin's.
-        if (url.protocol === "https:" && socket instanceof TLSSocket) this.certificate = fingerprint(socket);
-        this.#use(socket);
-      },
-      (error: unknown) => this.#broke(error),
-    );
+    dialer
+      .dial({ url, from, signal: this.#dialling.signal, onread })
+      .then(({ socket, kind }) => this.#use(socket, kind))
+      .catch((error: unknown) => this.#broke(error));
   }
 
-  #use(socket: Socket): void {
+  #use(socket: Socket, kind: AddressKind): void {
     socket.on("error", (error) => this.#broke(error));
     if (this.#phase === "closed") {
       socket.destroy();
       return;
     }
+    this.#socket = socket;
+    this.kind = kind;
+    // A plain request over an HTTPS proxy has the proxy's certificate, which is not the origin's.
+    if (this.#init.url.protocol === "https:" && socket instanceof TLSSocket) this.certificate = fingerprint(socket);
     socket.on("end", () => this.#ended());
     socket.on("close", () => this.#ended());
     if (!this.#init.dialer.isPlain(this.#init.url)) socket.on("data", (piece: Buffer) => this.#onPiece(piece, false));
-    this.#socket = socket;
     if (this.#request && this.#exchange) this.#write(socket, this.#request, this.#exchange);
   }
 
@@ -214,7 +212,7 @@ export class WireConnection implements Controls {
     }
     if (!lent) piece.copy(this.#own, before);
     const received = this.#own.subarray(0, size);
-    const head = readHead(received, before);
+    const head = readHead(received);
     if (head === "odd" || (head === "more" && size === OWN_BYTES)) this.#handOver(Buffer.from(received));
     else if (head === "more") this.#head = size;
     else {

@@ -46,22 +46,17 @@ const EARLIER_MS = 2000;
 /**
  * Reads the first head of what was received. Early hints before it (RFC 8297) are passed over.
  *
- * @param from - where to go on looking for the end, if less was looked at before
  * @returns "more" if its end is not here yet
  */
-export function readHead(received: Buffer, from = 0): PlainHead | "more" | "odd" {
-  let start = 0;
-  for (let seen = from; ; seen = start) {
-    const end = received.indexOf("\r\n\r\n", Math.max(start, seen - 3), "latin1");
+export function readHead(received: Buffer): PlainHead | "more" | "odd" {
+  for (let start = 0; ; ) {
+    const end = received.indexOf("\r\n\r\n", start, "latin1");
     if (end < 0) return couldBegin(received, start) ? "more" : "odd";
     const [statusLine = "", ...lines] = received.toString("latin1", start, end).split("\r\n");
     const status = Number(STATUS_LINE.exec(statusLine)?.[1]);
     const size = end + 4;
-    if (status === 103) {
-      start = size;
-      continue;
-    }
-    return status >= 200 && !BODILESS.has(status) ? readFields(status, lines, size) : "odd";
+    if (status !== 103) return status >= 200 && !BODILESS.has(status) ? readFields(status, lines, size) : "odd";
+    start = size;
   }
 }
 

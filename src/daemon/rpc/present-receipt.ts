@@ -46,7 +46,7 @@ export function presentReceipt(receipt: Receipt): WireReceipt {
     contentType: resource.contentType ?? "",
     certificateSha256: answer?.certificate ?? "",
     lengthUnverified: resource.lengthUnverified ?? false,
-    checksum: shown.checksum && { ...shown.checksum },
+    digests: shown.digests.map((digest) => ({ ...digest })),
     originDigests: digests.map((digest) => ({ ...digest })),
     path: shown.file.path,
     source: presentManifest(manifests.source),

@@ -57,20 +57,32 @@ function candidates(
   reverse: boolean,
   after: string | undefined,
 ): AsyncGenerator<SessionRecord> {
-  // A batch is smaller than a status as a rule.
-  if (filter.batchId !== undefined) return indexed(store, records, SPACE.batch, filter.batchId, reverse, after);
-  if (filter.status !== undefined) return indexed(store, records, SPACE.status, filter.status, reverse, after);
+  if (filter.batchId !== undefined || filter.status !== undefined)
+    return indexed(store, records, filter, reverse, after);
   return records.scan({ reverse, ...(after !== undefined && (reverse ? { lt: after } : { gt: after })) });
 }
 
 async function* indexed(
   store: KeyValue,
   records: Records,
-  space: string,
-  name: string,
+  filter: SessionFilter,
   reverse: boolean,
   after: string | undefined,
 ): AsyncGenerator<SessionRecord> {
+  for await (const block of sequenceBlocks(store, filter, reverse, after))
+    yield* await records.bySequence(block, false);
+}
+
+/** The sequence keys of sessions that may pass a filter with a batch or a status, some hundred at a time. */
+export async function* sequenceBlocks(
+  store: KeyValue,
+  filter: SessionFilter,
+  reverse = false,
+  after?: string,
+): AsyncGenerator<readonly string[]> {
+  // A batch is smaller than a status as a rule.
+  const [space, name] =
+    filter.batchId === undefined ? [SPACE.status, filter.status ?? ""] : [SPACE.batch, filter.batchId];
   const { gte, lt } = under(name);
   const from =
     after === undefined ? { gte, lt } : reverse ? { gte, lt: `${name}!${after}` } : { gt: `${name}!${after}`, lt };
@@ -78,10 +90,10 @@ async function* indexed(
   for await (const [key] of store.entries(space, { ...from, reverse })) {
     block.push(sequenceAtEnd(key));
     if (block.length < BLOCK) continue;
-    yield* await records.bySequence(block, false);
+    yield block;
     block = [];
   }
-  yield* await records.bySequence(block, false);
+  if (block.length > 0) yield block;
 }
 
 /** A token holds for the list that it came from. */

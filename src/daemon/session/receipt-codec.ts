@@ -9,7 +9,7 @@ import { makeManifest } from "../core/manifest.ts";
 import type { CarriedReceipt } from "../core/ports.ts";
 import type { ManifestHead, Receipt, ReceiptChunk } from "../core/receipt.ts";
 import { plainResource, resourceOf } from "./codec.ts";
-import { address, checksum, count, file, headers, instant, type Plain, resource, sha256, uuid } from "./schema.ts";
+import { address, count, digests, file, headers, instant, type Plain, resource, sha256, uuid } from "./schema.ts";
 
 const VERSION = 1;
 
@@ -28,10 +28,11 @@ const receiptFields = {
   session_id: uuid,
   sequence: count,
   url: address,
+  mirrors: z.array(address).max(100),
   headers,
   sources: z.array(address).min(1).max(200),
   resource,
-  checksum: checksum.optional(),
+  digests,
   requested_at: instant,
   completed_at: instant,
   file,
@@ -64,10 +65,11 @@ function plainReceipt(receipt: Receipt): PlainReceipt {
     session_id: receipt.sessionId,
     sequence: receipt.seq,
     url: receipt.url,
+    mirrors: receipt.mirrors,
     headers: receipt.headers,
     sources: receipt.sources,
     resource: plainResource(receipt.resource) as PlainReceipt["resource"],
-    ...(receipt.checksum && { checksum: receipt.checksum }),
+    digests: receipt.digests,
     requested_at: new Date(receipt.requestedAt).toISOString(),
     completed_at: new Date(receipt.completedAt).toISOString(),
     file: {
@@ -86,10 +88,11 @@ function receiptOfPlain(plain: PlainReceipt): Receipt {
     sessionId: plain.session_id,
     seq: plain.sequence,
     url: plain.url,
+    mirrors: plain.mirrors,
     headers: plain.headers,
     sources: plain.sources,
     resource: resourceOf(plain.resource),
-    ...(plain.checksum && { checksum: plain.checksum }),
+    digests: plain.digests,
     requestedAt: Date.parse(plain.requested_at),
     completedAt: Date.parse(plain.completed_at),
     file: { path: plain.file.path, size: plain.file.size, mtimeMs: plain.file.mtime_ms, ino: plain.file.ino },

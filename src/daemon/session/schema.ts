@@ -22,7 +22,7 @@ export const headers = z
   .array(z.tuple([z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$/, "is not a field name"), line(8192)]))
   .max(100);
 
-export const checksum = z
+const checksum = z
   .strictObject({
     algorithm: z.enum(["sha-256", "sha-512", "sha-1", "md5"]),
     value: z.string().regex(/^[0-9a-f]+$/, "is not lower-case hex"),
@@ -51,6 +51,16 @@ const options = z.strictObject({
   quality: name.optional(),
 });
 
+export const digests = z
+  .array(
+    z.strictObject({
+      algorithm: z.enum(["sha-512", "sha-256", "sha-1", "md5", "crc32c"]),
+      value: z.string().regex(/^[0-9a-f]{8,128}$/, "is not lower-case hex"),
+      from: line(8192),
+    }),
+  )
+  .max(20);
+
 export const resource = z.strictObject({
   final_url: address,
   size: count.optional(),
@@ -61,16 +71,7 @@ export const resource = z.strictObject({
   content_type: line(8192).optional(),
   content_encoding: line(8192).optional(),
   filename: text(4096).optional(),
-  digests: z
-    .array(
-      z.strictObject({
-        algorithm: z.enum(["sha-512", "sha-256", "sha-1", "md5", "crc32c"]),
-        value: z.string().regex(/^[0-9a-f]{8,128}$/, "is not lower-case hex"),
-        from: line(8192),
-      }),
-    )
-    .max(20)
-    .optional(),
+  digests: digests.optional(),
   mirrors: z.array(address).max(100).optional(),
   length_unverified: z.boolean().optional(),
   answer: z
@@ -121,6 +122,7 @@ export const sessionSchema = z.strictObject({
   target: path.optional(),
   file: file.optional(),
   manifest_root: sha256.optional(),
+  digests: digests.optional(),
   detour: z.strictObject({ url: address, headers }).optional(),
   already: z.boolean().optional(),
   error_info: error.nullable(),

@@ -25,6 +25,7 @@ import type {
 } from "../core/ports.ts";
 import { type DownloadRequest, hasEnded, type Session, type SessionStatus } from "../core/session.ts";
 import { patched } from "./change.ts";
+import { changeAll } from "./change-all.ts";
 import { chunkRemovals, chunkWrites, readChunkSources, readChunks } from "./chunks.ts";
 import { overdue, type Retention } from "./clean-up.ts";
 import { Forgetting } from "./forget.ts";
@@ -175,6 +176,14 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     const make = (record: SessionRecord): SessionRecord =>
       patched(record, patch, this.#clock.now(), () => this.#records.state.takeTail());
     return (await this.#ledger.change(id, make, { sync: options.sync ?? false })).session;
+  }
+
+  async updateAll(filter: SessionFilter, patch: SessionPatch, applies: (session: Session) => boolean): Promise<number> {
+    const make = (record: SessionRecord): SessionRecord | undefined =>
+      applies(record.session)
+        ? patched(record, patch, this.#clock.now(), () => this.#records.state.takeTail())
+        : undefined;
+    return changeAll({ store: this.#store, records: this.#records, ledger: this.#ledger }, filter, make);
   }
 
   progress(id: string, downloadedBytes: number, totalBytes?: number): void {

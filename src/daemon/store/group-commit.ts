@@ -50,7 +50,7 @@ export class GroupCommit {
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
       const group = this.#take();
-      const writes = group.length === 1 && group[0] ? group[0].writes : group.flatMap((call) => call.writes);
+      const writes = lastOfEach(group);
       try {
         if (writes.length > 0)
           await this.#commit(
@@ -78,4 +78,23 @@ export class GroupCommit {
     }
     return this.#waiting.splice(0, count);
   }
+}
+
+/**
+ * The changes of a group, of each key the last one only: the group is written as one, so nobody ever sees the others. What
+ * all callers count in the same entry is written once for all of them.
+ */
+function lastOfEach(group: readonly Waiting[]): readonly Write[] {
+  const [first] = group;
+  if (first && group.length === 1) return first.writes;
+  const spaces = new Map<string, Map<string, Write>>();
+  for (const { writes } of group)
+    for (const write of writes) {
+      const keys = spaces.get(write.space);
+      if (keys === undefined) spaces.set(write.space, new Map([[write.key, write]]));
+      else keys.set(write.key, write);
+    }
+  const last: Write[] = [];
+  for (const keys of spaces.values()) for (const write of keys.values()) last.push(write);
+  return last;
 }

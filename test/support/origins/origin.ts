@@ -27,7 +27,7 @@ interface SeenRequest {
 }
 
 /** What an origin remembers from one request to the next. */
-export interface OriginState {
+interface OriginState {
   /** May be replaced: what later calls serve. */
   resource: Resource;
   /** Counts from 1; a test that ends a download and goes on with it counts it up in between. */

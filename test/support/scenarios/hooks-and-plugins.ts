@@ -3,7 +3,7 @@
  * whose receiver is away while the daemon is killed with -9.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sha256Of } from "../files.ts";
 import { resourceOf, serve } from "../origins/origin.ts";
@@ -21,7 +21,7 @@ export async function hooksAndPlugins({ size }: { readonly size: number }): Prom
   const findings = new Findings();
   await using origin = await serve(resourceOf(randomBytes(size)), (call) => call.answer());
   const elsewhere = origin.base.replace("127.0.0.1", "localhost");
-  let receiver = await receiveWebhooks();
+  await using receiver = await receiveWebhooks();
   const port = Number(new URL(receiver.url).port);
   await using home = await Home.create();
   const [plugins, diary, told] = ["plugins", "diary.jsonl", "told"].map((name) => join(home.path, name)) as [
@@ -30,8 +30,10 @@ export async function hooksAndPlugins({ size }: { readonly size: number }): Prom
     string,
   ];
   await mkdir(plugins, { mode: 0o755 });
-  for (const name of ["telemetry.ts", "only-hosts.ts"]) await copyFile(join(EXAMPLES, name), join(plugins, name));
-  await writeFile(join(plugins, "broken.js"), "export default {");
+  // Whatever the umask was with which the examples were checked out: only the owner may write.
+  for (const name of ["telemetry.ts", "only-hosts.ts"])
+    await writeFile(join(plugins, name), await readFile(join(EXAMPLES, name)), { mode: 0o644 });
+  await writeFile(join(plugins, "broken.js"), "export default {", { mode: 0o644 });
   await writeFile(
     join(home.path, "config.toml"),
     `chunk_size = ${CHUNK}
@@ -74,10 +76,9 @@ hosts = ["127.0.0.1"]
   const second = await home.ctl(["get", `${origin.base}/c.bin`, "--quiet"]);
   findings.expect(second.code === 0, `get exited ${second.code}: ${second.stderr}`);
   await daemon.kill();
-  receiver = await receiveWebhooks(undefined, port);
-  await using _ = receiver;
+  await using again = await receiveWebhooks(undefined, port);
   daemon = await home.start();
-  const late = await receiver.received(1);
+  const late = await again.received(1);
   findings.expect(/c\.bin/.test(late[0]?.body ?? ""), `after the restart: ${late[0]?.body}`);
 
   const lines = await waitFor("both commands", async () => {

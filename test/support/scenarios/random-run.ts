@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LOGIN_PAGE, serveFickle } from "../origins/fickle.ts";
-import type { Origin } from "../origins/origin.ts";
+import { type Origin, type Resource, serve } from "../origins/origin.ts";
 import { Home } from "../program.ts";
 import { seeded } from "../random.ts";
 import { Findings, type Outcome } from "./outcome.ts";
@@ -34,6 +34,8 @@ const KIB = 1024;
 interface Round {
   readonly number: number;
   readonly origin: Origin;
+  /** Another server with the same file, or with what is said to be. */
+  readonly mirror?: Origin;
   readonly honest: boolean;
   /** What the list says of it. */
   readonly entry: string;
@@ -107,6 +109,7 @@ async function batch(numbers: readonly number[], seed: number, counts: Counts): 
   for (const number of numbers) {
     const round = await makeRound(number, seed, chunkSize, join(home.path, `round-${number}`));
     stack.use(round.origin);
+    if (round.mirror) stack.use(round.mirror);
     rounds.push(round);
   }
   let daemon = await home.start();
@@ -126,6 +129,7 @@ async function batch(numbers: readonly number[], seed: number, counts: Counts): 
       counts.kills++;
     }
     daemon = await home.start();
+    if (random() < 0.5) await steer(home, random);
   }
   let lines = await readReport(report);
   while (lines.length < rounds.length && performance.now() < deadline) {
@@ -140,6 +144,18 @@ async function batch(numbers: readonly number[], seed: number, counts: Counts): 
   }
   if (failed > 0) counts.problems.push(`the daemon's last words: ${daemon.log().slice(-2000)}`);
   await daemon.kill();
+}
+
+/** Halts everything for a moment, or calls a download off in the middle. */
+async function steer(home: Home, random: () => number): Promise<void> {
+  if (random() < 0.5) {
+    await home.ctl(["pause", "--all"]);
+    await home.ctl(["resume", "--all"]);
+    return;
+  }
+  const [active] = (await home.ctl(["list", "--status", "active", "--json"])).json();
+  // It may have come to its end meanwhile.
+  if (active) await home.ctl(["cancel", String(active["session_id"])]);
 }
 
 /** Calls off what failed: then nothing of it is left. */
@@ -160,14 +176,14 @@ async function judge(
   let wrong = 0;
   // Of its entry's first line in the list.
   let at = 1;
-  for (const { number, origin, honest, folder, entry } of rounds) {
+  for (const { number, origin, mirror, honest, folder, entry } of rounds) {
     const line = lines.find((each) => each.line === at);
     at += entry.split("\n").length - 1;
     const path = join(folder, "file");
     const bytes = await readFile(path).catch(() => undefined);
     counts.requests += origin.requests.length;
     counts.versions += origin.versions.length;
-    const problem = problemOf(line, bytes, origin);
+    const problem = problemOf(line, bytes, [...origin.versions, ...(mirror?.versions ?? [])]);
     if (problem === undefined && bytes) counts.files++;
     else if (problem === undefined) {
       const code = line?.error?.code ?? "";
@@ -184,8 +200,12 @@ async function judge(
 }
 
 /** What is wrong with the end of a round; undefined if nothing is. */
-function problemOf(line: ReportLine | undefined, bytes: Buffer | undefined, origin: Origin): string | undefined {
-  const right = bytes && isWhole(bytes, origin);
+function problemOf(
+  line: ReportLine | undefined,
+  bytes: Buffer | undefined,
+  versions: readonly Resource[],
+): string | undefined {
+  const right = bytes && isWhole(bytes, versions);
   if (bytes && !right) return `WRONG BYTES: ${bytes.length} of them are no version`;
   if (!line) return "it hangs: there is no outcome";
   if (line.status === "completed" && !bytes) return "completed, but there is no file";
@@ -195,7 +215,7 @@ function problemOf(line: ReportLine | undefined, bytes: Buffer | undefined, orig
 }
 
 /** True for a version, and for a page that took its place before anything else was there. */
-function isWhole(bytes: Buffer, { versions }: Origin): boolean {
+function isWhole(bytes: Buffer, versions: readonly Resource[]): boolean {
   return versions.some((version) => version.bytes.equals(bytes)) || bytes.toString() === LOGIN_PAGE;
 }
 
@@ -210,11 +230,19 @@ async function makeRound(number: number, seed: number, chunkSize: number, folder
   const honestAfter = honest ? Math.floor(random() * 40) : Number.POSITIVE_INFINITY;
   const origin = await serveFickle({ random: seeded(Math.floor(random() * 2 ** 32)), make, size, honestAfter });
   await mkdir(folder, { recursive: true });
-  const mirror = random() < 0.25 ? `\t${origin.elsewhere}/mirror` : "";
+  const kind = random();
+  const own = kind > 0.2 && kind < 0.4 ? await serveMirror(origin, kind < 0.3 ? make : undefined) : undefined;
+  const mirror = own ? `\t${own.url}` : kind <= 0.2 ? `\t${origin.elsewhere}/mirror` : "";
   const options = [`dir=${folder}`, "out=file", `split=${1 + Math.floor(random() * 8)}`];
   if (random() < 0.15) options.push(`max-download-limit=${256 + Math.floor(random() * 2048)}K`);
   const entry = `${origin.url}${mirror}\n${options.map((option) => ` ${option}\n`).join("")}`;
-  return { number, origin, honest, entry, folder };
+  return { number, origin, honest, entry, folder, ...(own && { mirror: own }) };
+}
+
+/** A good server with the first version of the file; or, if it can make some, with other bytes of the same length. */
+function serveMirror({ resource }: Origin, make: ((length: number) => Buffer) | undefined): Promise<Origin> {
+  const bytes = make?.(resource.bytes.length) ?? resource.bytes;
+  return serve({ ...resource, bytes, etag: '"of the mirror"' }, (call) => call.answer());
 }
 
 /** From nothing to a few chunks and more, often at the edge of a chunk. */

@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import type { DigestAlgorithm } from "../../../src/daemon/core/session.ts";
 import { DiskFileStore } from "../../../src/daemon/disk/file-store.ts";
 import { fileDigests } from "../../../src/daemon/download/digest.ts";
+import { FileDigest } from "../../../src/daemon/download/file-digest.ts";
 import { expectedDigests } from "../../../src/daemon/download/verify.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -57,6 +58,37 @@ describe("a file's digests", () => {
       fileDigests({ path: join(folder.path, "gone"), size: 64 * MIB, algorithms: ["md5"], files, signal }),
       { code: "IO_ERROR" },
     );
+  });
+});
+
+describe("a digest that is made while the file comes", () => {
+  test("is that of the whole, however far it was told each time", async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, "file");
+    const bytes = randomBytes(21 * MIB + 3);
+    await writeFile(path, bytes.subarray(0, 9 * MIB));
+    await using digest = new FileDigest(path, ["sha-256", "md5"]);
+    digest.reached(MIB);
+    assert.equal(digest.running, false, "too little to begin with");
+    digest.reached(9 * MIB);
+    assert.equal(digest.running, true);
+    await writeFile(path, bytes.subarray(9 * MIB), { flag: "a" });
+    digest.reached(20 * MIB);
+    const found = await digest.finish(bytes.length, signal);
+    assert.equal(found.get("sha-256"), createHash("sha256").update(bytes).digest("hex"));
+    assert.equal(found.get("md5"), createHash("md5").update(bytes).digest("hex"));
+  });
+
+  test("fails where the file is shorter than was said, and ends with its owner", async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, "file");
+    await writeFile(path, Buffer.alloc(5 * MIB));
+    await using short = new FileDigest(path, ["sha-256"]);
+    await assert.rejects(short.finish(6 * MIB, signal), { code: "IO_ERROR" });
+    const left = new FileDigest(path, ["sha-256"]);
+    left.reached(5 * MIB);
+    await left[Symbol.asyncDispose]();
+    await assert.rejects(left.finish(5 * MIB, AbortSignal.abort(new Error("ended"))), { message: "ended" });
   });
 });
 

@@ -8,6 +8,7 @@ import {
   hostKind,
   mayLead,
   requirePort,
+  SeenHosts,
 } from "../../../src/daemon/http/network-policy.ts";
 
 describe("addresses", () => {
@@ -101,5 +102,26 @@ describe("a redirect", () => {
   test("leads to no port of another protocol", () => {
     assert.throws(() => requirePort(new URL("http://a.test:25/")), { code: "ADDRESS_NOT_ALLOWED" });
     for (const url of ["http://a.test/", "https://a.test/", "http://a.test:8080/"]) requirePort(new URL(url));
+  });
+});
+
+describe("hosts that were seen", () => {
+  test("are where they were, and public for good", () => {
+    const seen = new SeenHosts();
+    assert.equal(seen.kindOf("nas.test"), "public");
+    seen.note("nas.test", "private");
+    assert.equal(seen.kindOf("nas.test"), "private");
+    seen.note("nas.test", undefined);
+    assert.equal(seen.kindOf("nas.test"), "private");
+    seen.note("nas.test", "public");
+    seen.note("nas.test", "private");
+    assert.equal(seen.kindOf("nas.test"), "public");
+  });
+
+  test("are not remembered without end", () => {
+    const seen = new SeenHosts();
+    for (let i = 0; i <= 1000; i++) seen.note(`h${i}.test`, "private");
+    assert.equal(seen.kindOf("h0.test"), "public");
+    assert.equal(seen.kindOf("h1000.test"), "private");
   });
 });

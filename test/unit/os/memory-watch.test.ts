@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Clock } from "../../../src/daemon/core/ports.ts";
-import { heap, loadFrugally } from "../../../src/daemon/os/heap.ts";
 import type { MemoryState } from "../../../src/daemon/os/memory.ts";
 import { MemoryWatch } from "../../../src/daemon/os/memory-watch.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
@@ -146,28 +145,4 @@ test("after its end nothing is armed", async () => {
   assert.equal(done.at(-1), "frugal false");
   watch.wake();
   assert.equal(timers.length, 0);
-});
-
-test("V8 heeds what it is told: garbage is gone after a collection, and a frugal heap stays smaller", () => {
-  loadFrugally()();
-  let garbage: unknown[] | undefined = Array.from({ length: 200_000 }, (_, i) => ({ text: `entry ${i}` }));
-  const full = process.memoryUsage().heapUsed;
-  assert.equal(garbage.length, 200_000);
-  garbage = undefined;
-  heap.collect();
-  assert.ok(process.memoryUsage().heapUsed < full - 5e6);
-  const churn = (): number => {
-    const ring: object[] = [];
-    let most = 0;
-    for (let i = 0; i < 2_000_000; i++) {
-      ring[i % 60_000] = { i, text: `entry ${i}` };
-      if (i % 50_000 === 0) most = Math.max(most, process.memoryUsage().heapTotal);
-    }
-    return most;
-  };
-  heap.frugal(true);
-  const frugal = churn();
-  heap.frugal(false);
-  heap.collect();
-  assert.ok(frugal <= churn() * 1.1, "a frugal heap is not larger than another");
 });

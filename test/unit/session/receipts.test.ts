@@ -82,6 +82,8 @@ test("a finished session has a receipt, which stays the same when the session is
   ])
     assert.deepEqual(found, before);
   assert.deepEqual(await chunksOf(restarted, before), chunks);
+  const kept = (await collect(store.entries("receipt-chunk"))).reduce((sum, [, value]) => sum + value.length, 0);
+  assert.ok(kept < chunks.length * 56, `${kept} characters for ${chunks.length} chunks`);
   await verifyIndices(store);
 
   await restarted.receipts.forget(id);

@@ -66,7 +66,7 @@ test("a failed write takes those with it that wait behind it, and none that come
 
 test("a write is bounded, but for a single larger call", async () => {
   const disk = new Disk();
-  const large = Array.from({ length: 30_000 }, () => put("x"));
+  const large = Array.from({ length: 30_000 }, (_, i) => put(String.fromCodePoint(0x4e00 + i)));
   const calls = [
     disk.commits.write(large, false),
     disk.commits.write(large.slice(0, 15_000), false),
@@ -80,4 +80,22 @@ test("a write is bounded, but for a single larger call", async () => {
     [30_000, 15_001],
   );
   await disk.commits.idle();
+});
+
+test("of calls that go together each key is written once, with what the last of them says", async () => {
+  const groups: (readonly Write[])[] = [];
+  const commits = new GroupCommit(async (writes) => void groups.push(writes));
+  const count = (value: string): Write => ({ type: "put", space: "meta", key: "count", value });
+  await Promise.all([
+    commits.write([put("a"), count("1"), { type: "del", space: "other", key: "a" }], false),
+    commits.write([{ type: "del", space: "s", key: "a" }, count("2"), put("b")], false),
+    commits.write([count("3"), { type: "put", space: "other", key: "a", value: "new" }], false),
+  ]);
+  assert.equal(groups.length, 1);
+  const found = new Map(groups[0]?.map((write) => [`${write.space} ${write.key}`, write]));
+  assert.equal(groups[0]?.length, found.size);
+  assert.deepEqual(found.get("s a"), { type: "del", space: "s", key: "a" });
+  assert.deepEqual(found.get("meta count"), count("3"));
+  assert.deepEqual(found.get("other a"), { type: "put", space: "other", key: "a", value: "new" });
+  assert.deepEqual(found.get("s b"), put("b"));
 });

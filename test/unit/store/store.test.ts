@@ -5,9 +5,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { describe, test } from "node:test";
+import { crc32c } from "../../../src/daemon/core/crc32c.ts";
 import type { DownloadError } from "../../../src/daemon/core/errors.ts";
 import { storeCheck } from "../../../src/daemon/store/check.ts";
-import { crc32c } from "../../../src/daemon/core/crc32c.ts";
 import { Store, type StoreOptions } from "../../../src/daemon/store/store.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
 

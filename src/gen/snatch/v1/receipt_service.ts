@@ -21,7 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
-import { Checksum, ErrorDetail } from "./session.ts";
+import { ErrorDetail } from "./session.ts";
 
 /** What can be wrong with a chunk. */
 export const ChunkProblem = {
@@ -231,12 +231,10 @@ export interface Receipt {
   certificateSha256: string;
   /** True if nobody said how long the file is: its transfer was ended by the end of the connection. */
   lengthUnverified: boolean;
-  /** The digest that was asked for, and that the file had. */
-  checksum?:
-    | Checksum
-    | undefined;
-  /** Digests of the whole that the origin gave. */
-  originDigests: OriginDigest[];
+  /** Digests of the whole that were compared with it when it came, and right. */
+  digests: WholeDigest[];
+  /** Digests of the whole that the origin gave, compared or not. */
+  originDigests: WholeDigest[];
   /** Where the file was put, or was last found. */
   path: string;
   /** The bytes as they came. */
@@ -248,7 +246,7 @@ export interface Receipt {
 }
 
 /** A digest of the whole file, and who says so. */
-export interface OriginDigest {
+export interface WholeDigest {
   /** Such as "sha-256". */
   algorithm: string;
   /** Lower-case hexadecimal. */
@@ -460,7 +458,7 @@ function createBaseReceipt(): Receipt {
     contentType: "",
     certificateSha256: "",
     lengthUnverified: false,
-    checksum: undefined,
+    digests: [],
     originDigests: [],
     path: "",
     source: undefined,
@@ -512,11 +510,11 @@ export const Receipt: MessageFns<Receipt> = {
     if (message.lengthUnverified !== false) {
       writer.uint32(112).bool(message.lengthUnverified);
     }
-    if (message.checksum !== undefined) {
-      Checksum.encode(message.checksum, writer.uint32(122).fork()).join();
+    for (const v of message.digests) {
+      WholeDigest.encode(v!, writer.uint32(122).fork()).join();
     }
     for (const v of message.originDigests) {
-      OriginDigest.encode(v!, writer.uint32(130).fork()).join();
+      WholeDigest.encode(v!, writer.uint32(130).fork()).join();
     }
     if (message.path !== "") {
       writer.uint32(138).string(message.path);
@@ -660,7 +658,7 @@ export const Receipt: MessageFns<Receipt> = {
               break;
             }
 
-            message.checksum = Checksum.decode(reader, reader.uint32());
+            message.digests.push(WholeDigest.decode(reader, reader.uint32()));
             continue;
           }
           case 16: {
@@ -668,7 +666,7 @@ export const Receipt: MessageFns<Receipt> = {
               break;
             }
 
-            message.originDigests.push(OriginDigest.decode(reader, reader.uint32()));
+            message.originDigests.push(WholeDigest.decode(reader, reader.uint32()));
             continue;
           }
           case 17: {
@@ -765,11 +763,13 @@ export const Receipt: MessageFns<Receipt> = {
         : isSet(object.length_unverified)
         ? globalThis.Boolean(object.length_unverified)
         : false,
-      checksum: isSet(object.checksum) ? Checksum.fromJSON(object.checksum) : undefined,
+      digests: globalThis.Array.isArray(object?.digests)
+        ? object.digests.map((e: any) => WholeDigest.fromJSON(e))
+        : [],
       originDigests: globalThis.Array.isArray(object?.originDigests)
-        ? object.originDigests.map((e: any) => OriginDigest.fromJSON(e))
+        ? object.originDigests.map((e: any) => WholeDigest.fromJSON(e))
         : globalThis.Array.isArray(object?.origin_digests)
-        ? object.origin_digests.map((e: any) => OriginDigest.fromJSON(e))
+        ? object.origin_digests.map((e: any) => WholeDigest.fromJSON(e))
         : [],
       path: isSet(object.path) ? globalThis.String(object.path) : "",
       source: isSet(object.source) ? ReceiptManifest.fromJSON(object.source) : undefined,
@@ -821,11 +821,11 @@ export const Receipt: MessageFns<Receipt> = {
     if (message.lengthUnverified !== false) {
       obj.lengthUnverified = message.lengthUnverified;
     }
-    if (message.checksum !== undefined) {
-      obj.checksum = Checksum.toJSON(message.checksum);
+    if (message.digests?.length) {
+      obj.digests = message.digests.map((e) => WholeDigest.toJSON(e));
     }
     if (message.originDigests?.length) {
-      obj.originDigests = message.originDigests.map((e) => OriginDigest.toJSON(e));
+      obj.originDigests = message.originDigests.map((e) => WholeDigest.toJSON(e));
     }
     if (message.path !== "") {
       obj.path = message.path;
@@ -858,10 +858,8 @@ export const Receipt: MessageFns<Receipt> = {
     message.contentType = object.contentType ?? "";
     message.certificateSha256 = object.certificateSha256 ?? "";
     message.lengthUnverified = object.lengthUnverified ?? false;
-    message.checksum = (object.checksum !== undefined && object.checksum !== null)
-      ? Checksum.fromPartial(object.checksum)
-      : undefined;
-    message.originDigests = object.originDigests?.map((e) => OriginDigest.fromPartial(e)) || [];
+    message.digests = object.digests?.map((e) => WholeDigest.fromPartial(e)) || [];
+    message.originDigests = object.originDigests?.map((e) => WholeDigest.fromPartial(e)) || [];
     message.path = object.path ?? "";
     message.source = (object.source !== undefined && object.source !== null)
       ? ReceiptManifest.fromPartial(object.source)
@@ -873,12 +871,12 @@ export const Receipt: MessageFns<Receipt> = {
   },
 };
 
-function createBaseOriginDigest(): OriginDigest {
+function createBaseWholeDigest(): WholeDigest {
   return { algorithm: "", value: "", from: "" };
 }
 
-export const OriginDigest: MessageFns<OriginDigest> = {
-  encode(message: OriginDigest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const WholeDigest: MessageFns<WholeDigest> = {
+  encode(message: WholeDigest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.algorithm !== "") {
       writer.uint32(10).string(message.algorithm);
     }
@@ -891,7 +889,7 @@ export const OriginDigest: MessageFns<OriginDigest> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): OriginDigest {
+  decode(input: BinaryReader | Uint8Array, length?: number): WholeDigest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -900,7 +898,7 @@ export const OriginDigest: MessageFns<OriginDigest> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseOriginDigest();
+      const message = createBaseWholeDigest();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -940,7 +938,7 @@ export const OriginDigest: MessageFns<OriginDigest> = {
     }
   },
 
-  fromJSON(object: any): OriginDigest {
+  fromJSON(object: any): WholeDigest {
     return {
       algorithm: isSet(object.algorithm) ? globalThis.String(object.algorithm) : "",
       value: isSet(object.value) ? globalThis.String(object.value) : "",
@@ -948,7 +946,7 @@ export const OriginDigest: MessageFns<OriginDigest> = {
     };
   },
 
-  toJSON(message: OriginDigest): unknown {
+  toJSON(message: WholeDigest): unknown {
     const obj: any = {};
     if (message.algorithm !== "") {
       obj.algorithm = message.algorithm;
@@ -962,11 +960,11 @@ export const OriginDigest: MessageFns<OriginDigest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<OriginDigest>, I>>(base?: I): OriginDigest {
-    return OriginDigest.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<WholeDigest>, I>>(base?: I): WholeDigest {
+    return WholeDigest.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<OriginDigest>, I>>(object: I): OriginDigest {
-    const message = createBaseOriginDigest();
+  fromPartial<I extends Exact<DeepPartial<WholeDigest>, I>>(object: I): WholeDigest {
+    const message = createBaseWholeDigest();
     message.algorithm = object.algorithm ?? "";
     message.value = object.value ?? "";
     message.from = object.from ?? "";

@@ -9,17 +9,21 @@ import type { RangeStream } from "../core/ports.ts";
 import { Assembly, type WrittenChunk } from "./assembly.ts";
 import { ConnectionCount } from "./connection-count.ts";
 import { Lane } from "./lane.ts";
-import { type PlannedFile, requireSpace } from "./plan.ts";
+import type { PlannedFile } from "./planned-file.ts";
 import { Recorder } from "./recorder.ts";
 import type { Run } from "./run.ts";
 import type { Place } from "./sources.ts";
 import { type Span, Spans } from "./spans.ts";
+import { requireSpace } from "./target.ts";
 
 /** A connection may break this often in a row without bringing a byte. */
 const FRUITLESS = 3;
 
 /** Milliseconds before a broken connection is made anew; multiplied by the number of breaks in a row. */
 const RECONNECT_MS = 250;
+
+/** Bytes that come in one piece with the answer's head: nothing to share out. */
+const TINY = 64 * 1024;
 
 /** Milliseconds between two looks at how it goes. */
 const LOOK_MS = 50;
@@ -38,7 +42,18 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
     onChunk: recording(run, file),
   });
   run.pending = () => assembly.pendingBytes;
-  return file.whole ? await fetchStream(run, file, assembly) : await new Fetch(run, file, assembly, size ?? 0).all();
+  if (file.whole) return await fetchStream(run, file, assembly, file.opening);
+  const opening = file.opening;
+  if (opening && size !== undefined && size <= TINY) {
+    try {
+      return await fetchStream(run, file, assembly, opening);
+    } catch (error) {
+      run.signal.throwIfAborted();
+      if (!mayPass(asDownloadError(error))) throw error;
+    }
+    return await new Fetch(run, file, assembly, undefined).all();
+  }
+  return await new Fetch(run, file, assembly, opening).all();
 }
 
 /** What is done with a chunk whose bytes are written. */
@@ -79,27 +94,38 @@ function recording(run: Run, file: PlannedFile): (chunk: WrittenChunk) => Promis
   return (chunk) => recorder.add(chunk);
 }
 
+/** A connection at work. */
+interface Worker {
+  readonly lane: Lane;
+  span: Span;
+  /** Breaks off the request under way. */
+  abort: AbortController | undefined;
+  done: Promise<void>;
+}
+
 /** One file over several connections. */
 class Fetch {
   readonly #run: Run;
   readonly #file: PlannedFile;
   readonly #assembly: Assembly;
+  readonly #opening: RangeStream | undefined;
   readonly #spans: Spans;
   readonly #count: ConnectionCount;
   readonly #most: number;
   /** A failure that concerns every connection ends them all. */
   readonly #all = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #workers = new Map<Lane, { readonly done: Promise<void>; span?: Span; abort?: AbortController }>();
+  readonly #workers = new Set<Worker>();
   #peak = 0;
-  readonly #roused = new Set<Lane>();
+  readonly #roused = new Set<Worker>();
   #lastError: DownloadError | undefined;
 
-  constructor(run: Run, file: PlannedFile, assembly: Assembly, size: number) {
+  constructor(run: Run, file: PlannedFile, assembly: Assembly, opening: RangeStream | undefined) {
     this.#run = run;
     this.#file = file;
     this.#assembly = assembly;
-    this.#spans = new Spans(size, file.chunkSize, file.done);
+    this.#opening = opening;
+    this.#spans = new Spans(file.resource.size ?? 0, file.chunkSize, file.done);
     this.#most = run.session.options.connections ?? run.settings.connections;
     this.#count = new ConnectionCount(this.#most, () => run.engine.memory?.level ?? 0);
     this.#signal = AbortSignal.any([run.signal, this.#all.signal]);
@@ -107,14 +133,14 @@ class Fetch {
 
   /** @returns bytes of the file */
   async all(): Promise<number> {
-    const { resource, chunkSize, done, opening } = this.#file;
+    const { resource, chunkSize, done } = this.#file;
     const size = resource.size ?? 0;
     // An empty file: nothing to take, nothing to read.
-    if (size === 0) opening?.cancel();
-    else this.#start(opening);
+    if (size === 0) this.#opening?.cancel();
+    else this.#start(this.#opening);
     const stop = this.#watch();
     try {
-      while (this.#workers.size > 0) await Promise.race([...this.#workers.values()].map((worker) => worker.done));
+      while (this.#workers.size > 0) await Promise.race([...this.#workers].map((worker) => worker.done));
     } finally {
       stop();
     }
@@ -131,31 +157,31 @@ class Fetch {
   /** Looks again and again whether more connections, or fewer, would be better. @returns ends it */
   #watch(): () => void {
     const { clock } = this.#run.engine;
-    let cancel: () => void;
     const look = (): void => {
       cancel = clock.timer(LOOK_MS, look);
-      const lanes = [...this.#workers.keys()];
+      const workers = [...this.#workers];
       const wanted = this.#count.see({
         now: clock.monotonic(),
         received: this.#run.received,
         left: this.#spans.left,
-        held: lanes.some((lane) => lane.held),
+        held: workers.some(({ lane }) => lane.held),
       });
       for (let running = this.#workers.size; running < wanted && this.#spans.left > 0; running++) this.#start();
-      for (const [, { span }] of [...this.#workers].slice(wanted)) if (span) this.#spans.shorten(span);
-      this.#rouse(lanes);
+      for (const { span } of workers.slice(wanted)) this.#spans.shorten(span);
+      this.#rouse(workers);
     };
-    look();
+    let cancel = clock.timer(LOOK_MS, look);
     return () => cancel();
   }
 
   /** The last of several connections is not waited for when it is stuck. */
-  #rouse(lanes: readonly Lane[]): void {
-    const [lane] = lanes;
-    if (lanes.length !== 1 || !lane || this.#peak < 2 || lane.idleMs < STALLED_MS || this.#roused.has(lane)) return;
-    this.#roused.add(lane);
-    const why = failure("TIMED_OUT", `no byte for ${Math.round(lane.idleMs / 1000)} s, with all others done`);
-    this.#workers.get(lane)?.abort?.abort(why);
+  #rouse(workers: readonly Worker[]): void {
+    const [worker] = workers;
+    if (workers.length !== 1 || !worker || this.#peak < 2 || this.#roused.has(worker)) return;
+    const { idleMs } = worker.lane;
+    if (idleMs < STALLED_MS) return;
+    this.#roused.add(worker);
+    worker.abort?.abort(failure("TIMED_OUT", `no byte for ${Math.round(idleMs / 1000)} s, with all others done`));
   }
 
   #start(opening?: RangeStream): void {
@@ -167,24 +193,24 @@ class Fetch {
       opening?.cancel();
       return;
     }
-    const done = this.#work(lane, span, opening).finally(() => {
-      this.#workers.delete(lane);
-      this.#run.connections = this.#workers.size;
-    });
-    this.#workers.set(lane, { done, span });
+    const worker: Worker = { lane, span, abort: undefined, done: Promise.resolve() };
+    this.#workers.add(worker);
     this.#run.connections = this.#workers.size;
     this.#peak = Math.max(this.#peak, this.#workers.size);
+    worker.done = this.#work(worker, opening).finally(() => {
+      this.#workers.delete(worker);
+      this.#run.connections = this.#workers.size;
+    });
   }
 
   /** One connection, from its first span to its last. Never rejects. */
-  async #work(lane: Lane, first: Span, opening: RangeStream | undefined): Promise<void> {
+  async #work(worker: Worker, opening: RangeStream | undefined): Promise<void> {
     let stream = opening;
     try {
-      for (let span: Span | undefined = first; span; span = this.#next(lane)) {
-        const worker = this.#workers.get(lane);
-        if (worker) worker.span = span;
+      for (let span: Span | undefined = worker.span; span; span = this.#next(worker.lane)) {
+        worker.span = span;
         try {
-          await this.#fetch(lane, span, stream);
+          await this.#fetch(worker, stream);
         } finally {
           stream = undefined;
           this.#spans.release(span);
@@ -194,11 +220,12 @@ class Fetch {
       if (this.#signal.aborted) return;
       const failed = asDownloadError(error);
       this.#lastError = failed;
-      if (concernsAll(failed)) this.#all.abort(failed);
-      else {
-        this.#count.objected(this.#run.engine.clock.monotonic(), this.#workers.size - 1);
-        this.#run.logger.info({ code: failed.code, message: failed.message }, "a connection gave up; the others go on");
+      if (concernsAll(failed)) {
+        this.#all.abort(failed);
+        return;
       }
+      this.#count.objected(this.#run.engine.clock.monotonic(), this.#workers.size - 1);
+      this.#run.logger.info({ code: failed.code, message: failed.message }, "a connection gave up; the others go on");
     }
   }
 
@@ -208,12 +235,13 @@ class Fetch {
   }
 
   /** Fetches one span, from another place where one fails. */
-  async #fetch(lane: Lane, span: Span, opening: RangeStream | undefined): Promise<void> {
+  async #fetch(worker: Worker, opening: RangeStream | undefined): Promise<void> {
     const { sources } = this.#file;
+    const { lane, span } = worker;
     for (let stream = opening; span.next < span.end; stream = undefined) {
       const place = stream ? sources.takeFirst() : await sources.take(this.#signal);
       try {
-        await this.#fetchFrom(place, lane, span, stream);
+        await this.#fetchFrom(place, worker, stream);
       } catch (error) {
         this.#signal.throwIfAborted();
         const failed = asDownloadError(error);
@@ -226,12 +254,13 @@ class Fetch {
   }
 
   /** Fetches one span from one place, reconnecting where the connection breaks. */
-  async #fetchFrom(place: Place, lane: Lane, span: Span, opening: RangeStream | undefined): Promise<void> {
+  async #fetchFrom(place: Place, worker: Worker, opening: RangeStream | undefined): Promise<void> {
+    const { span } = worker;
     let fruitless = 0;
     for (let stream = opening; span.next < span.end; stream = undefined) {
       const from = span.next;
       try {
-        await this.#receive(lane, span, place, stream);
+        await this.#receive(worker, place, stream);
         if (span.next === from) throw failure("TRUNCATED", `${place.source.id} sent no byte of a range`);
         fruitless = 0;
       } catch (error) {
@@ -248,15 +277,11 @@ class Fetch {
     }
   }
 
-  async #receive(
-    lane: Lane,
-    span: Span,
-    { source, expected, number }: Place,
-    opening: RangeStream | undefined,
-  ): Promise<void> {
+  async #receive(worker: Worker, place: Place, opening: RangeStream | undefined): Promise<void> {
+    const { source, expected, number } = place;
+    const { lane, span } = worker;
     const abort = new AbortController();
-    const worker = this.#workers.get(lane);
-    if (worker) worker.abort = abort;
+    worker.abort = abort;
     const signal = AbortSignal.any([this.#signal, abort.signal]);
     const stream =
       opening ?? (await source.open({ start: span.next, end: span.end, ...(expected && { expected }), signal }));
@@ -280,9 +305,14 @@ function concernsAll(error: DownloadError): boolean {
 }
 
 /** One stream from the first byte. It cannot be gone on with: a break ends the attempt. */
-async function fetchStream(run: Run, file: PlannedFile, assembly: Assembly): Promise<number> {
+async function fetchStream(
+  run: Run,
+  file: PlannedFile,
+  assembly: Assembly,
+  opening: RangeStream | undefined,
+): Promise<number> {
   const place = file.sources.takeFirst();
-  const stream = file.opening ?? (await place.source.open({ start: 0, signal: run.signal }));
+  const stream = opening ?? (await place.source.open({ start: 0, signal: run.signal }));
   const lane = new Lane(run, assembly);
   const { size: announced } = file.resource;
   const span = { next: 0, reserved: 0, end: announced ?? Number.MAX_SAFE_INTEGER, rate: lane.rate };

@@ -2,7 +2,8 @@
 import { asDownloadError, type DownloadError } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import { fetchFile } from "./fetch.ts";
-import { PlannedFile, plan } from "./plan.ts";
+import { plan } from "./plan.ts";
+import { PlannedFile } from "./planned-file.ts";
 import { publish } from "./publish.ts";
 import { release } from "./quarantine.ts";
 import { resolve } from "./resolve.ts";

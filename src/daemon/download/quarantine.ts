@@ -4,7 +4,7 @@
  */
 import { basename, dirname, join } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
-import type { PlannedFile } from "./plan.ts";
+import type { PlannedFile } from "./planned-file.ts";
 import type { Run } from "./run.ts";
 
 /** Bytes of a name. */

@@ -45,8 +45,9 @@ export interface SourcesInit {
   readonly logger: Logger;
 }
 
-/** Gives connections a place to ask. */
-export class Sources {
+/** Gives connections a place to ask. Disposal ends a comparison that is under way. */
+export class Sources implements Disposable {
+  readonly #ended = new AbortController();
   readonly #init: SourcesInit;
   readonly #places: readonly Place[];
   #proving: Promise<void> | undefined;
@@ -78,11 +79,16 @@ export class Sources {
       const untried = this.#places.find((place) => !place.expected && !place.dropped);
       const idle = usable.every((place) => place.connections > 0);
       if (untried && idle && this.#init.done.size > 0) {
-        this.#proving ??= this.#prove(untried, signal).finally(() => {
+        const either = AbortSignal.any([signal, this.#ended.signal]);
+        this.#proving ??= this.#prove(untried, either).finally(() => {
           this.#proving = undefined;
         });
-        await this.#proving;
-        continue;
+        // Nobody waits for a mirror who has something to do; its proof ends with the download.
+        if (usable.length > 0) this.#proving.catch(() => undefined);
+        else {
+          await this.#proving;
+          continue;
+        }
       }
       // The one with the fewest connections for what one of them brings.
       const usual = Math.max(1, ...usable.map(({ rate = 1 }) => rate));
@@ -125,7 +131,10 @@ export class Sources {
       const other = stream.resource;
       if (!canResume(other) || other.size !== resource.size || stream.start !== start) {
         stream.cancel();
-        throw failure("RESOURCE_CHANGED", `${source.id} has ${other.size ?? "an unknown number of"} bytes, or no ranges`);
+        throw failure(
+          "RESOURCE_CHANGED",
+          `${source.id} has ${other.size ?? "an unknown number of"} bytes, or no ranges`,
+        );
       }
       const theirs = Buffer.alloc(range.end - start);
       let length = 0;
@@ -142,6 +151,10 @@ export class Sources {
       place.dropped = asDownloadError(error);
       this.#init.logger.warn({ source: source.id }, `a mirror is not used: ${place.dropped.message}`);
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended.abort(new Error("the file needs no more sources"));
   }
 
   #nobody(): DownloadError {

@@ -3,10 +3,10 @@
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Selection, SessionPatch, SteerOutcome } from "../core/ports.ts";
 import type { Session, SessionStatus } from "../core/session.ts";
-import { asidePath } from "./plan.ts";
 import type { Queue } from "./queue.ts";
 import type { Engine } from "./run.ts";
 import type { Runner } from "./runner.ts";
+import { asidePath } from "./target.ts";
 
 /** Sessions taken at once when all or a batch are meant. */
 const PAGE = 500;

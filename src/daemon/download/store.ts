@@ -8,8 +8,9 @@ import { chunkRange, makeManifest } from "../core/manifest.ts";
 import type { SessionPatch } from "../core/ports.ts";
 import type { StoredFile } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
-import { asidePath, type PlannedFile } from "./plan.ts";
+import type { PlannedFile } from "./planned-file.ts";
 import type { Run } from "./run.ts";
+import { asidePath } from "./target.ts";
 
 /** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */
 export async function store(run: Run, file: PlannedFile, size: number): Promise<StoredFile> {

@@ -7,7 +7,7 @@ import type { Plan } from "../core/plan.ts";
 import type { Digest, DigestAlgorithm, DownloadOptions } from "../core/session.ts";
 import { fileDigests, THREAD_BYTES } from "./digest.ts";
 import { FileDigest } from "./file-digest.ts";
-import type { PlannedFile } from "./plan.ts";
+import type { PlannedFile } from "./planned-file.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Run } from "./run.ts";
 

@@ -1,0 +1,66 @@
+/** Where a file goes: its final path, the part files beside it, and whether there is room. */
+import { basename, dirname, join } from "node:path";
+import { failure } from "../core/errors.ts";
+import type { Plan } from "../core/plan.ts";
+import type { Claim } from "../core/ports.ts";
+import type { ResourceInfo } from "../core/session.ts";
+import type { Run } from "./run.ts";
+
+/** Bytes below which a file's need for room is looked at by an answer that may be so many milliseconds old. */
+const SMALL_FILE = 1024 * 1024;
+const SPACE_AGE_MS = 100;
+
+/** Claims the final path. @throws FileSystemError TARGET_EXISTS, TARGET_BUSY … */
+export async function claimTarget(run: Run, resource: ResourceInfo, { filename }: Plan): Promise<Claim> {
+  const { session, engine, settings } = run;
+  const policy = session.options.ifExists ?? settings.ifExists;
+  // Planned by an earlier attempt: the name stays, unless it has become another's since.
+  const former = session.target === undefined ? undefined : await engine.files.reclaim(session.target, policy);
+  if (former) return former;
+  if (session.options.output !== undefined) {
+    await engine.files.ensureDirectory(dirname(session.options.output));
+    return engine.files.claimPath(session.options.output, policy);
+  }
+  const directory = session.options.directory ?? settings.downloadDir;
+  await engine.files.ensureDirectory(directory);
+  return engine.files.claim(directory, filename ?? resource.filename ?? nameFromUrl(resource.finalUrl), policy);
+}
+
+/** The last segment of the path, decoded; the store makes it safe. */
+export function nameFromUrl(url: string): string {
+  const segment = new URL(url).pathname.split("/").findLast((part) => part !== "") ?? "";
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+/** Where a stream goes while an older part file is kept; and back: of the two names that a part file can have, the other one. */
+export function asidePath(part: string): string {
+  return part.endsWith(".whole.part")
+    ? part.replace(/\.whole\.part$/, ".part")
+    : part.replace(/\.part$/, ".whole.part");
+}
+
+/** Beside the target, so that the rename is one of the same file system; its own by the session's id. */
+export function partPath(target: string, id: string): string {
+  const suffix = `.${id.slice(0, 8)}.part`;
+  let name = basename(target);
+  // With room for what asidePath puts in.
+  while (Buffer.byteLength(name) + suffix.length + 6 > 255) name = [...name].slice(0, -1).join("");
+  return join(dirname(target), name + suffix);
+}
+
+/** @throws SystemResourceError DISK_FULL if less than `size` and what is to stay free is left */
+export async function requireSpace(run: Run, directory: string, size: number): Promise<void> {
+  // Many small files need not ask each; what is large or of unknown length does.
+  const small = size > 0 && size < SMALL_FILE;
+  const free = await run.engine.files.freeSpace(directory, small ? SPACE_AGE_MS : 0);
+  if (free >= size + run.settings.minFreeSpace) return;
+  throw failure(
+    "DISK_FULL",
+    `${directory} has ${free} bytes free; the file needs ${size} more, and ${run.settings.minFreeSpace} are to stay free`,
+    { metadata: { directory, free: String(free), needed: String(size) } },
+  );
+}

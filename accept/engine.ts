@@ -6,6 +6,7 @@ import { diskFault } from "../test/support/scenarios/disk-full.ts";
 import { hooksAndPlugins } from "../test/support/scenarios/hooks-and-plugins.ts";
 import { inTurn } from "../test/support/scenarios/outcome.ts";
 import { randomRun } from "../test/support/scenarios/random-run.ts";
+import { rottenFile } from "../test/support/scenarios/rotten-file.ts";
 import { benchRuns, testsPass } from "./commands.ts";
 import type { Criterion } from "./criterion.ts";
 
@@ -18,7 +19,16 @@ export const criteria: readonly Criterion[] = [
   {
     id: "1",
     title: "Every case has its origin and its test; docs/FAULTS.md says what Snatch does",
-    run: () => testsPass("integration/faults", "integration/disk-faults", "integration/http-", "integration/digests"),
+    run: () =>
+      testsPass(
+        "integration/faults",
+        "integration/disk-faults",
+        "integration/digests",
+        "integration/engine",
+        "integration/http-",
+        "integration/metalink",
+        "unit/http",
+      ),
   },
   {
     id: "2",
@@ -34,6 +44,11 @@ export const criteria: readonly Criterion[] = [
         "read-only": () => diskFault({ ...disk, fault: "read-only" }),
         broken: () => diskFault({ ...disk, fault: "io-error" }),
       }),
+  },
+  {
+    id: "4",
+    title: "verify and repair on 50 random flips, one range of one chunk each",
+    run: () => rottenFile({ size: 1024 * MIB, chunkSize: 8 * MIB, flips: 50, seed }),
   },
   {
     id: "5",

@@ -366,7 +366,6 @@ export interface SessionStore {
   update(id: string, patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<Session>;
   /**
    * Changes all sessions in a batch or a status (the filter names one), in order, some hundred at a time, each lot durable.
-   * One that another change is under way for may be left out.
    * @param applies - asked with the newest value, in the same turn in which it is changed
    * @returns how many were changed
    * @throws DownloadError WRONG_STATUS if one to which it applies cannot be changed so

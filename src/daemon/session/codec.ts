@@ -26,7 +26,19 @@ function compact<T extends object>(fields: Loose<T>): T {
   return kept as T;
 }
 
-const iso = (time: number): string => new Date(time).toISOString();
+/** Times as they were last written: sessions that are made or changed together have the same ones. */
+const TEXTS = new Map<number, string>();
+const TEXTS_KEPT = 64;
+
+function iso(time: number): string {
+  const known = TEXTS.get(time);
+  if (known !== undefined) return known;
+  const text = new Date(time).toISOString();
+  if (TEXTS.size >= TEXTS_KEPT) TEXTS.clear();
+  TEXTS.set(time, text);
+  return text;
+}
+
 const isoOr = (time: number | undefined): string | undefined => (time === undefined ? undefined : iso(time));
 const time = (text: string): number => Date.parse(text);
 const timeOr = (text: string | undefined): number | undefined => (text === undefined ? undefined : time(text));

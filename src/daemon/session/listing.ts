@@ -69,16 +69,15 @@ async function* indexed(
   reverse: boolean,
   after: string | undefined,
 ): AsyncGenerator<SessionRecord> {
-  for await (const block of sequenceBlocks(store, filter, reverse, after))
+  for await (const block of sequenceBlocks(store, filter, { size: BLOCK, reverse, after }))
     yield* await records.bySequence(block, false);
 }
 
-/** The sequence keys of sessions that may pass a filter with a batch or a status, some hundred at a time. */
+/** The sequence keys of sessions that may pass a filter with a batch or a status, `size` at a time. */
 export async function* sequenceBlocks(
   store: KeyValue,
   filter: SessionFilter,
-  reverse = false,
-  after?: string,
+  { size, reverse = false, after }: { size: number; reverse?: boolean; after?: string | undefined },
 ): AsyncGenerator<readonly string[]> {
   // A batch is smaller than a status as a rule.
   const [space, name] =
@@ -89,7 +88,7 @@ export async function* sequenceBlocks(
   let block: string[] = [];
   for await (const [key] of store.entries(space, { ...from, reverse })) {
     block.push(sequenceAtEnd(key));
-    if (block.length < BLOCK) continue;
+    if (block.length < size) continue;
     yield block;
     block = [];
   }

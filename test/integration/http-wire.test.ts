@@ -271,6 +271,31 @@ describe("answers at random", () => {
   });
 });
 
+const enough = new Error("enough");
+/** Breaks off in one of the three ways. */
+class Breaking extends Memory {
+  readonly #how: string;
+  readonly #at: number;
+
+  constructor(how: string, at: number) {
+    super([64 * 1024]);
+    this.#how = how;
+    this.#at = at;
+  }
+
+  override space(): Uint8Array {
+    if (this.#how === "space" && this.length > this.#at) throw enough;
+    return super.space();
+  }
+
+  override filled(count: number): void | Promise<void> {
+    void super.filled(count);
+    if (this.length <= this.#at || this.#how === "space") return;
+    if (this.#how === "filled") throw enough;
+    return Promise.reject(enough);
+  }
+}
+
 describe("a target", () => {
   const bytes = Buffer.from(
     Uint32Array.from({ length: 1 << 19 }, (_, index) => Math.imul(index + 1, 2_654_435_761)).buffer,
@@ -310,30 +335,6 @@ describe("a target", () => {
     assert.ok(holds > 3);
   });
 
-  const enough = new Error("enough");
-  /** Breaks off in one of the three ways. */
-  class Breaking extends Memory {
-    readonly #how: string;
-    readonly #at: number;
-
-    constructor(how: string, at: number) {
-      super([64 * 1024]);
-      this.#how = how;
-      this.#at = at;
-    }
-
-    override space(): Uint8Array {
-      if (this.#how === "space" && this.length > this.#at) throw enough;
-      return super.space();
-    }
-
-    override filled(count: number): void | Promise<void> {
-      void super.filled(count);
-      if (this.length <= this.#at || this.#how === "space") return;
-      if (this.#how === "filled") throw enough;
-      return Promise.reject(enough);
-    }
-  }
   for (const how of ["space", "filled", "a promise of filled"])
     for (const at of [0, 200_000])
       test(`whose ${how} throws after ${at} bytes ends it with just that, and closes the connection`, async () => {
@@ -487,4 +488,37 @@ test("over TLS the same bytes come the same way", needsNginx, async () => {
   }
   assert.equal(new Set((await nginx.requests()).map(({ connection }) => connection)).size, 1);
   await assert.rejects(wire.request({ url }), { code: "TLS_FAILED" });
+
+  // What was deciphered already when the target holds back, or breaks off, is not lost and not written.
+  const bytes = await readFile(join(root, "large.bin"));
+  const memory = new (class extends Memory {
+    #held = false;
+    override space(): Uint8Array {
+      assert.ok(!this.#held);
+      return super.space();
+    }
+    override filled(count: number): Promise<void> {
+      void super.filled(count);
+      this.#held = true;
+      return new Promise((resolve) => setImmediate(resolve)).then(() => {
+        this.#held = false;
+      });
+    }
+  })([100_000]);
+  // A connection of its own, over a session that is resumed: its certificate is known from the first time.
+  await using other = make({ certificateAuthorities, keepAliveMs: 1, wire: false });
+  for (const client of [other, other, own]) {
+    const { certificate } = await client.request({ url, method: "HEAD" });
+    assert.match(certificate ?? "", /^[0-9a-f]{64}$/);
+  }
+  await ((await own.request({ url })).receive?.(memory) ?? assert.fail());
+  assert.ok(memory.received.equals(bytes));
+  for (const how of ["space", "filled", "a promise of filled"]) {
+    const broken = new Breaking(how, 500_000);
+    await assert.rejects((await own.request({ url })).receive?.(broken) ?? assert.fail(), enough);
+    const { length } = broken;
+    await clock.sleep(5);
+    assert.equal(broken.length, length);
+    assert.ok(broken.received.equals(bytes.subarray(0, length)));
+  }
 });

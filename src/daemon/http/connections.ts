@@ -3,8 +3,6 @@
  * follows closely on another, because a connection counts as busy until the next turn of the event loop; here a request
  * gets a connection and waits that turn on it, so that the number of connections is the number of exchanges at work.
  */
-import { createHash } from "node:crypto";
-import { TLSSocket } from "node:tls";
 import { Client } from "undici";
 import type { Dialer } from "./dial.ts";
 import { type AddressKind, mayLead } from "./network-policy.ts";
@@ -93,10 +91,9 @@ export class Connections {
       allowH2: false,
       connect: (_options, callback) => {
         this.#dialer.dial({ url, from, signal: abort.signal }).then(
-          ({ socket, kind }) => {
+          ({ socket, kind, certificate }) => {
             connection.kind = kind;
-            // A plain request over an HTTPS proxy has the proxy's certificate, which is not the origin's.
-            if (url.protocol === "https:" && socket instanceof TLSSocket) connection.certificate = fingerprint(socket);
+            if (certificate !== undefined) connection.certificate = certificate;
             callback(null, socket);
           },
           (error: Error) => callback(error, null),
@@ -132,9 +129,4 @@ export class Connections {
     // Not in this call: it is made inside of the client's own handlers. It fails only if it is destroyed already.
     queueMicrotask(() => client.destroy().catch(() => undefined));
   }
-}
-
-/** Of the certificate that the server showed; a resumed session remembers it. */
-export function fingerprint(socket: TLSSocket): string {
-  return createHash("sha256").update(socket.getPeerCertificate().raw).digest("hex");
 }

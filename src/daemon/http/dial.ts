@@ -3,6 +3,7 @@
  * where the URL wants it. undici's connections and the raw fast path both come through here, so that proxies, Happy Eyeballs
  * and the network policy hold for both.
  */
+import { createHash } from "node:crypto";
 import { connect, isIP, type OnReadOpts, type Socket, type TcpNetConnectOpts } from "node:net";
 import {
   type ConnectionOptions,
@@ -10,7 +11,7 @@ import {
   connect as connectTls,
   createSecureContext,
   type SecureContext,
-  type TLSSocket,
+  TLSSocket,
 } from "node:tls";
 import { DownloadError, failure } from "../core/errors.ts";
 import { type Address, addressesOf, connectFirst, type Lookup, lookup } from "./address-race.ts";
@@ -53,12 +54,16 @@ export interface Dialled {
   readonly socket: Socket;
   /** Where the host lies; through a proxy that resolves names, what its name tells. */
   readonly kind: AddressKind;
+  /** SHA-256 of the origin's certificate, lower-case hex; only over TLS. */
+  readonly certificate?: string;
 }
 
 /** Opens sockets to origins. Keeps none of them. */
 export class Dialer {
   readonly #options: DialOptions;
   readonly #sessions = new Map<string, Buffer>();
+  /** A resumed session does not show the certificate again (RFC 5246 §7.3). */
+  readonly #certificates = new Map<string, string>();
   #context: SecureContext | undefined;
 
   constructor(options: DialOptions) {
@@ -101,7 +106,9 @@ export class Dialer {
     if (to.signal?.aborted) onAbort();
     const timer = setTimeout(() => abort.abort(notConnected(to.url.host, proxy?.shown, timeoutMs / 1000)), timeoutMs);
     try {
-      return await (proxy ? this.#byProxy(to, proxy, abort.signal) : this.#directly(to, abort.signal));
+      const dialled = await (proxy ? this.#byProxy(to, proxy, abort.signal) : this.#directly(to, abort.signal));
+      const certificate = this.#certificate(to.url, dialled.socket);
+      return certificate === undefined ? dialled : { ...dialled, certificate };
     } catch (error) {
       throw abort.signal.aborted ? abort.signal.reason : error;
     } finally {
@@ -175,7 +182,7 @@ export class Dialer {
   /** A TLS client for the URL's host, whatever it is connected to. */
   #tls(url: URL, to: ConnectionOptions): TLSSocket {
     const host = bare(url.hostname);
-    const key = `${host}:${portOf(url)}`;
+    const key = keyOf(url);
     const { certificateAuthorities: ca } = this.#options;
     this.#context ??= createSecureContext(ca === undefined ? {} : { ca });
     const session = this.#sessions.get(key);
@@ -192,10 +199,18 @@ export class Dialer {
   }
 
   #remember(key: string, session: Buffer): void {
-    this.#sessions.delete(key);
-    this.#sessions.set(key, session);
-    const [oldest] = this.#sessions.keys();
-    if (this.#sessions.size > MOST_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest);
+    keep(this.#sessions, key, session);
+  }
+
+  /** The certificate of the host; a plain request over an HTTPS proxy has the proxy's, which is not the origin's. */
+  #certificate(url: URL, socket: Socket): string | undefined {
+    if (url.protocol !== "https:" || !(socket instanceof TLSSocket)) return undefined;
+    const key = keyOf(url);
+    const raw = socket.getPeerX509Certificate()?.raw;
+    if (raw === undefined) return this.#certificates.get(key);
+    const certificate = createHash("sha256").update(raw).digest("hex");
+    keep(this.#certificates, key, certificate);
+    return certificate;
   }
 }
 
@@ -224,6 +239,18 @@ function secured(client: Socket, signal: AbortSignal, below: Socket = client): P
     client.once("close", onClose);
     if (signal.aborted) onAbort();
   });
+}
+
+/** Puts an entry into a map that remembers the latest ones. */
+function keep<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  map.set(key, value);
+  const [oldest] = map.keys();
+  if (map.size > MOST_SESSIONS && oldest !== undefined) map.delete(oldest);
+}
+
+function keyOf(url: URL): string {
+  return `${bare(url.hostname)}:${portOf(url)}`;
 }
 
 function portOf(url: URL): number {

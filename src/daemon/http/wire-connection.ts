@@ -6,9 +6,7 @@
  * Through proxies Node gives the bytes in pieces of its own; they take the same way, with one copy more.
  */
 import type { OnReadOpts, Socket } from "node:net";
-import { TLSSocket } from "node:tls";
-import { fingerprint } from "./connections.ts";
-import type { Dialer } from "./dial.ts";
+import type { Dialer, Dialled } from "./dial.ts";
 import type { Controls, Exchange } from "./exchange.ts";
 import type { AddressKind } from "./network-policy.ts";
 import { Handover } from "./wire-handover.ts";
@@ -136,11 +134,11 @@ export class WireConnection implements Controls {
     const onread: OnReadOpts = { buffer: this.#space, callback: this.#onRead };
     dialer
       .dial({ url, from, signal: this.#dialling.signal, onread })
-      .then(({ socket, kind }) => this.#use(socket, kind))
+      .then((dialled) => this.#use(dialled))
       .catch((error: unknown) => this.#broke(error));
   }
 
-  #use(socket: Socket, kind: AddressKind): void {
+  #use({ socket, kind, certificate }: Dialled): void {
     socket.on("error", (error) => this.#broke(error));
     if (this.#phase === "closed") {
       socket.destroy();
@@ -148,8 +146,7 @@ export class WireConnection implements Controls {
     }
     this.#socket = socket;
     this.kind = kind;
-    // A plain request over an HTTPS proxy has the proxy's certificate, which is not the origin's.
-    if (this.#init.url.protocol === "https:" && socket instanceof TLSSocket) this.certificate = fingerprint(socket);
+    if (certificate !== undefined) this.certificate = certificate;
     socket.on("end", () => this.#ended());
     socket.on("close", () => this.#ended());
     if (!this.#init.dialer.heedsOnread(this.#init.url))

@@ -48,6 +48,10 @@ export const criteria: readonly Criterion[] = [
     title: "snatchctl list with 1,000 sessions: median of 15 at most 100 ms",
     run: () => listSpeed({ sessions: 1000, runs: 15, limitMs: 100 }),
   },
-  { id: "8", title: "The bench against curl and aria2c", run: benchRuns },
+  {
+    id: "8",
+    title: "One file of 1 GiB and 2,000 of 20 KiB against curl and aria2c, on disk",
+    run: () => benchRuns("1,3", { BENCH_LARGE_MIB: "1024", BENCH_PLACES: "disk" }),
+  },
   { id: "9", title: "The spec's own examples", run: () => testsPass("test/spec/") },
 ];

@@ -6,7 +6,7 @@ import { diskFault } from "../test/support/scenarios/disk-full.ts";
 import { hooksAndPlugins } from "../test/support/scenarios/hooks-and-plugins.ts";
 import { inTurn } from "../test/support/scenarios/outcome.ts";
 import { randomRun } from "../test/support/scenarios/random-run.ts";
-import { rottenFile } from "../test/support/scenarios/rotten-file.ts";
+import { rottenFile, rottenFile } from "../test/support/scenarios/rotten-file.ts";
 import { benchRuns, testsPass } from "./commands.ts";
 import type { Criterion } from "./criterion.ts";
 
@@ -51,9 +51,14 @@ export const criteria: readonly Criterion[] = [
     run: () => rottenFile({ size: 1024 * MIB, chunkSize: 8 * MIB, flips: 50, seed }),
   },
   {
+    id: "4",
+    title: "50 random flips: verify names each chunk, repair fetches just those",
+    run: () => rottenFile({ size: 768 * MIB, chunkSize: 8 * MIB, flips: 50, seed }),
+  },
+  {
     id: "5",
     title: "Two plugins, a command and a webhook work on a real download; the spec's example of hooks",
     run: () => inTurn({ plugins: () => hooksAndPlugins({ size: 64 * MIB }), spec: () => testsPass("test/spec/") }),
   },
-  { id: "6", title: "The bench against curl, aria2c and wget2", run: benchRuns },
+  { id: "6", title: "The bench against curl, aria2c and wget2", run: () => benchRuns() },
 ];

@@ -6,7 +6,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram } from "../test/support/run-program.ts";
-import type { Contestant, ProgramName } from "./contestants.ts";
+import type { Contestant } from "./contestants.ts";
 import { measure, type Sample } from "./measure.ts";
 import type { Place, Snatch } from "./places.ts";
 import { settings } from "./settings.ts";
@@ -31,8 +31,6 @@ export interface Contest {
   /** What warms each program, and is not counted; default: the work itself. */
   readonly warmUp?: Work;
   readonly files: "few" | "many";
-  /** Programs that are not to run in every round, because their time is known beforehand. */
-  readonly rounds?: Partial<Readonly<Record<ProgramName, number>>>;
 }
 
 /** Holds it. A program that fails is named, with what it said, and takes part no longer. */
@@ -46,7 +44,7 @@ export async function compete(contest: Contest): Promise<Standings> {
   const turn = async (program: Contestant, round: number): Promise<void> => {
     const { name } = program;
     stop.signal.throwIfAborted();
-    if (standings.hasFailed(name) || round > (contest.rounds?.[name] ?? settings.rounds)) return;
+    if (standings.hasFailed(name) || round > settings.rounds) return;
     const out = join(folder, `${name}-${round}`);
     try {
       const sample = await runOnce(contest, program, round === 0 ? warmUp : work, out);

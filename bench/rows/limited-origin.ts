@@ -11,7 +11,7 @@ import { settings } from "../settings.ts";
 
 /** Bytes a second and connection. */
 const RATE = 2_000_000;
-/** Snatch gets no flags. curl has one connection for a file; wget2 too: with --chunk-size, Debian's 1.99.1 hangs. */
+/** Snatch gets no flags. curl has one connection for a file, and wget2 too: what they need is known without a run. */
 const EXTRA: Extra = { aria2c: ["-x16", "-s16", "-k1M"] };
 
 export const limitedOrigin: Row = {
@@ -32,12 +32,10 @@ export const limitedOrigin: Row = {
       title: `${formatBytes(settings.limitedBytes)}, 2 MB/s a connection; snatch without flags, aria2c -x16 -s16 -k1M`,
       place,
       snatch,
-      programs: contestants(),
+      programs: contestants().filter(({ name }) => name === "snatch" || name === "aria2c"),
       files: "few",
       work: fetching("limited.bin"),
       warmUp: fetching("little.bin"),
-      // One connection at a known rate: it takes minutes, and the same every time.
-      rounds: { curl: 1, wget2: 1 },
     });
     await place.drop(www, { files: "few" });
     const value = standings.ratio("aria2c", (run) => run.wall);

@@ -40,7 +40,7 @@ export const smallUrls: Row = {
       title: `${TITLE}, ${PARALLEL} at once`,
       place,
       snatch,
-      programs: contestants(),
+      programs: contestants().filter(({ name }) => name === "snatch" || name === "aria2c"),
       files: "many",
       work: fetching(settings.tinyCount),
       warmUp: fetching(Math.min(settings.tinyCount, WARM)),

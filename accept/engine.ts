@@ -6,7 +6,7 @@ import { diskFault } from "../test/support/scenarios/disk-full.ts";
 import { hooksAndPlugins } from "../test/support/scenarios/hooks-and-plugins.ts";
 import { inTurn } from "../test/support/scenarios/outcome.ts";
 import { randomRun } from "../test/support/scenarios/random-run.ts";
-import { rottenFile, rottenFile } from "../test/support/scenarios/rotten-file.ts";
+import { rottenFile } from "../test/support/scenarios/rotten-file.ts";
 import { benchRuns, testsPass } from "./commands.ts";
 import type { Criterion } from "./criterion.ts";
 
@@ -44,11 +44,6 @@ export const criteria: readonly Criterion[] = [
         "read-only": () => diskFault({ ...disk, fault: "read-only" }),
         broken: () => diskFault({ ...disk, fault: "io-error" }),
       }),
-  },
-  {
-    id: "4",
-    title: "verify and repair on 50 random flips, one range of one chunk each",
-    run: () => rottenFile({ size: 1024 * MIB, chunkSize: 8 * MIB, flips: 50, seed }),
   },
   {
     id: "4",

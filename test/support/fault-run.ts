@@ -32,6 +32,8 @@ export interface FaultRun {
   readonly name?: string;
   /** Bytes that stay beside the target, as a part file or in quarantine. */
   readonly partBytes: number;
+  /** Bytes that are proved. */
+  readonly proved: number;
   /** Nobody vouches for its length. */
   readonly unverified: boolean;
   /** Seconds that the session is told to wait. */
@@ -95,6 +97,7 @@ async function look(home: LibraryHome, session: Session, origin: Origin): Promis
     ...(version && { version }),
     ...(others[0] !== undefined && { name: basename(others[0]) }),
     partBytes: parts.reduce((sum, each) => sum + each.length, 0),
+    proved: session.progress.downloadedBytes,
     unverified: resource?.lengthUnverified === true,
     ...(status === "waiting" && nextAttemptAt !== undefined && { waitS: (nextAttemptAt - Date.now()) / 1000 }),
   };

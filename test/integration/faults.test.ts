@@ -50,6 +50,7 @@ async function check(fault: Fault): Promise<void> {
     assert.match(said, /127\.0\.0\.1|expected [0-9a-f]{32}/, "the message names the host, or the digest");
   }
   if (outcome.status === "completed") assert.equal(run.partBytes, 0, "no part file is left");
+  assert.ok(run.proved >= (outcome.keeps ?? 0), `${run.proved} bytes are kept`);
   if (outcome.waits) {
     const [least, most] = outcome.waits;
     assert.ok((run.waitS ?? 0) >= least && (run.waitS ?? 0) <= most, `it waits ${run.waitS} s`);

@@ -32,6 +32,8 @@ export interface FaultRun {
   readonly name?: string;
   /** Bytes that stay beside the target, as a part file or in quarantine. */
   readonly partBytes: number;
+  /** Bytes of the chunks that are recorded for the next attempt. */
+  readonly proved: number;
   /** Nobody vouches for its length. */
   readonly unverified: boolean;
   /** Seconds that the session is told to wait. */
@@ -62,8 +64,9 @@ export async function runFault(fault: Fault): Promise<FaultRun> {
   }
   const ended = await waitFor("an end", () => endOf(manager, id, fault.outcome.status), 30_000);
   const found = await look(home, ended, origin);
+  const chunks = await manager.sessions.chunks(id, ended.part?.epoch ?? 0);
   await manager[Symbol.asyncDispose]();
-  return { ...found, origin };
+  return { ...found, proved: chunks.size * CHUNK, origin };
 }
 
 async function wonSomething(manager: DownloadManager, id: string): Promise<boolean> {
@@ -79,7 +82,7 @@ async function endOf(manager: DownloadManager, id: string, expected: Session["st
   return now.status === expected ? now : undefined;
 }
 
-async function look(home: LibraryHome, session: Session, origin: Origin): Promise<Omit<FaultRun, "origin">> {
+async function look(home: LibraryHome, session: Session, origin: Origin): Promise<Omit<FaultRun, "origin" | "proved">> {
   const { status, error, target, nextAttemptAt, resource } = session;
   const quarantined = basename(error?.metadata?.["kept"] ?? "");
   const names = await readdir(dirname(target ?? join(home.downloads, "x"))).catch(() => []);

@@ -15,6 +15,8 @@ export interface FaultOutcome {
   readonly version?: number;
   /** What was fetched stays beside the target, for the next attempt. */
   readonly partial?: true;
+  /** Bytes that are proved and will not be fetched again, at least. */
+  readonly keeps?: number;
   /** Nobody vouches for the file's length, and its session says so. */
   readonly unverified?: true;
   /** The file's name; default that of the URL. */

@@ -88,6 +88,19 @@ export const midwayFaults = {
     source: "RFC 9110 §15.3.7",
     answer: (call) => (call.seen.number === 1 ? call.answer() : broken(0, "close")(call)),
   },
+  "range-ignored-later-and-cut": {
+    about: "gives two ranges, breaks, and from then on answers every range with the whole (200), of which half comes",
+    snatch: "Takes the whole into a part file of its own; what was won before is kept, and counts again.",
+    outcome: failed("TRUNCATED", 20, { partial: true, keeps: 65_536 }),
+    source: "RFC 9110 §14.2",
+    answer: (call) => {
+      const { seen, response, state } = call;
+      if (seen.number < 3) return call.answer();
+      if (seen.number === 3) return call.raw("", "reset");
+      response.writeHead(200, { etag: state.resource.etag, "content-length": state.resource.bytes.length });
+      return void response.write(state.resource.bytes.subarray(0, 150_000), () => response.destroy());
+    },
+  },
   "start-lies-later": {
     about: "gives the first range, and then ranges that begin a byte later than was asked for",
     snatch: WHOLE_INSTEAD,

@@ -123,7 +123,7 @@ export const runFaults = {
   "range-ignored-and-cut": {
     about: "answers every range with the whole (200) after the daemon's end, and breaks off each time on the way",
     snatch: "Keeps the older part file: what was won is still there for another time.",
-    outcome: failed("TRUNCATED", 16, { partial: true }),
+    outcome: failed("TRUNCATED", 16, { partial: true, keeps: 131_072 }),
     source: "RFC 9110 §14.2",
     resumed: true,
     answer: later(({ response, state: { resource } }) => {
@@ -134,7 +134,7 @@ export const runFaults = {
   "login-between-runs": {
     about: "sends an HTML page (200) after the daemon's end: the login has run out",
     snatch: "Leaves what was fetched untouched, and says which types it met: a person has to log in.",
-    outcome: failed("CONTENT_TYPE_CHANGED", 8, { partial: true }),
+    outcome: failed("CONTENT_TYPE_CHANGED", 8, { partial: true, keeps: 131_072 }),
     source: "RFC 9110 §8.3",
     resumed: true,
     answer: later(({ send }) => send(200, { "content-type": "text/html" }, "<html>Please log in</html>")),
@@ -142,7 +142,7 @@ export const runFaults = {
   "gone-between-runs": {
     about: "has removed the file after the daemon's end (410)",
     snatch: "Is final; what was fetched is kept, in case that the origin has it again.",
-    outcome: failed("HTTP_GONE", 8, { partial: true }),
+    outcome: failed("HTTP_GONE", 8, { partial: true, keeps: 131_072 }),
     source: "RFC 9110 §15.5.11",
     resumed: true,
     answer: later(({ send }) => send(410, {})),

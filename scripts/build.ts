@@ -41,6 +41,7 @@ await Promise.all([
       snatchd: "src/daemon/main.ts",
       ...(existsSync("src/index.ts") && { index: "src/index.ts" }),
       "daemon/digest-worker": "src/daemon/download/digest-worker.ts",
+      "daemon/hash-worker": "src/daemon/download/hash-worker.ts",
     },
     splitting: true,
     // But for zod, of which only what is used is taken: whole, it is a tenth of an idle daemon's memory.

@@ -5,7 +5,7 @@
  */
 import { chunkRange } from "../core/manifest.ts";
 import type { PartFile } from "../core/ports.ts";
-import { sha256 } from "./digest.ts";
+import type { ChunkHasher, SharedBytes } from "./chunk-hasher.ts";
 import type { Slabs } from "./slabs.ts";
 
 /** Chunks that may be on their way to the disk before connections are held back. */
@@ -24,6 +24,7 @@ export interface WrittenChunk {
 export interface AssemblyInit {
   readonly part: PartFile;
   readonly slabs: Slabs;
+  readonly hasher: Pick<ChunkHasher, "sha256">;
   readonly chunkSize: number;
   /** Absent if nobody knows how long the file is. */
   readonly size?: number;
@@ -32,7 +33,7 @@ export interface AssemblyInit {
 }
 
 interface Open {
-  readonly slab: Buffer<ArrayBuffer>;
+  readonly slab: SharedBytes;
   received: number;
   readonly sources: Set<number>;
 }
@@ -64,7 +65,7 @@ export class Assembly implements Disposable {
    * Memory for the bytes at `position`: up to `end`, to the end of the chunk, or `most` bytes. Never empty.
    * @throws what went wrong with an earlier chunk
    */
-  space(position: number, end: number, most: number): Buffer<ArrayBuffer> {
+  space(position: number, end: number, most: number): SharedBytes {
     if (this.#error) throw this.#error.thrown;
     const { chunkSize } = this.#init;
     const index = Math.floor(position / chunkSize);
@@ -121,14 +122,14 @@ export class Assembly implements Disposable {
     return chunk;
   }
 
-  #complete(index: number, { slab, sources }: Open, bytes: Buffer<ArrayBuffer>): void {
+  #complete(index: number, { slab, sources }: Open, bytes: SharedBytes): void {
     this.#open.delete(index);
-    const { part, chunkSize, onChunk, slabs } = this.#init;
+    const { part, chunkSize, onChunk, slabs, hasher } = this.#init;
     const { length } = bytes;
     const settled = (thrown: unknown): void => {
       this.#error ??= { thrown };
     };
-    const written = Promise.all([part.write(bytes, index * chunkSize), sha256(bytes)]).then(([, digest]) => {
+    const written = Promise.all([part.write(bytes, index * chunkSize), hasher.sha256(bytes)]).then(([, digest]) => {
       slabs.give(slab);
       const recorded = onChunk({ index, sha256: digest, length, sources: [...sources] })
         .catch(settled)

@@ -37,6 +37,7 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
   using assembly = new Assembly({
     part: file.part,
     slabs: run.engine.slabs,
+    hasher: run.engine.hasher,
     chunkSize: file.chunkSize,
     ...(size !== undefined && { size }),
     onChunk: recording(run, file),

@@ -2,12 +2,12 @@
  * Digests of a large file in a thread of its own, begun while the file still comes: what is whole from the first byte on is
  * read at once, while it is in memory anyway, so that little is left to do at the end.
  */
-import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { DigestAlgorithm } from "../core/session.ts";
 import type { Digests } from "./digester.ts";
+import { workerUrl } from "./worker-url.ts";
 
 /** Bytes below which the thread is not told of more. */
 const STEP = 4 * 1024 * 1024;
@@ -83,7 +83,9 @@ export class FileDigest implements AsyncDisposable {
 
   #start(): Worker {
     const { resolve, reject } = this.#found;
-    const worker = new Worker(workerUrl(), { workerData: { path: this.#path, algorithms: this.#algorithms } });
+    const worker = new Worker(workerUrl("digest-worker"), {
+      workerData: { path: this.#path, algorithms: this.#algorithms },
+    });
     FileDigest.#threads++;
     worker.on("error", reject);
     worker.on("exit", (code) => {
@@ -97,12 +99,4 @@ export class FileDigest implements AsyncDisposable {
     });
     return worker;
   }
-}
-
-/** Beside this file as source, and below the program when it is built. */
-function workerUrl(): URL {
-  const places = ["./digest-worker.ts", "./digest-worker.js", "./daemon/digest-worker.js"];
-  const found = places.map((place) => new URL(place, import.meta.url)).find((url) => existsSync(url));
-  if (!found) throw failure("INTERNAL", "the program is not whole: digest-worker.js is missing");
-  return found;
 }

@@ -11,6 +11,7 @@ import type { DownloadChunk } from "../core/manifest.ts";
 import type { Accepted, AcceptOptions, Downloads, LiveProgress, Selection, SteerOutcome } from "../core/ports.ts";
 import { type DownloadOptions, type DownloadRequest, hasEnded, type Session } from "../core/session.ts";
 import { acceptRequests } from "./accept.ts";
+import { ChunkHasher } from "./chunk-hasher.ts";
 import { sha256 } from "./digest.ts";
 import type { Hooks } from "./hook-calls.ts";
 import { HookRunner } from "./hook-runner.ts";
@@ -70,6 +71,7 @@ export class DownloadManager implements Downloads, Startable {
     this.#engine = {
       ...parts,
       hooks: new HookRunner(clock, logger),
+      hasher: new ChunkHasher(clock),
       slabs: new Slabs(() => (memory?.level ? 0 : IDLE_SLAB_BYTES)),
       limit: new RateLimit(clock),
       meter: new Meter(clock),
@@ -110,6 +112,7 @@ export class DownloadManager implements Downloads, Startable {
     this.#stopReleasing?.();
     await this.#engine.hooks.settled();
     this.#engine.slabs.clear();
+    await this.#engine.hasher[Symbol.asyncDispose]();
     for (const { reject } of this.#waiters.values())
       reject(failure("SHUTTING_DOWN", "the download manager ended; what is unfinished goes on at the next start"));
     this.#waiters.clear();

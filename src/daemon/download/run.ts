@@ -11,6 +11,7 @@ import type {
   SourceFactory,
 } from "../core/ports.ts";
 import type { Digest, Session } from "../core/session.ts";
+import type { ChunkHasher } from "./chunk-hasher.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Meter } from "./meter.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -33,6 +34,7 @@ export interface EngineParts {
 export interface Engine extends EngineParts {
   readonly hooks: HookRunner;
   readonly slabs: Slabs;
+  readonly hasher: ChunkHasher;
   /** The limit of the whole daemon. */
   readonly limit: RateLimit;
   readonly meter: Meter;

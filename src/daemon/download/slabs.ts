@@ -1,10 +1,12 @@
 /**
- * Buffers of one chunk each, used again and again: allocating 8 MiB for every chunk would cost more than filling it.
+ * Buffers of one chunk each, used again and again: allocating 8 MiB for every chunk would cost more than filling it. They are
+ * shared memory, so that another thread can hash them where they are.
  */
+import type { SharedBytes } from "./chunk-hasher.ts";
 
 /** Lends buffers. */
 export class Slabs {
-  readonly #free = new Map<number, Buffer<ArrayBuffer>[]>();
+  readonly #free = new Map<number, SharedBytes[]>();
   readonly #keepBytes: () => number;
   #freeBytes = 0;
 
@@ -14,15 +16,15 @@ export class Slabs {
   }
 
   /** A buffer of exactly `size` bytes with arbitrary content. */
-  take(size: number): Buffer<ArrayBuffer> {
+  take(size: number): SharedBytes {
     const slab = this.#free.get(size)?.pop();
-    if (!slab) return Buffer.from(new ArrayBuffer(size));
+    if (!slab) return Buffer.from(new SharedArrayBuffer(size));
     this.#freeBytes -= size;
     return slab;
   }
 
   /** Gives a buffer back; nobody may look at it any more. */
-  give(slab: Buffer<ArrayBuffer>): void {
+  give(slab: SharedBytes): void {
     if (this.#freeBytes + slab.length > this.#keepBytes()) return;
     const list = this.#free.get(slab.length);
     if (list) list.push(slab);

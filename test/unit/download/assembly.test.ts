@@ -8,10 +8,13 @@ import { failure } from "../../../src/daemon/core/errors.ts";
 import type { PartFile } from "../../../src/daemon/core/ports.ts";
 import { DiskFileStore } from "../../../src/daemon/disk/file-store.ts";
 import { Assembly, type WrittenChunk } from "../../../src/daemon/download/assembly.ts";
+import { ChunkHasher } from "../../../src/daemon/download/chunk-hasher.ts";
 import { Slabs } from "../../../src/daemon/download/slabs.ts";
+import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const CHUNK = 1000;
+const hasher = new ChunkHasher(new SystemClock());
 
 /** Puts bytes of `all` into the assembly, as a connection would. */
 async function put(assembly: Assembly, all: Buffer, from: number, to: number, source = 0): Promise<void> {
@@ -40,6 +43,7 @@ describe("assembly", () => {
           using assembly = new Assembly({
             part,
             slabs: new Slabs(() => 0),
+            hasher,
             chunkSize: CHUNK,
             size,
             onChunk: (chunk) => {
@@ -86,7 +90,7 @@ describe("assembly", () => {
     const all = randomBytes(2500);
     const lengths: number[] = [];
     const onChunk = ({ length }: WrittenChunk): Promise<void> => Promise.resolve(void lengths.push(length));
-    using assembly = new Assembly({ part, slabs: new Slabs(() => 0), chunkSize: CHUNK, onChunk });
+    using assembly = new Assembly({ part, slabs: new Slabs(() => 0), hasher, chunkSize: CHUNK, onChunk });
     await put(assembly, all, 0, all.length);
     assembly.end();
     await assembly.drain();
@@ -100,6 +104,7 @@ describe("assembly", () => {
     using assembly = new Assembly({
       part,
       slabs: new Slabs(() => 0),
+      hasher,
       chunkSize: CHUNK,
       size: 5000,
       onChunk: () => Promise.resolve(),

@@ -51,6 +51,9 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
     } catch (error) {
       run.signal.throwIfAborted();
       if (!mayPass(asDownloadError(error))) throw error;
+      // What came of it would be counted twice: it begins anew.
+      assembly[Symbol.dispose]();
+      file.done.clear();
     }
     return await new Fetch(run, file, assembly, undefined).all();
   }

@@ -74,6 +74,15 @@ export const midwayFaults = {
     source: "RFC 9112 §9.5",
     answer: (call) => (call.seen.number === 2 ? broken(48_000, "reset")(call) : call.answer()),
   },
+  "small-breaks-once": {
+    about: "has a small file, breaks in the middle of it, and then sends it in pieces of another length",
+    snatch: "Begins a file of a single piece anew; no byte of the broken answer is counted.",
+    outcome: completed(4),
+    source: "RFC 9112 §9.5",
+    bytes: Buffer.from(Array.from({ length: 40_000 }, (_, at) => (at * 7) % 251)),
+    answer: (call) =>
+      call.seen.number === 1 ? broken(15_000, "close")(call) : drip(call, call.state.resource, 25_000, 20),
+  },
   "stalls-once": {
     about: "falls silent in the middle, once",
     snatch: "Gives the connection up after the timeout, and goes on behind the last byte.",

@@ -211,6 +211,7 @@ function problemOf(
   if (line.status === "completed" && !bytes) return "completed, but there is no file";
   if (line.status === "completed") return undefined;
   if (bytes) return `a file, although it ${line.status}`;
+  if (line.error?.code === "INTERNAL") return `an error of Snatch's own: ${line.error.message}`;
   return line.error ? undefined : `${line.status}, without an error`;
 }
 

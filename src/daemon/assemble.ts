@@ -62,6 +62,8 @@ export interface EngineInit {
   readonly logger: Logger;
   /** Default: the environment of the process. */
   readonly env?: Environment;
+  /** Folders into which nothing is downloaded; absolute. Default: none. */
+  readonly guarded?: () => Promise<readonly string[]>;
   /** The process's heap, where it is ours to steer. */
   readonly heap?: HeapControl;
 }
@@ -94,7 +96,7 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
   return {
     parts: {
       store: brought.sessionManager,
-      files: new DiskFileStore(),
+      files: new DiskFileStore(init.guarded),
       sources,
       resolvers: [new MetalinkResolver(sources, direct), direct],
       ...(brought.downloadCache && { cache: brought.downloadCache }),

@@ -114,7 +114,13 @@ export class Daemon implements Startable, DaemonControl {
     const keyValue = kept.parts.store;
     await this.#begin(kept.store);
     const sessions = await this.#begin(new SessionManager(kept.parts));
-    const engine = assembleEngine({ ...init, env: this.#environment() }, { sessionManager: sessions }, keyValue);
+    // Made below, before anything is downloaded.
+    const guarded = () => watchFolders.guarded();
+    const engine = assembleEngine(
+      { ...init, guarded, env: this.#environment() },
+      { sessionManager: sessions },
+      keyValue,
+    );
     for (const part of engine.owned) this.#stack.use(part);
     this.#engine = engine;
     const downloads = new DownloadManager(engine.parts, engine.settings);
@@ -134,22 +140,21 @@ export class Daemon implements Startable, DaemonControl {
         logger: logger.child({ room: "intake" }),
       }),
     );
+    const watchFolders = new WatchFolders({
+      lists,
+      store: keyValue,
+      options: {
+        folders: config().watch.folders,
+        directory: () => config().download_dir,
+        settleMs: config().watch.settle * 1000,
+      },
+      clock,
+      logger: logger.child({ room: "watch" }),
+    });
     await engine.start();
     this.#refuseIfEnding();
     await downloads.start();
-    const watchFolders = await this.#begin(
-      new WatchFolders({
-        lists,
-        store: keyValue,
-        options: {
-          folders: config().watch.folders,
-          directory: () => config().download_dir,
-          settleMs: config().watch.settle * 1000,
-        },
-        clock,
-        logger: logger.child({ room: "watch" }),
-      }),
-    );
+    await this.#begin(watchFolders);
     const scheduler = new Scheduler({ clock, logger: logger.child({ room: "schedule" }) });
     if (config().sessions.cleanup !== "")
       scheduler.calendar("session clean-up", config().sessions.cleanup, async () => void (await sessions.cleanUp()));

@@ -119,7 +119,7 @@ export const ERRORS = {
   RANGE_INVALID: row("resource", "UNAVAILABLE", true, EXIT.resource, "The origin answered a range with other bytes than were asked for.", "It is asked again; bytes that do not fit are never used."),
   // Files and folders.
   TARGET_EXISTS: row("file-system", "ALREADY_EXISTS", false, EXIT.fileSystem, "The target is there already and is not this session's.", "Use --if-exists rename or overwrite, or another -o."),
-  TARGET_NOT_ALLOWED: row("file-system", "PERMISSION_DENIED", false, EXIT.fileSystem, "The target lies outside the folders that this caller may write to.", "Add the folder to allowed_dirs in the configuration."),
+  TARGET_NOT_ALLOWED: row("file-system", "PERMISSION_DENIED", false, EXIT.fileSystem, "The target lies in a watched folder, or outside the folders that this caller may write to.", "Choose another folder, or add it to allowed_dirs in the configuration."),
   TARGET_BUSY: row("file-system", "ALREADY_EXISTS", true, EXIT.fileSystem, "Another download is on its way to the same target.", "It goes on when that one has ended; or give another -o."),
   DIRECTORY_MISSING: row("file-system", "FAILED_PRECONDITION", false, EXIT.fileSystem, "The folder does not exist.", "Make it, or name another with -d."),
   NOT_WRITABLE: row("file-system", "PERMISSION_DENIED", false, EXIT.fileSystem, "The folder or file cannot be written.", "Change its rights, or name another with -d."),

@@ -55,7 +55,8 @@ export function locate(home: string | undefined, env: Environment = process.env)
   const downloads = env["STATE_DIRECTORY"]
     ? join(state, "downloads")
     : (absolute(env["XDG_DOWNLOAD_DIR"]) ?? join(user, "Downloads"));
-  const watch = env["STATE_DIRECTORY"] ? join(state, "watch") : join(downloads, "snatch-watch");
+  // Never inside of the download folder: a file that is fetched must not come to lie where lists are taken from.
+  const watch = env["STATE_DIRECTORY"] ? join(state, "watch") : join(user, "snatch-watch");
   return paths(config, state, cache, runtime, downloads, watch);
 }
 

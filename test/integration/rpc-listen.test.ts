@@ -13,6 +13,7 @@ import { DaemonServiceClient } from "../../src/gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceClient } from "../../src/gen/snatch/v1/download_service.ts";
 import { DownloadOptions } from "../../src/gen/snatch/v1/session.ts";
 import { SessionServiceClient, type WatchSessionsResponse } from "../../src/gen/snatch/v1/session_service.ts";
+import { WatchFolderServiceClient } from "../../src/gen/snatch/v1/watch_folder_service.ts";
 import { call, errorOf, rpcFixture } from "../support/rpc-server.ts";
 import { detailsOf } from "../support/rpc-status.ts";
 import { missing, requireTool } from "../support/tools.ts";
@@ -137,7 +138,7 @@ describe("TCP", () => {
     sessions.close();
   });
 
-  test("reaches less: targets, configuration, export", async () => {
+  test("reaches less: targets, configuration, watch folders, export", async () => {
     await using fixture = await rpcFixture({ listen: ["127.0.0.1:0"] });
     await fixture.server.start();
     await mkdir(join(fixture.folder, "downloads"));
@@ -163,10 +164,17 @@ describe("TCP", () => {
     const house = new DaemonServiceClient(address, credentials.createInsecure());
     const set = house.setConfig.bind(house, { valuesJson: { chunk_size: "1" } });
     assert.equal((await errorOf(call(set, { metadata }))).code, status.PERMISSION_DENIED);
+    const folders = new WatchFolderServiceClient(address, credentials.createInsecure());
+    const own = join(fixture.folder, "downloads", "lists");
+    for (const request of [
+      folders.addWatchFolder.bind(folders, { path: own, directory: "" }),
+      folders.removeWatchFolder.bind(folders, { path: own }),
+    ])
+      assert.equal((await errorOf(call<unknown>(request, { metadata }))).code, status.PERMISSION_DENIED);
     const sessions = new SessionServiceClient(address, credentials.createInsecure());
     const [error] = await once(sessions.exportSessions({ filter: "" }, metadata), "error");
     assert.equal(detailsOf(error).info?.reason, "PERMISSION_DENIED");
-    for (const client of [downloads, house, sessions]) client.close();
+    for (const client of [downloads, house, folders, sessions]) client.close();
   });
 
   test("beyond loopback wants TLS, and a token file for its owner only", async () => {

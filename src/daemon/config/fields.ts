@@ -56,7 +56,7 @@ export const FIELDS: readonly Field[] = fieldsOf(
   configSchema(
     {
       downloadDir: "~/Downloads",
-      watchDir: "~/Downloads/snatch-watch",
+      watchDir: "~/snatch-watch",
       tokenFile: "~/.local/state/snatch/token",
       pluginDir: "~/.config/snatch/plugins",
     },

@@ -285,7 +285,8 @@ export interface FileStore {
   openRead(path: string): Promise<ReadableFile>;
   /**
    * The target for a name in a folder under a policy: the name made safe, cut by bytes, and, for "rename", made unique.
-   * @throws FileSystemError TARGET_EXISTS under "skip", TARGET_BUSY if another holds it
+   * @throws FileSystemError TARGET_EXISTS under "skip", TARGET_BUSY if another holds it, TARGET_NOT_ALLOWED in a folder into
+   *   which nothing is downloaded
    */
   claim(directory: string, name: string, policy: IfExists): Promise<Claim>;
   /** The same for a path that is taken literally. */

@@ -12,6 +12,7 @@ import { Claims, kindOf } from "./claims.ts";
 import { fileError, isMissing, naming } from "./file-error.ts";
 import { fits, safeName } from "./filename.ts";
 import { FolderSync } from "./folder-sync.ts";
+import { Guard } from "./guard.ts";
 import { nearest } from "./nearest.ts";
 import { openPartFile, openReadOnly } from "./part-file.ts";
 import { renameInto } from "./place.ts";
@@ -39,7 +40,13 @@ export class DiskFileStore implements FileStore {
   /** Folders that were there and could be written, and when that was. */
   readonly #seen = new Map<string, number>();
   readonly #free = new Map<string, { readonly bytes: number; readonly at: number }>();
+  readonly #guard: Guard;
   #mode: number | undefined;
+
+  /** @param guarded - folders into which nothing is downloaded, absolute; asked for each folder anew */
+  constructor(guarded: () => Promise<readonly string[]> = () => Promise.resolve([])) {
+    this.#guard = new Guard(guarded);
+  }
 
   async openPart(path: string): Promise<PartFile> {
     try {
@@ -70,6 +77,7 @@ export class DiskFileStore implements FileStore {
   async ensureDirectory(path: string): Promise<void> {
     const known = this.#seen.get(path);
     if (known !== undefined && performance.now() - known < REMEMBERED_MS) return;
+    await this.#guard.assertFree(path);
     await this.#makeDirectory(path);
     if (this.#seen.size >= REMEMBERED) this.#seen.clear();
     this.#seen.set(path, performance.now());
@@ -92,20 +100,25 @@ export class DiskFileStore implements FileStore {
     return openReadOnly(path);
   }
 
-  claim(directory: string, name: string, policy: IfExists): Promise<Claim> {
+  async claim(directory: string, name: string, policy: IfExists): Promise<Claim> {
+    await this.#guard.assertFree(directory);
     return this.#claims.claim(join(directory, safeName(name)), policy);
   }
 
   async claimPath(path: string, policy: IfExists): Promise<Claim> {
     checkLiteral(path);
+    await this.#guard.assertFree(dirname(path));
     return this.#claims.claim(normalize(path), policy);
   }
 
-  reclaim(path: string, policy: IfExists): Promise<Claim | undefined> {
+  async reclaim(path: string, policy: IfExists): Promise<Claim | undefined> {
+    await this.#guard.assertFree(dirname(path));
     return this.#claims.reclaim(path, policy);
   }
 
   async place(part: string, target: string, options: { mtimeMs?: number; replace: boolean }): Promise<FileIdentity> {
+    // It may have come to be watched meanwhile.
+    await this.#guard.assertFree(dirname(target));
     // What the user's mask leaves of the bits that open(2) with 0666 would give; asked once.
     this.#mode ??= 0o666 & ~process.umask();
     await naming("moving the finished file to", target, renameInto(part, target, { ...options, mode: this.#mode }));

@@ -5,9 +5,9 @@
  * The answer holds for the time of the question: whoever can change links below an allowed folder has an account on this
  * machine and is not kept out by this.
  */
-import { lstat, realpath } from "node:fs/promises";
-import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { resolve } from "node:path";
 import { failure } from "../core/errors.ts";
+import { isInside, realTarget } from "../core/real-target.ts";
 import type { DownloadOptions } from "../core/session.ts";
 
 /** What a caller may reach, by the way it came. */
@@ -48,36 +48,4 @@ export function assertLocal(reach: Reach, what: string): void {
 export async function assertTargets(options: DownloadOptions, reach: Reach): Promise<void> {
   if (options.directory !== undefined) await reach.assertTarget(options.directory);
   if (options.output !== undefined) await reach.assertTarget(options.output);
-}
-
-function isInside(directory: string, path: string): boolean {
-  const way = relative(directory, path);
-  return way === "" || (way !== ".." && !way.startsWith("../") && !isAbsolute(way));
-}
-
-/** The path with every link of its existing part followed; undefined if one of them leads nowhere. */
-async function realTarget(path: string): Promise<string | undefined> {
-  try {
-    let existing = resolve(path);
-    let rest = "";
-    while (!(await exists(existing)) && existing !== dirname(existing)) {
-      rest = join(basename(existing), rest);
-      existing = dirname(existing);
-    }
-    return join(await realpath(existing), rest);
-  } catch (error) {
-    if (["ENOENT", "ELOOP"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
-    throw error;
-  }
-}
-
-/** Links count as themselves. */
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
-    throw error;
-  }
 }

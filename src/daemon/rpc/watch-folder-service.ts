@@ -9,7 +9,7 @@ import type { Calls } from "./calls.ts";
 import { toPath } from "./convert.ts";
 import type { RpcPorts } from "./deps.ts";
 import { presentWatchFolder } from "./present.ts";
-import type { Reach } from "./targets.ts";
+import { assertLocal, type Reach } from "./targets.ts";
 
 /** The handlers for callers with this reach. */
 export function watchFolderService({ watchFolders }: RpcPorts, calls: Calls, reach: Reach): WatchFolderServiceServer {
@@ -21,13 +21,14 @@ export function watchFolderService({ watchFolders }: RpcPorts, calls: Calls, rea
         .sort((a, b) => (a.path < b.path ? -1 : 1)),
     })),
     addWatchFolder: calls.unary(async (request: AddWatchFolderRequest) => {
+      // Its lists may write anywhere that the daemon may.
+      assertLocal(reach, "watching a folder");
       const path = toPath(request.path, "path");
       const directory = request.directory === "" ? undefined : toPath(request.directory, "directory");
-      await reach.assertTarget(path);
-      if (directory !== undefined) await reach.assertTarget(directory);
       return { watchFolder: presentWatchFolder(await watchFolders.add(path, directory)) };
     }),
     removeWatchFolder: calls.unary(async (request: RemoveWatchFolderRequest) => {
+      assertLocal(reach, "taking a watch folder away");
       await watchFolders.remove(toPath(request.path, "path"));
       return {};
     }),

@@ -57,10 +57,8 @@ export class WatchFolders implements WatchFolderControl, Startable {
   }
 
   async start(): Promise<void> {
-    const { store, options, logger } = this.#parts;
-    const kept: WatchFolderOptions[] = [];
-    for await (const [path, value] of store.entries(SPACE))
-      kept.push({ ...(JSON.parse(value) as Omit<WatchFolderOptions, "path">), path });
+    const { options, logger } = this.#parts;
+    const kept = await this.#keptFolders();
     for (const [folders, configured] of [[options.folders, true] as const, [kept, false] as const]) {
       for (const folder of folders) {
         const path = resolve(folder.path);
@@ -74,6 +72,20 @@ export class WatchFolders implements WatchFolderControl, Startable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#folders.values()].map((folder) => folder.watch?.[Symbol.asyncDispose]()));
+  }
+
+  /**
+   * Where no download may put a file, since it would be taken for a list or for what became of one: the folders, and those
+   * for papers inside of them. Also known before the start.
+   */
+  async guarded(): Promise<readonly string[]> {
+    const kept = await this.#keptFolders();
+    const paths = [...this.#parts.options.folders, ...kept].map(({ path }) => resolve(path));
+    return [...new Set([...paths, ...this.#folders.keys()])].flatMap((path) => [
+      path,
+      join(path, DONE),
+      join(path, REJECTED),
+    ]);
   }
 
   list(): readonly WatchFolderState[] {
@@ -111,6 +123,14 @@ export class WatchFolders implements WatchFolderControl, Startable {
     await this.#parts.store.write([{ type: "del", space: SPACE, key }], { sync: true });
     this.#folders.delete(key);
     await folder.watch?.[Symbol.asyncDispose]();
+  }
+
+  /** Those that were added. */
+  async #keptFolders(): Promise<readonly WatchFolderOptions[]> {
+    const kept: WatchFolderOptions[] = [];
+    for await (const [path, value] of this.#parts.store.entries(SPACE))
+      kept.push({ ...(JSON.parse(value) as Omit<WatchFolderOptions, "path">), path });
+    return kept;
   }
 
   async #register(folder: Registered): Promise<Registered> {

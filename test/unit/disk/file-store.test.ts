@@ -311,3 +311,33 @@ describe("the check of the download folder", () => {
     assert.equal((await check(folder.path, 2 ** 52)).status, "warning");
   });
 });
+
+describe("folders into which nothing is downloaded", () => {
+  test("by any name, until the file is in place; what lies beside and below is free", async () => {
+    await using folder = await temporaryFolder();
+    const [watched, other] = [join(folder.path, "watched"), join(folder.path, "other")];
+    await Promise.all([mkdir(join(watched, "below"), { recursive: true }), mkdir(other)]);
+    await symlink(watched, join(other, "alias"));
+    const guarded = [join(folder.path, "not-there-yet")];
+    const own = new DiskFileStore(() => Promise.resolve(guarded));
+    const part = join(watched, "early.part");
+    await writeFile(part, "early");
+    using early = await own.claimPath(join(watched, "early.txt"), "skip");
+    guarded.push(join(folder.path, "later"), watched);
+    const refused = { code: "TARGET_NOT_ALLOWED", message: /nothing is downloaded into .*: .* is a watched folder/ };
+    const late = new DiskFileStore(() => Promise.resolve(guarded));
+    for (const path of [watched, join(other, "alias"), `${watched}/below/..`, join(folder.path, "not-there-yet")]) {
+      await assert.rejects(late.ensureDirectory(path), refused);
+      await assert.rejects(late.claim(path, "a.txt", "rename"), refused);
+      await assert.rejects(late.claimPath(`${path}/a.txt`, "overwrite"), refused);
+      await assert.rejects(late.reclaim(`${path}/a.txt`, "overwrite"), refused);
+    }
+    await assert.rejects(late.place(part, early.path, { replace: false }), refused);
+    assert.deepEqual((await readdir(watched)).sort(), ["below", "early.part"]);
+    for (const path of [other, join(watched, "below"), join(other, "alias", "below")]) {
+      await late.ensureDirectory(path);
+      using claim = await late.claim(path, "a.txt", "rename");
+      assert.equal(claim.path, join(path, "a.txt"));
+    }
+  });
+});

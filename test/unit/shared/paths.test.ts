@@ -27,7 +27,7 @@ describe("places", () => {
       cacheDir: "/home/u/.cache/snatch",
       socket: "/home/u/.local/state/snatch/snatchd.sock",
       downloadDir: "/home/u/Downloads",
-      watchDir: "/home/u/Downloads/snatch-watch",
+      watchDir: "/home/u/snatch-watch",
       logFile: "/home/u/.local/state/snatch/snatchd.log",
       tokenFile: "/home/u/.local/state/snatch/token",
       pluginDir: "/home/u/.config/snatch/plugins",

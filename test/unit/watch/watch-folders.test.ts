@@ -267,7 +267,13 @@ describe("the folders", () => {
     const added = await folders.add(path, join(home, "files"));
     assert.deepEqual(added, { path, directory: join(home, "files"), configured: false, listCount: 0 });
     await close();
+    const parts = { lists, store, clock: new SystemClock(), logger };
+    const all = { folders: [{ path: folder }], directory: () => home, settleMs: SETTLE_MS };
+    const unstarted = new WatchFolders({ ...parts, options: all });
+    const guarded = [folder, path].flatMap((each) => [each, join(each, "done"), join(each, "rejected")]);
+    assert.deepEqual(await unstarted.guarded(), guarded, "known before anything is downloaded");
     await open_();
+    assert.deepEqual(await folders.guarded(), guarded);
     assert.deepEqual(
       folders.list().map((state) => [state.path, state.configured]),
       [

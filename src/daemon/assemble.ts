@@ -215,6 +215,7 @@ function makeClient({ config, clock, logger: parent, env }: EngineInit, holds: H
       connectionsPerHost: connections_per_host,
       proxies: proxiesFrom(config(), env),
       allowPrivateRedirects: http.allow_private_redirects,
+      allowRemoteHosts: http.allow_remote_hosts,
       maxRetryAfterMs: http.max_retry_after * 1000,
     },
     { clock, logger, holds, identity: identityFrom(config(), { clock, logger }, env) },

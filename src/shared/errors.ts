@@ -105,7 +105,7 @@ export const ERRORS = {
   BAD_REDIRECT: row("network", "FAILED_PRECONDITION", false, EXIT.network, "A redirect has no usable target.", "The origin misbehaves; there is nothing to set."),
   PROXY_FAILED: row("network", "UNAVAILABLE", true, EXIT.network, "The proxy did not bring about a connection.", "Check http.proxy and the environment (HTTPS_PROXY, ALL_PROXY …); `snatchctl doctor` shows which proxy is used."),
   PROXY_UNAUTHORIZED: row("network", "UNAUTHENTICATED", false, EXIT.network, "The proxy wants credentials, or other ones (407).", "Put them into the proxy's URL: http://user:password@proxy:3128."),
-  ADDRESS_NOT_ALLOWED: row("network", "PERMISSION_DENIED", false, EXIT.network, "A redirect leads from a public host into the private network, or to a port that is not for HTTP.", "Give that URL yourself if you want it, or set http.allow_private_redirects."),
+  ADDRESS_NOT_ALLOWED: row("network", "PERMISSION_DENIED", false, EXIT.network, "A redirect leads from a public host into the private network, or to a port that is not for HTTP; or a caller over TCP names such a place.", "Give that URL yourself if you want it, or set http.allow_private_redirects; for callers over TCP, http.allow_remote_hosts."),
   // What the origin says.
   HTTP_UNAUTHORIZED: row("resource", "UNAUTHENTICATED", false, EXIT.resource, "The origin wants credentials (401).", "Put them in the URL (user:password@) or give --header 'Authorization: …'."),
   HTTP_FORBIDDEN: row("resource", "PERMISSION_DENIED", false, EXIT.resource, "The origin refuses (403).", "The URL may have expired, or want a cookie or a referrer: --header 'Cookie: …'."),

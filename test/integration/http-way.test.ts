@@ -10,6 +10,7 @@ import { describe, test } from "node:test";
 import type { Lookup } from "../../src/daemon/http/address-race.ts";
 import { type HttpClientOptions, UndiciClient } from "../../src/daemon/http/client.ts";
 import { Dialer } from "../../src/daemon/http/dial.ts";
+import { firstHop } from "../../src/daemon/http/hop.ts";
 import { Identity, type IdentityOptions } from "../../src/daemon/http/identity.ts";
 import { proxiesOf } from "../../src/daemon/http/proxy.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
@@ -33,6 +34,13 @@ function make(options: Partial<HttpClientOptions> = {}, secrets: Partial<Identit
   );
   return Object.assign(client, { logger });
 }
+
+/** What is kept secret, for one chain of redirects. */
+const secretsOf = (secrets: Partial<IdentityOptions>) =>
+  new Identity(
+    { netrc: "", netrcOptional: false, cookieFile: "", ...secrets },
+    { clock, logger: new RecordLogger() },
+  ).begin();
 
 /** The origin under a name of its own. */
 const named = (origin: Origin, host: string, path = "/file.bin") =>
@@ -167,6 +175,68 @@ describe("a redirect from outside", () => {
   });
 });
 
+describe("a caller over TCP", () => {
+  const refused = { code: "ADDRESS_NOT_ALLOWED", retryable: false };
+  const remote = true;
+
+  test("gets to public places only, unless the owner allows more", async () => {
+    await using there = await serve(resource, (call) => call.answer());
+    await using origin = await serve(resource, redirecting({ "a.test/out": there.url }));
+    await using client = make();
+    for (const host of ["127.0.0.1", "[::1]", "rebound.test"])
+      await assert.rejects(client.request({ url: named(origin, host), remote }), refused);
+    await assert.rejects(client.request({ url: "http://169.254.169.254/latest/", remote }), {
+      ...refused,
+      message: /a caller over TCP may not have 169\.254\.169\.254 asked, which is link-local/,
+    });
+    assert.equal(origin.requests.length, 0);
+    for (const options of [{}, { allowPrivateRedirects: true }]) {
+      await using generous = make({ allowRemoteHosts: ["a.test", "10.0.0.0/8"], ...options });
+      const response = await generous.request({ url: named(origin, "a.test"), remote });
+      response.cancel();
+      await assert.rejects(generous.request({ url: named(origin, "b.test"), remote }), refused);
+      await assert.rejects(generous.request({ url: named(origin, "a.test", "/out"), remote }), refused);
+    }
+    assert.equal(there.requests.length, 0);
+  });
+
+  test("and whoever names a place in a document get to no port of another protocol", async () => {
+    await using client = make({ lookup: async () => [{ address: "8.8.8.8", family: 4 }] });
+    for (const way of [{ remote }, { namedBy: "http://a.test/list" }] as const)
+      await assert.rejects(client.request({ url: "http://a.test:6379/", ...way }), { ...refused, message: /port/ });
+  });
+
+  test("gets no logins and cookies of the owner, but for allowed hosts", async () => {
+    await using folder = await temporaryFolder();
+    const [netrc, cookieFile] = [join(folder.path, "netrc"), join(folder.path, "cookies.txt")];
+    await writeFile(netrc, "default login d password d\n", { mode: 0o600 });
+    await writeFile(cookieFile, "a.test\tTRUE\t/\tFALSE\t0\tname\tvalue\n");
+    const { at } = secretsOf({ netrc, cookieFile });
+    const hop = firstHop("http://a.test/");
+    assert.deepEqual(await at(hop, hop, new Set(), { named: false, remote: true }), {});
+    const { cookie, authorization } = await at(hop, hop, new Set(), { named: false, remote: false });
+    assert.equal(cookie, "name=value");
+    assert.match(authorization ?? "", /^Basic /);
+  });
+});
+
+describe("a way that was outside", () => {
+  test("does not lead in again, wherever it began", async () => {
+    await using origin = await serve(resource, (call) => {
+      const host = call.seen.headers.host?.replace(/:.*/, "");
+      call.send(302, { location: host === "127.0.0.1" ? named(origin, "outside.test", "/") : `${origin.base}/inside` });
+    });
+    await using proxy = await httpProxy({ resolve: () => "127.0.0.1" });
+    const proxies = proxiesOf({ proxy: `127.0.0.1:${proxy.port}`, noProxy: ["127.0.0.1"], environment: {} });
+    await using client = make({ proxies });
+    await assert.rejects(ask(client, `${origin.base}/start`), { code: "ADDRESS_NOT_ALLOWED" });
+    assert.deepEqual(
+      origin.requests.map(({ path }) => path),
+      ["/start", "/"],
+    );
+  });
+});
+
 describe("netrc", () => {
   const file =
     "machine a.test login jane password s3cret\nmachine b.test login bob password b\ndefault login d password d\n";
@@ -206,7 +276,29 @@ describe("netrc", () => {
     map["b.test/3"] = named(origin, "a.test", "/4");
     await using client = make({}, { netrc });
     await ask(client, named(origin, "a.test", "/1"));
-    assert.deepEqual(sent(origin), [basic("jane:s3cret"), undefined, basic("bob:b"), basic("jane:s3cret")]);
+    assert.deepEqual(sent(origin), [basic("jane:s3cret"), undefined, undefined, basic("jane:s3cret")]);
+  });
+
+  test("whoever names a host does not choose how its login goes there, and gets no default", async () => {
+    await using folder = await temporaryFolder();
+    const netrc = join(folder.path, "netrc");
+    await writeFile(netrc, file, { mode: 0o600 });
+    const { at } = secretsOf({ netrc });
+    const given = new Set<string>();
+    const first = firstHop("https://a.test/");
+    const login = async (url: string, from = first, named = false) =>
+      (await at(firstHop(url), from, given, { named, remote: false })).authorization;
+    assert.equal(await login("https://b.test/"), basic("bob:b"));
+    for (const url of ["http://b.test/", "https://b.test:8443/", "https://c.test/"])
+      assert.equal(await login(url), undefined, url);
+    assert.equal(await login("http://b.test:81/", firstHop("http://a.test/")), undefined);
+    // Of a document's own places the URL is the first.
+    for (const [url, authorization] of [
+      ["https://a.test/", basic("jane:s3cret")],
+      ["http://a.test/", undefined],
+      ["https://c.test/", undefined],
+    ] as const)
+      assert.equal(await login(url, firstHop(url), true), authorization, url);
   });
 
   test("is left alone if others can read it, and read again once it is private", async () => {

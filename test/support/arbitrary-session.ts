@@ -43,6 +43,7 @@ const options = maybe<Session["options"]>(
     force: fc.boolean(),
     format: line,
     quality: line,
+    remote: fc.constant(true as const),
   },
   [],
 );

@@ -102,6 +102,7 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       netrc: kind.optionalPath(place).default(join(place.home, ".netrc")).meta(about({ description: "File with logins by host, for URLs that come without. It is left alone if others can read it. Empty: none is used.", ...restart })),
       cookie_file: kind.optionalPath(place).default("").meta(about({ description: "File with cookies in Netscape's format (cookies.txt); it is only read. Empty: none.", ...restart })),
       allow_private_redirects: z.boolean().default(false).meta(about({ description: "Follow redirects from public hosts to private, loopback and link-local addresses.", ...restart })),
+      allow_remote_hosts: z.array(z.string().trim().min(1)).max(1000).default([]).meta(about({ description: "Hosts that callers over TCP may have asked as the owner may, with logins and cookies: written as in `no_proxy`. Of all others they reach public addresses only, and those without logins.", ...restart })),
       max_retry_after: kind.seconds(0, 2_592_000).default(86_400).meta(about({ description: "How long a host is left alone at most, whatever it asks for by Retry-After.", unit: "seconds", ...restart })),
     }).prefault({}),
     ffmpeg: z.strictObject({

@@ -128,6 +128,8 @@ export interface HttpRequest {
   readonly follow?: boolean;
   /** The URL of what named this one, if no person did: from a public host it may not lead into the private network. */
   readonly namedBy?: string;
+  /** A caller over TCP wants it: only public places are asked, and without the logins of this machine's owner. */
+  readonly remote?: true;
 }
 
 /** An answer whose header section is here and whose body waits. Exactly one of `pipe`, `receive`, `text`, `cancel` is called. */
@@ -206,7 +208,7 @@ export interface ChunkSource {
 /** Makes the source of a URL. */
 export interface SourceFactory {
   /** `options` as in {@link HttpRequest}. */
-  http(url: string, options: Pick<HttpRequest, "headers" | "timeoutMs" | "namedBy">): ChunkSource;
+  http(url: string, options: Pick<HttpRequest, "headers" | "timeoutMs" | "namedBy" | "remote">): ChunkSource;
 }
 
 /** A cache that may hold whole resources by digest; asked before an origin is. */

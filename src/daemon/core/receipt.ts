@@ -23,6 +23,8 @@ export interface Receipt {
   readonly mirrors: readonly string[];
   /** Fields that were sent to the URL's own origin; secrets among them. */
   readonly headers: NonNullable<DownloadOptions["headers"]>;
+  /** A caller over TCP asked for the file: whoever mends it reaches no more than that. */
+  readonly remote?: true;
   /** The places that were asked, the first being the one whose version it is. Chunks name places in this list. */
   readonly sources: readonly string[];
   /** The version: validators, the way there, the server's certificate, digests that the origin gave. */
@@ -54,6 +56,7 @@ export function receiptOf(session: Session): Receipt | undefined {
     url: session.url,
     mirrors: session.mirrors,
     headers: options.headers ?? [],
+    ...(options.remote && { remote: true }),
     sources: part.sources ?? [session.url],
     resource,
     digests: session.digests ?? [],

@@ -63,6 +63,8 @@ export interface DownloadOptions {
   readonly force?: boolean;
   readonly format?: string;
   readonly quality?: string;
+  /** A caller over TCP asked for it: only public places are asked, and without the logins of this machine's owner. */
+  readonly remote?: true;
 }
 
 /** A request that was checked: its URLs parse, its options are in range. */

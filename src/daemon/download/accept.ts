@@ -79,7 +79,9 @@ function sameDemands(wanted: DownloadOptions, former: DownloadOptions): boolean 
     (!checksum || checksum.value === former.checksum?.value) &&
     (checksumFile === undefined || checksumFile === former.checksumFile) &&
     (size === undefined || size === former.size) &&
-    followMetalink === (former.followMetalink ?? true)
+    followMetalink === (former.followMetalink ?? true) &&
+    // What a caller over TCP may not reach, the owner may.
+    (wanted.remote === true || former.remote !== true)
   );
 }
 

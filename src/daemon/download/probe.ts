@@ -76,7 +76,7 @@ function fromCache(run: Run): Promise<ChunkSource | undefined> {
 
 /** Makes the source of a candidate. */
 export function sourceOf(run: Run, { url, headers, namedBy }: Candidate): ChunkSource {
-  const timeout = run.session.options.timeout ?? run.settings.timeout;
-  const options = { headers, timeoutMs: timeout * 1000, ...(namedBy !== undefined && { namedBy }) };
-  return run.engine.sources.http(url, options);
+  const { timeout = run.settings.timeout, remote } = run.session.options;
+  const way = { ...(namedBy !== undefined && { namedBy }), ...(remote && { remote }) };
+  return run.engine.sources.http(url, { headers, timeoutMs: timeout * 1000, ...way });
 }

@@ -41,7 +41,7 @@ export class ChunkFetcher {
 
   constructor(receipt: Receipt, parts: RepairParts) {
     this.#parts = parts;
-    const { url, mirrors, sources, resource, headers } = receipt;
+    const { url, mirrors, sources, resource, headers, remote } = receipt;
     const named = new Set([url, ...mirrors]);
     const { origin } = new URL(url);
     this.#places = [...new Set([...sources, ...(resource.mirrors ?? [])])]
@@ -53,6 +53,7 @@ export class ChunkFetcher {
           headers: new URL(each).origin === origin ? headers : [],
           // A document or an answer named it, and no person.
           ...(!named.has(each) && { namedBy: resource.finalUrl }),
+          ...(remote && { remote }),
         }),
         // The version is that of the first place; others have their own ways to name it.
         expected: each === sources[0] ? resource : undefined,

@@ -13,9 +13,10 @@ import { Holds } from "./holds.ts";
 import { fieldsFor, firstHop, type Hop, isRedirect, nextHop } from "./hop.ts";
 import { type ChainIdentity, Identity } from "./identity.ts";
 import { absoluteLinks } from "./link-field.ts";
-import { type AddressKind, requirePort, SeenHosts } from "./network-policy.ts";
+import { requirePort, SeenHosts, type Sender } from "./network-policy.ts";
 import { Politeness } from "./politeness.ts";
 import { type Proxies, type ProxyServer, proxiesOf, proxyAuthorization } from "./proxy.ts";
+import { type Bypass, bypassOf } from "./proxy-bypass.ts";
 import { requireAdmission } from "./proxy-connect.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import { statusError } from "./status.ts";
@@ -53,6 +54,8 @@ export interface HttpClientOptions {
   readonly proxies?: Proxies;
   /** Redirects may lead from public hosts into the private network; default false. */
   readonly allowPrivateRedirects?: boolean;
+  /** Hosts that callers over TCP may have asked as the owner may (proxy-bypass.ts); of others only public ones. Default none. */
+  readonly allowRemoteHosts?: readonly string[];
   /** Default: the system's resolver. */
   readonly lookup?: Lookup;
 }
@@ -81,6 +84,7 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   readonly #politeness: Politeness;
   readonly #identity: Identity;
   readonly #seen = new SeenHosts();
+  readonly #allowsRemote: Bypass;
   #closed = false;
 
   constructor(options: HttpClientOptions, parts: HttpClientParts) {
@@ -93,9 +97,11 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
       keepAliveMs: 4000,
       wire: true,
       allowPrivateRedirects: false,
+      allowRemoteHosts: [],
       maxRetryAfterMs: 86_400_000,
       ...rest,
     };
+    this.#allowsRemote = bypassOf(this.#options.allowRemoteHosts.join(","));
     this.#dialer = new Dialer({
       ...this.#options,
       certificateAuthorities,
@@ -120,12 +126,18 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
     // Where a person sent us; what is learnt from there on may not lead further inside.
     const { namedBy } = request;
     const guarded = !this.#options.allowPrivateRedirects;
-    let from = namedBy === undefined || !guarded ? undefined : this.#seen.kindOf(new URL(namedBy).hostname);
+    let from: Sender | undefined =
+      namedBy === undefined || !guarded ? undefined : this.#seen.kindOf(new URL(namedBy).hostname);
     const identity = this.#identity.begin();
     for (let hop = first; ; ) {
-      const { head, exchange, connection } = await this.#ask({ hop, first, from, identity }, request, signal);
+      const remote = request.remote === true && !this.#allowsRemote(hop.url);
+      if (remote || (hop === first && namedBy !== undefined)) requirePort(hop.url);
+      const way = { hop, first, from: remote ? "remote" : from, identity, remote } as const;
+      const { head, exchange, connection } = await this.#ask(way, request, signal);
       this.#seen.note(hop.url.hostname, connection.kind);
-      if (guarded) from ??= connection.kind ?? this.#seen.kindOf(hop.url.hostname);
+      const kind = connection.kind ?? this.#seen.kindOf(hop.url.hostname);
+      // Once outside, the way does not lead in again.
+      if (guarded) from = kind === "public" ? kind : (from ?? kind);
       const location = head.headers.get("location");
       if (request.follow === false || request.method === "POST" || !isRedirect(head.status))
         return new Answer(head, exchange, { chain, links }, connection.certificate);
@@ -149,11 +161,12 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
   }
 
   /** Sends one hop's request; once more if a kept connection turned out to be closed by the other side. */
-  async #ask({ hop, first, from, identity }: Way, request: HttpRequest, signal: AbortSignal | undefined) {
+  async #ask({ hop, first, from, identity, remote }: Way, request: HttpRequest, signal: AbortSignal | undefined) {
     const { host, origin, pathname, search, href } = hop.url;
     const forwarder = this.#dialer.forwarderFor(hop.url);
     const { fields: headers, given } = fieldsFor(hop, first, request, this.#options.userAgent);
-    const { authorization, cookie } = await identity.at(hop, first, given);
+    const named = request.namedBy !== undefined;
+    const { authorization, cookie } = await identity.at(hop, first, given, { named, remote });
     if (authorization !== undefined) headers.push("authorization", authorization);
     if (cookie !== undefined) headers.push("cookie", cookie);
     const admission = forwarder && proxyAuthorization(forwarder);
@@ -247,8 +260,10 @@ interface Way {
   readonly hop: Hop;
   readonly first: Hop;
   /** Where the URL lies that a person gave; undefined at that URL itself. */
-  readonly from: AddressKind | undefined;
+  readonly from: Sender | undefined;
   readonly identity: ChainIdentity;
+  /** A caller over TCP leads there, to whom nothing more is allowed. */
+  readonly remote: boolean;
 }
 
 /** A head and the exchange whose body waits. */

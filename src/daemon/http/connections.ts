@@ -5,7 +5,7 @@
  */
 import { Client } from "undici";
 import type { Dialer } from "./dial.ts";
-import { type AddressKind, mayLead } from "./network-policy.ts";
+import { type AddressKind, mayLead, type Sender } from "./network-policy.ts";
 
 /** How connections are kept. */
 export interface ConnectionOptions {
@@ -48,7 +48,7 @@ export class Connections {
    *
    * @param from - where the URL lies that a person gave, if this is where it led: see network-policy.ts
    */
-  take(origin: string, from: AddressKind | undefined): Connection {
+  take(origin: string, from: Sender | undefined): Connection {
     const idle = this.#idle.get(origin) ?? [];
     // A kept one may lead where only a person may send somebody: then a new one is made, and refused.
     const at = idle.findLastIndex(({ kind }) => kind !== undefined && mayLead(from, kind));
@@ -83,7 +83,7 @@ export class Connections {
     await Promise.all([...this.#all].map(({ client }) => client.destroy()));
   }
 
-  #make(origin: string, from: AddressKind | undefined): Connection {
+  #make(origin: string, from: Sender | undefined): Connection {
     const { maxHeaderBytes, keepAliveMs } = this.#options;
     const url = new URL(origin);
     const abort = new AbortController();

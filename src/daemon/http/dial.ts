@@ -16,7 +16,7 @@ import {
 import { DownloadError, failure } from "../core/errors.ts";
 import { type Address, addressesOf, connectFirst, type Lookup, lookup } from "./address-race.ts";
 import { notConnected } from "./network-error.ts";
-import { type AddressKind, addressKind, hostKind, mayLead, requireAllowed } from "./network-policy.ts";
+import { type AddressKind, addressKind, hostKind, mayLead, requireAllowed, type Sender } from "./network-policy.ts";
 import type { Proxies, ProxyServer } from "./proxy.ts";
 import { openTunnel } from "./proxy-connect.ts";
 import { connectBySocks } from "./proxy-socks.ts";
@@ -42,7 +42,7 @@ export interface Destination {
   /** Scheme, host and port count. */
   readonly url: URL;
   /** Where the URL lies that a person gave, if this one was learnt from the network: see network-policy.ts. */
-  readonly from?: AddressKind | undefined;
+  readonly from?: Sender | undefined;
   /** Gives up; what is half open is closed. */
   readonly signal?: AbortSignal | undefined;
   /** Receives into memory of the caller's (node:net). Heeded only where {@link Dialer.heedsOnread} says so. */
@@ -167,7 +167,7 @@ export class Dialer {
   }
 
   /** @throws NetworkError ADDRESS_NOT_ALLOWED if none may be connected to */
-  async #allowed(hostname: string, from: AddressKind | undefined): Promise<readonly Address[]> {
+  async #allowed(hostname: string, from: Sender | undefined): Promise<readonly Address[]> {
     const found = await addressesOf(hostname, this.#options.lookup ?? lookup);
     const allowed = found.filter(({ address }) => mayLead(from, addressKind(address)));
     const [first] = found;

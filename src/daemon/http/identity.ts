@@ -33,10 +33,18 @@ interface Credentials {
   readonly cookie?: string;
 }
 
+/** Who leads to a hop. */
+interface LedBy {
+  /** The first URL was named by an answer or a document, and by no person. */
+  readonly named: boolean;
+  /** A caller over TCP, for whom the owner's secrets are not. */
+  readonly remote: boolean;
+}
+
 /** One request with all of its redirects. */
 export interface ChainIdentity {
   /** What the caller's own fields leave open. @param given - names of the fields that are sent to this hop, lower case */
-  at(hop: Hop, first: Hop, given: ReadonlySet<string>): Promise<Credentials>;
+  at(hop: Hop, first: Hop, given: ReadonlySet<string>, by: LedBy): Promise<Credentials>;
   /**
    * Keeps what a hop's answer set, for the rest of this chain only.
    *
@@ -84,12 +92,12 @@ export class Identity {
   begin(): ChainIdentity {
     let own: readonly Cookie[] = [];
     return {
-      at: async (hop, first, given) => {
-        const cookies = this.#cookies ? [...((await this.#cookies.current()) ?? [])] : [];
+      at: async (hop, first, given, by) => {
+        const cookies = this.#cookies && !by.remote ? [...((await this.#cookies.current()) ?? [])] : [];
         const all = own.reduce<readonly Cookie[]>(withCookie, cookies);
         const cookie =
           given.has("cookie") || all.length === 0 ? undefined : cookieField(all, hop.url, this.#clock.now());
-        const authorization = given.has("authorization") ? undefined : await this.#login(hop, first);
+        const authorization = given.has("authorization") ? undefined : await this.#login(hop, first, by);
         return { ...(cookie !== undefined && { cookie }), ...(authorization !== undefined && { authorization }) };
       },
       learn: (hop, setCookie) => {
@@ -104,12 +112,14 @@ export class Identity {
     };
   }
 
-  async #login(hop: Hop, first: Hop): Promise<string | undefined> {
+  async #login(hop: Hop, first: Hop, { named, remote }: LedBy): Promise<string | undefined> {
     const { credentials, login } = userOf(hop, first);
-    const netrc = await this.#netrc?.current();
+    const netrc = remote ? undefined : await this.#netrc?.current();
     // What was kept secret on the way out is not told in the clear on the way back.
     if (netrc === undefined || (first.url.protocol === "https:" && hop.url.protocol === "http:")) return credentials;
-    const own = hop.url.hostname !== first.url.hostname;
+    // Whoever names a host must not choose that its login goes in the clear, or to another service of it.
+    const own = named || hop.url.hostname !== first.url.hostname;
+    if (own && (hop.url.protocol !== "https:" || hop.url.port !== "")) return credentials;
     const found = findLogin(netrc, hop.url.hostname, { login, own });
     return found ? basic(found.login, found.password) : credentials;
   }

@@ -1,5 +1,5 @@
 /**
- * What came over the network may not lead into the private network: a public host that redirects to the router, to a
+ * What came over the network, also from a caller over TCP, may not lead into the private network: a public host that redirects to the router, to a
  * service on loopback or to a cloud's metadata would use Snatch to reach what it cannot reach itself. What a person typed
  * may lead anywhere. Judged are addresses, at the time when they are connected to, so that a name that changes its address
  * in between gains nothing.
@@ -9,6 +9,9 @@ import { failure } from "../core/errors.ts";
 
 /** Where an address lies. Anything that is not a global unicast address is "private" at least. */
 export type AddressKind = "public" | "private" | "loopback" | "link-local";
+
+/** What sends somewhere: a place, or a caller over TCP, who gets to public places only. */
+export type Sender = AddressKind | "remote";
 
 const listOf = (...subnets: readonly string[]): BlockList => {
   const list = new BlockList();
@@ -78,25 +81,27 @@ export function hostKind(hostname: string): AddressKind {
 }
 
 /**
- * May a redirect lead there? From within the own machine to the private network as well, but not the other way round; to
+ * May it lead there? From within the own machine to the private network as well, but not the other way round; to
  * link-local addresses only from them.
  *
- * @param from - where the URL lies that a person gave; undefined: this is that URL
+ * @param from - where the URL lies that a person gave, or who gave it; undefined: this is that URL
  */
-export function mayLead(from: AddressKind | undefined, to: AddressKind): boolean {
+export function mayLead(from: Sender | undefined, to: AddressKind): boolean {
   return from === undefined || to === "public" || to === from || (from === "loopback" && to === "private");
 }
 
 /** Refuses a way that {@link mayLead} does not allow. @throws NetworkError ADDRESS_NOT_ALLOWED */
-export function requireAllowed(from: AddressKind | undefined, to: AddressKind, hostname: string): void {
+export function requireAllowed(from: Sender | undefined, to: AddressKind, hostname: string): void {
   if (mayLead(from, to)) return;
-  throw failure("ADDRESS_NOT_ALLOWED", `a redirect from a ${from} address leads to ${hostname}, which is ${to}`, {
-    metadata: { host: hostname, kind: to },
-  });
+  const why =
+    from === "remote"
+      ? `a caller over TCP may not have ${hostname} asked, which is ${to}: it is not in http.allow_remote_hosts`
+      : `a redirect from a ${from} address leads to ${hostname}, which is ${to}`;
+  throw failure("ADDRESS_NOT_ALLOWED", why, { metadata: { host: hostname, kind: to } });
 }
 
 /**
- * Ports of other protocols, to which no redirect leads: a request could be taken for one of theirs (the "bad ports" of
+ * Ports of other protocols, to which only a person leads: a request could be taken for one of theirs (the "bad ports" of
  * the WHATWG Fetch standard, §2.9).
  */
 const BAD_PORTS: ReadonlySet<string> = new Set(
@@ -107,12 +112,16 @@ const BAD_PORTS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Refuses a redirect to a port that is not for HTTP. @throws NetworkError ADDRESS_NOT_ALLOWED */
+/** Refuses the way to a port that is not for HTTP. @throws NetworkError ADDRESS_NOT_ALLOWED */
 export function requirePort(url: URL): void {
   if (!BAD_PORTS.has(url.port)) return;
-  throw failure("ADDRESS_NOT_ALLOWED", `a redirect leads to ${url.host}, whose port belongs to another protocol`, {
-    metadata: { host: url.host, port: url.port },
-  });
+  throw failure(
+    "ADDRESS_NOT_ALLOWED",
+    `${url.host} was not named by the owner, and its port belongs to another protocol`,
+    {
+      metadata: { host: url.host, port: url.port },
+    },
+  );
 }
 
 /** Hosts that are remembered at most. */

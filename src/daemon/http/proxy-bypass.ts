@@ -1,11 +1,11 @@
 /**
  * Hosts that are asked without a proxy: NO_PROXY and `http.no_proxy`. Items are names (with their subdomains), names with a
  * dot in front (only their subdomains, and themselves, as curl has it), addresses, CIDR ranges, each with a port if wanted,
- * and `*` for every host.
+ * and `*` for every host. The list of hosts that callers over TCP may have asked is written in the same way.
  */
 import { BlockList, isIP } from "node:net";
 
-/** True for a URL that is asked directly. */
+/** True for a URL whose host is in the list. */
 export type Bypass = (url: URL) => boolean;
 
 /** @param text - items with commas or white space between them; what cannot be read matches nothing */

@@ -26,6 +26,8 @@ export interface HttpSourceOptions {
   readonly timeoutMs?: number;
   /** The URL of what named this one, if no person did. */
   readonly namedBy?: string;
+  /** A caller over TCP wants it. */
+  readonly remote?: true;
 }
 
 /** What sources work with. */

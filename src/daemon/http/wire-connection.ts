@@ -8,7 +8,7 @@
 import type { OnReadOpts, Socket } from "node:net";
 import type { Dialer, Dialled } from "./dial.ts";
 import type { Controls, Exchange } from "./exchange.ts";
-import type { AddressKind } from "./network-policy.ts";
+import type { AddressKind, Sender } from "./network-policy.ts";
 import { Handover } from "./wire-handover.ts";
 import { readHead } from "./wire-head.ts";
 
@@ -20,7 +20,7 @@ export interface WireInit {
   /** Its scheme, host and port count. */
   readonly url: URL;
   /** See Destination.from. */
-  readonly from: AddressKind | undefined;
+  readonly from: Sender | undefined;
   readonly dialer: Dialer;
   /** For undici, if it has to go on. */
   readonly maxHeaderBytes: number;

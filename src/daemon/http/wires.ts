@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../core/ports.ts";
 import type { Dialer } from "./dial.ts";
-import { type AddressKind, mayLead } from "./network-policy.ts";
+import { type AddressKind, mayLead, type Sender } from "./network-policy.ts";
 import { WireConnection } from "./wire-connection.ts";
 
 /** Milliseconds that an origin is left to undici after an answer that was not plain. */
@@ -54,7 +54,7 @@ export class Wires {
   }
 
   /** The connection that was used last and is free, or a new one. @param from - see Destination.from */
-  take(url: URL, from: AddressKind | undefined): WireConnection {
+  take(url: URL, from: Sender | undefined): WireConnection {
     const idle = this.#idle.get(url.origin);
     const at = idle?.findLastIndex(({ connection: { kind } }) => kind !== undefined && mayLead(from, kind)) ?? -1;
     const [found] = at < 0 ? [] : (idle?.splice(at, 1) ?? []);

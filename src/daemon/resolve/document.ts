@@ -37,6 +37,7 @@ export class Documents {
       headers: sameOrigin(url, asked) ? (options.headers ?? []) : [],
       ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
       ...(namedBy !== undefined && { namedBy }),
+      ...(options.remote && { remote: true }),
     });
     const stream = await source.open({ start: 0, signal });
     if ((stream.resource.size ?? 0) > most) {

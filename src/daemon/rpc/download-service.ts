@@ -14,7 +14,7 @@ import type {
 } from "../../gen/snatch/v1/download_service.ts";
 import { asDownloadError } from "../core/errors.ts";
 import type { Selection, SteerOutcome } from "../core/ports.ts";
-import type { DownloadRequest } from "../core/session.ts";
+import type { DownloadOptions, DownloadRequest } from "../core/session.ts";
 import type { Calls } from "./calls.ts";
 import { badField, toBatchId, toLimit, toOptions, toPlace, toSelection, toSessionId, toSessionIds } from "./convert.ts";
 import { presentNow, type RpcPorts } from "./deps.ts";
@@ -111,9 +111,14 @@ function toResult(
 async function check(ports: RpcPorts, reach: Reach, wire: WireRequest, at: string): Promise<DownloadRequest> {
   if (wire.urls.length === 0) throw badField(`${at}.urls`, "names no URL");
   if (wire.urls.length > MOST_URLS) throw badField(`${at}.urls`, `${wire.urls.length} URLs; at most ${MOST_URLS}`);
-  const options = toOptions(wire.options, `${at}.options`);
+  const options = optionsFor(reach, toOptions(wire.options, `${at}.options`));
   await assertTargets(options, reach);
   return ports.downloads.check(wire.urls, options);
+}
+
+/** Who asked is kept, for every attempt: see http/network-policy.ts. */
+function optionsFor({ local }: Reach, options: DownloadOptions): DownloadOptions {
+  return local ? options : { ...options, remote: true };
 }
 
 async function addList(
@@ -127,7 +132,7 @@ async function addList(
   if (first.done === true || first.value.part?.$case !== "header")
     throw badField("header", "the first message carries the header");
   const { name, options: wire } = first.value.part.value;
-  const options = toOptions(wire, "header.options");
+  const options = optionsFor(reach, toOptions(wire, "header.options"));
   await assertTargets(options, reach);
   const allowedDirectories = reach.allowedDirs();
   const taken = await ports.lists.take({

@@ -49,6 +49,7 @@ const options = z.strictObject({
   force: z.boolean().optional(),
   format: name.optional(),
   quality: name.optional(),
+  remote: z.literal(true).optional(),
 });
 
 export const digests = z

@@ -1,7 +1,7 @@
 /**
  * Sizes of the bench, from the environment for a quick look: BENCH_LARGE_MIB (2048), BENCH_LIMITED_MIB (256),
  * BENCH_SMALL_COUNT (2000), BENCH_TINY_COUNT (100000), BENCH_QUEUED_COUNT (1000000), BENCH_LIST_RUNS (15), BENCH_RESTARTS
- * (5), BENCH_IDLE_S (60), BENCH_ROUNDS (5), BENCH_BUDGET_S (720: no new round of a contest is begun that would end later)
+ * (5), BENCH_IDLE_S (60), BENCH_QUIET_S (15: until a daemon is at rest), BENCH_ROUNDS (5), BENCH_BUDGET_S (720: no new round of a contest is begun that would end later)
  * and BENCH_PLACES (disk,tmpfs). Where things go: BENCH_DISK (a folder on a disk, if the one for temporary files is not on
  * one) and BENCH_RESULTS (bench/results).
  */
@@ -20,6 +20,7 @@ const FULL = {
   LIST_RUNS: 15,
   RESTARTS: 5,
   IDLE_S: 60,
+  QUIET_S: 15,
   ROUNDS: 5,
   BUDGET_S: 720,
 } as const;
@@ -43,6 +44,7 @@ export const settings = {
   listRuns: value("LIST_RUNS"),
   restarts: value("RESTARTS"),
   idleSeconds: value("IDLE_S"),
+  quietSeconds: value("QUIET_S"),
   rounds: value("ROUNDS"),
   budgetSeconds: value("BUDGET_S"),
   places: (env["BENCH_PLACES"] ?? "disk,tmpfs").split(","),

@@ -5,6 +5,7 @@
 import { writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "../../src/client/connect.ts";
 import { resolveTarget } from "../../src/client/target.ts";
 import { DaemonServiceService } from "../../src/gen/snatch/v1/daemon_service.ts";
@@ -34,6 +35,8 @@ export const millionQueued: Row = {
     const { home, daemon } = snatch;
     const filled = await fill(place, home, origin.base);
     const whileFilling = await peakBytes(daemon.pid);
+    // It gives back within seconds what the work of taking and pausing them needed.
+    await sleep(settings.quietSeconds * 1000);
     await resetPeak(daemon.pid);
     const lists = [await listMs(home), await listMs(home, "--newest")];
     const [resting, peak] = [await residentBytes(daemon.pid), await peakBytes(daemon.pid)];

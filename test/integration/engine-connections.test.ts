@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { libraryHome } from "../support/library.ts";
+import { libraryHome, sha256Of } from "../support/library.ts";
 import { type Call, type Origin, resourceOf, serve } from "../support/origins/origin.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -117,25 +117,78 @@ describe("the number of connections", () => {
   });
 });
 
+const checksumOf = (bytes: Buffer) => ({ checksum: { algorithm: "sha-256" as const, value: sha256Of(bytes) } });
+
 describe("mirrors", () => {
   /** A slow origin and a mirror at another server. */
-  async function two(theirs: Buffer, ours = theirs): Promise<{ origin: Origin; mirror: Origin }> {
+  async function two(theirs: Buffer, ours = theirs, tag = "other"): Promise<{ origin: Origin; mirror: Origin }> {
     const answer = (call: Call): void => drip(call, 32 * 1024, 20);
     return {
       origin: await serve(resourceOf(ours), answer),
-      mirror: await serve(resourceOf(theirs, "other"), answer),
+      mirror: await serve(resourceOf(theirs, tag), answer),
     };
   }
 
-  test("join in when a piece of theirs is the same, and both bring bytes", async () => {
-    const bytes = randomBytes(8 * MIB);
-    const { origin, mirror } = await two(bytes);
+  for (const how of ["a digest will tell", "they name the version by the same tag"])
+    test(`join in when a piece of theirs is the same, and ${how}`, async () => {
+      const bytes = randomBytes(8 * MIB);
+      const { origin, mirror } = await two(bytes, bytes, how.includes("tag") ? "1" : "other");
+      await using _origin = origin;
+      await using _mirror = mirror;
+      await using home = await libraryHome();
+      const options = how.includes("digest") ? checksumOf(bytes) : {};
+      const [result] = await home.manager({ chunk_size: 256 * 1024 }).download([[origin.url, mirror.url]], options);
+      assert.deepEqual(await readFile(result?.path ?? ""), bytes, result?.error?.message);
+      assert.ok(origin.requests.length > 1 && mirror.requests.length > 1, "both were asked");
+    });
+
+  test("that share their beginning only are never mixed: nobody could tell afterwards", async () => {
+    const beginning = randomBytes(4 * MIB);
+    const ours = Buffer.concat([beginning, randomBytes(4 * MIB)]);
+    const { origin, mirror } = await two(Buffer.concat([beginning, randomBytes(4 * MIB)]), ours);
     await using _origin = origin;
     await using _mirror = mirror;
     await using home = await libraryHome();
     const [result] = await home.manager({ chunk_size: 256 * 1024 }).download([[origin.url, mirror.url]]);
+    assert.deepEqual(await readFile(result?.path ?? ""), ours, result?.error?.message);
+  });
+
+  test("are asked for all of it when the origin says no for good in the middle", async () => {
+    const bytes = randomBytes(MIB);
+    let begun = false;
+    await using origin = await serve(resourceOf(bytes), (call) => {
+      if (begun) return call.send(403, {});
+      begun = true;
+      call.response.writeHead(206, {
+        etag: '"v1"',
+        "content-range": `bytes 0-${256 * 1024 - 1}/${bytes.length}`,
+        "content-length": 256 * 1024,
+      });
+      call.response.write(bytes.subarray(0, 1000), () => call.response.destroy());
+    });
+    const theirs = randomBytes(MIB);
+    await using mirror = await serve(resourceOf(theirs, "other"), (call) => call.answer());
+    await using home = await libraryHome();
+    const [result] = await home.manager().download([[origin.url, mirror.url]]);
+    assert.deepEqual(await readFile(result?.path ?? ""), theirs, result?.error?.message);
+  });
+
+  test("take over from an origin that is away, after a while", async () => {
+    const bytes = randomBytes(2 * MIB);
+    let away = false;
+    const origin = await serve(resourceOf(bytes), (call) => {
+      if (away || (call.seen.range?.start ?? 0) >= MIB) {
+        away = true;
+        return call.raw("", "reset");
+      }
+      call.answer();
+    });
+    await using _origin = origin;
+    await using mirror = await serve(resourceOf(bytes, "other"), (call) => call.answer());
+    await using home = await libraryHome();
+    const manager = home.manager({ max_retries: 8, connections_per_download: 1 });
+    const [result] = await manager.download([[origin.url, mirror.url]]);
     assert.deepEqual(await readFile(result?.path ?? ""), bytes, result?.error?.message);
-    assert.ok(origin.requests.length > 1 && mirror.requests.length > 1, "both were asked");
   });
 
   test("of other content are never mixed in", async () => {
@@ -160,7 +213,7 @@ describe("mirrors", () => {
     await using _origin = origin;
     await using home = await libraryHome();
     const manager = home.manager({ chunk_size: 256 * 1024, connections_per_download: 2 });
-    const [result] = await manager.download([[origin.url, mirror.url]]);
+    const [result] = await manager.download([[origin.url, mirror.url]], checksumOf(bytes));
     assert.deepEqual(await readFile(result?.path ?? ""), bytes, result?.error?.message);
     assert.ok(mirror.requests.every(({ range }) => (range?.end ?? 0) > 0));
     assert.ok(!mirror.requests.some(({ range }) => range === undefined), "it was not begun anew");

@@ -5,14 +5,20 @@ import type { ByteSink, ByteTarget } from "./ports.ts";
 export function copyInto(target: ByteTarget): ByteSink {
   return (bytes) => {
     let held: Promise<void> | undefined;
-    for (let from = 0; from < bytes.length; ) {
-      const space = target.space();
-      const count = Math.min(space.length, bytes.length - from);
-      space.set(bytes.subarray(from, from + count));
-      from += count;
-      // The piece is here as a whole: only the next one is held back.
-      const now = target.filled(count) || undefined;
-      held = held && now ? Promise.all([held, now]).then(() => undefined) : (now ?? held);
+    try {
+      for (let from = 0; from < bytes.length; ) {
+        const space = target.space();
+        const count = Math.min(space.length, bytes.length - from);
+        space.set(bytes.subarray(from, from + count));
+        from += count;
+        // The piece is here as a whole: only the next one is held back.
+        const now = target.filled(count) || undefined;
+        held = held && now ? Promise.all([held, now]).then(() => undefined) : (now ?? held);
+      }
+    } catch (error) {
+      // Nobody waits any more for what held it back before.
+      held?.catch(() => undefined);
+      throw error;
     }
     return held;
   };

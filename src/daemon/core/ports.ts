@@ -277,8 +277,8 @@ export interface Claim extends Disposable {
 
 /** Files and folders, as far as a download needs them. Every method throws FileSystemError or SystemResourceError. */
 export interface FileStore {
-  /** Opens a part file for reading and writing; makes it (0600 & ~umask bits for others) if it does not exist. */
-  openPart(path: string): Promise<PartFile>;
+  /** Opens a part file for reading and writing, `empty` without what is in it; makes it (0600 & ~umask bits for others) if it does not exist. */
+  openPart(path: string, options?: { readonly empty?: boolean }): Promise<PartFile>;
   exists(path: string): Promise<boolean>;
   stat(path: string): Promise<{ size: number; mtimeMs: number; ino: number } | undefined>;
   /** Makes the folder with its parents, and checks that it can be written. */

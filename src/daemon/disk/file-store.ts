@@ -48,15 +48,15 @@ export class DiskFileStore implements FileStore {
     this.#guard = new Guard(guarded);
   }
 
-  async openPart(path: string): Promise<PartFile> {
+  async openPart(path: string, options: { readonly empty?: boolean } = {}): Promise<PartFile> {
     try {
-      return await openPartFile(path);
+      return await openPartFile(path, options.empty);
     } catch (error) {
       const folder = dirname(path);
       if (asDownloadError(error).code !== "DIRECTORY_MISSING" || !this.#seen.delete(folder)) throw error;
       // It was there a moment ago.
       await this.ensureDirectory(folder);
-      return openPartFile(path);
+      return openPartFile(path, options.empty);
     }
   }
 

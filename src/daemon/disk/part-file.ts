@@ -15,8 +15,8 @@ const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 const MODE = 0o600;
 
 /** Opens or makes a part file. @throws FileSystemError, SystemResourceError */
-export function openPartFile(path: string): Promise<PartFile> {
-  return openWith(path, FLAGS);
+export function openPartFile(path: string, empty = false): Promise<PartFile> {
+  return openWith(path, empty ? FLAGS | constants.O_TRUNC : FLAGS);
 }
 
 /** Opens a file that is to be looked at only. @throws FileSystemError, SystemResourceError */

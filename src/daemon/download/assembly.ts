@@ -3,6 +3,7 @@
  * connections and in any order; a chunk that has all of its bytes is written and hashed side by side. A chunk that is half
  * full survives the connection that began it.
  */
+import { failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
 import type { PartFile } from "../core/ports.ts";
 import type { ChunkHasher, SharedBytes } from "./chunk-hasher.ts";
@@ -85,6 +86,7 @@ export class Assembly implements Disposable {
     chunk.received += count;
     chunk.sources.add(source);
     this.#pending += count;
+    if (chunk.received > chunk.slab.length) throw failure("INTERNAL", `chunk ${index} has got bytes twice`);
     if (chunk.received === chunk.slab.length) this.#complete(index, chunk, chunk.slab);
     return this.busy ? Promise.race(this.#inFlight) : undefined;
   }

@@ -22,6 +22,9 @@ const FRUITLESS = 3;
 /** Milliseconds before a broken connection is made anew; multiplied by the number of breaks in a row. */
 const RECONNECT_MS = 250;
 
+/** Errors by which an origin says that there are too many connections. */
+const OBJECTIONS = new Set(["HTTP_TOO_MANY_REQUESTS", "HTTP_SERVER_ERROR", "CONNECT_REFUSED", "CONNECTION_LOST"]);
+
 /** Bytes that come in one piece with the answer's head: nothing to share out. */
 const TINY = 64 * 1024;
 
@@ -144,7 +147,12 @@ class Fetch {
     else this.#start(this.#opening);
     const stop = this.#watch();
     try {
-      while (this.#workers.size > 0) await Promise.race([...this.#workers].map((worker) => worker.done));
+      for (;;) {
+        while (this.#workers.size > 0) await Promise.race([...this.#workers].map((worker) => worker.done));
+        // All may have left at once, each because of the others; nothing has gone wrong.
+        if (this.#lastError || this.#signal.aborted || this.#spans.left === 0) break;
+        this.#start();
+      }
     } finally {
       stop();
     }
@@ -162,6 +170,7 @@ class Fetch {
   #watch(): () => void {
     const { clock } = this.#run.engine;
     const look = (): void => {
+      if (this.#signal.aborted) return;
       cancel = clock.timer(LOOK_MS, look);
       const workers = [...this.#workers];
       const wanted = this.#count.see({
@@ -182,8 +191,8 @@ class Fetch {
   #rouse(workers: readonly Worker[]): void {
     const [worker] = workers;
     if (workers.length !== 1 || !worker || this.#peak < 2 || this.#roused.has(worker)) return;
-    const { idleMs } = worker.lane;
-    if (idleMs < STALLED_MS) return;
+    const { idleMs, held } = worker.lane;
+    if (held || idleMs < STALLED_MS) return;
     this.#roused.add(worker);
     worker.abort?.abort(failure("TIMED_OUT", `no byte for ${Math.round(idleMs / 1000)} s, with all others done`));
   }
@@ -211,7 +220,7 @@ class Fetch {
   async #work(worker: Worker, opening: RangeStream | undefined): Promise<void> {
     let stream = opening;
     try {
-      for (let span: Span | undefined = worker.span; span; span = this.#next(worker.lane)) {
+      for (let span: Span | undefined = worker.span; span; span = this.#next(worker)) {
         worker.span = span;
         try {
           await this.#fetch(worker, stream);
@@ -233,9 +242,12 @@ class Fetch {
     }
   }
 
-  #next(lane: Lane): Span | undefined {
-    if (this.#signal.aborted || this.#workers.size > this.#count.wanted) return undefined;
-    return this.#spans.take(this.#most, lane.rate);
+  #next(worker: Worker): Span | undefined {
+    if (this.#signal.aborted) return undefined;
+    if (this.#workers.size <= this.#count.wanted) return this.#spans.take(this.#most, worker.lane.rate);
+    // Gone from here on: the next one who asks must not leave for the same reason.
+    this.#workers.delete(worker);
+    return undefined;
   }
 
   /** Fetches one span, from another place where one fails. */
@@ -250,7 +262,9 @@ class Fetch {
         this.#signal.throwIfAborted();
         const failed = asDownloadError(error);
         const versionGone = failed.code === "RESOURCE_CHANGED" && place === sources.first;
-        if (versionGone || !isThePlace(failed) || !sources.drop(place, failed)) throw failed;
+        // Others are being served there: it minds the number of connections, not the file.
+        const crowded = OBJECTIONS.has(failed.code) && place.connections > 1;
+        if (versionGone || crowded || !isThePlace(failed) || !sources.drop(place, failed)) throw failed;
       } finally {
         sources.give(place, lane.rate());
       }
@@ -265,7 +279,8 @@ class Fetch {
       const from = span.next;
       try {
         await this.#receive(worker, place, stream);
-        if (span.next === from) throw failure("TRUNCATED", `${place.source.id} sent no byte of a range`);
+        if (span.next === from && from < span.end)
+          throw failure("TRUNCATED", `${place.source.id} sent no byte of a range`);
         fruitless = 0;
       } catch (error) {
         this.#signal.throwIfAborted();
@@ -287,9 +302,19 @@ class Fetch {
     const abort = new AbortController();
     worker.abort = abort;
     const signal = AbortSignal.any([this.#signal, abort.signal]);
-    const stream =
-      opening ?? (await source.open({ start: span.next, end: span.end, ...(expected && { expected }), signal }));
-    await lane.receive(stream, span, number);
+    const { end } = span;
+    const stream = opening ?? (await source.open({ start: span.next, end, ...(expected && { expected }), signal }));
+    // The probe's answer was asked for before there was a signal of this connection's.
+    const breakOff = (): void => stream.cancel();
+    if (opening) signal.addEventListener("abort", breakOff, { once: true });
+    try {
+      await lane.receive(stream, span, number, opening ? (opening.end ?? end) : end);
+    } catch (error) {
+      if (opening) signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", breakOff);
+    }
   }
 }
 
@@ -322,7 +347,7 @@ async function fetchStream(
   const span = { next: 0, reserved: 0, end: announced ?? Number.MAX_SAFE_INTEGER, rate: lane.rate };
   run.connections = 1;
   try {
-    await lane.receive(stream, span, place.number);
+    await lane.receive(stream, span, place.number, span.end);
     assembly.end();
     await assembly.drain();
     if (announced !== undefined && span.next !== announced)

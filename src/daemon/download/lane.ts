@@ -51,9 +51,9 @@ export class Lane {
    * may have been cut meanwhile).
    *
    * @param source - number of the place that the stream comes from
+   * @param requested - where the request ends (exclusive); the span may have been cut since
    */
-  async receive(stream: RangeStream, span: Span, source: number): Promise<void> {
-    const requested = span.end;
+  async receive(stream: RangeStream, span: Span, source: number, requested: number): Promise<void> {
     const target: ByteTarget = {
       space: () => {
         if (span.next >= span.end) throw TAKEN_OVER;

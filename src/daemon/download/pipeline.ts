@@ -1,5 +1,5 @@
 /** The way of a URL: resolve → plan → fetch → verify → store → publish. Read this first. */
-import { asDownloadError, type DownloadError } from "../core/errors.ts";
+import { asDownloadError, type DownloadError, ResourceError } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import { fetchFile } from "./fetch.ts";
 import { plan } from "./plan.ts";
@@ -95,6 +95,16 @@ async function fetchOneVersion(run: Run, asked: Plan): Promise<Fetched & { reado
       if (file.former !== undefined) await backToFormer(run, file);
       run.signal.throwIfAborted();
       const failed = asDownloadError(error);
+      const others = placesLeft(source, file, failed);
+      if (others) {
+        run.logger.warn(
+          { code: failed.code, message: failed.message },
+          "the place will not give it; beginning again with another",
+        );
+        source = { ...source, candidates: others };
+        await run.update({ resource: undefined, progress: { downloadedBytes: 0 } });
+        continue;
+      }
       // Whatever is wrong with its ranges, the whole in one answer may be right.
       const ignored = failed.code === "RANGE_INVALID" && !run.rangesRefused;
       if ((failed.code !== "RESOURCE_CHANGED" && !ignored) || version === VERSIONS) throw failed;
@@ -104,6 +114,13 @@ async function fetchOneVersion(run: Run, asked: Plan): Promise<Fetched & { reado
       if (!ignored) await run.update({ resource: undefined, progress: { downloadedBytes: 0 } });
     }
   }
+}
+
+/** Where else the file may be had, if the place that it was fetched from has said no for good. */
+function placesLeft({ candidates }: Plan, file: PlannedFile, failed: DownloadError): Plan["candidates"] | undefined {
+  if (failed.retryable || !(failed instanceof ResourceError)) return undefined;
+  const [first, ...rest] = candidates.filter(({ url }) => url !== file.candidates[0]?.url);
+  return first && [first, ...rest];
 }
 
 /** The stream broke: what an earlier attempt won counts again. */

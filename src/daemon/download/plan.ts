@@ -14,6 +14,10 @@ import { askedOf, probe, sourceOf } from "./probe.ts";
 import type { Run } from "./run.ts";
 import { canResume, Sources } from "./sources.ts";
 import { asidePath, claimTarget, nameFromUrl, partPath, requireSpace } from "./target.ts";
+import { expectedDigests } from "./verify.ts";
+
+/** Attempts in vain after which a place is left for another, with what it gave. */
+const FAITHFUL = 2;
 
 /** The smallest chunk, in bytes: below it the records would cost more than the bytes. */
 const SMALLEST_CHUNK = 64 * 1024;
@@ -41,6 +45,10 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
   const size = resource.size ?? 0;
   await using held = new AsyncDisposableStack();
   const claim = held.use(await claimTarget(run, resource, source));
+  // What one place began another cannot go on with, unless a digest proves it in the end: when it has failed again and again,
+  // the others are asked for all of it.
+  const given = session.attempt > FAITHFUL && candidates.length > 1;
+  if (given && !hasDigest(run, source, resource)) return undefined;
   const part = await engine.files.openPart(state.path);
   held.defer(() => part.close());
   const done = new Map(await engine.store.chunks(session.id, state.epoch));
@@ -61,12 +69,18 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
     chunkSize,
     done,
     logger: run.logger,
+    digest: hasDigest(run, source, resource),
   });
   const recorded = size > chunkSize;
   return new PlannedFile(
     { sources, candidates: ordered, resource, part, chunkSize, epoch, done, recorded, whole: false },
     claim,
   );
+}
+
+/** True if the whole is going to be compared with a digest. */
+function hasDigest({ session }: Run, { digests }: Plan, resource: ResourceInfo): boolean {
+  return expectedDigests(session.options, digests, resource.digests).length > 0;
 }
 
 /** Mirrors that the origin itself names. They get nothing that was given for another place. */
@@ -141,25 +155,29 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
   const all = [source, ...others, ...namedMirrors(resource, asked).map((mirror) => askedOf(run, mirror))];
   const urls = all.map(({ candidate }) => candidate.url);
   if (former === undefined) {
+    // Before the part file is emptied: after a power cut no record of older chunks may stand for what is in it then.
+    const sync = epoch > 1;
     if (epoch > 1) {
       await engine.store.dropChunks(session.id);
       // Of an earlier attempt that was killed, or gave up, between the two.
       await engine.files.remove(asidePath(path));
     }
-    await run.update({
-      stage: "fetch",
-      resource,
-      target: claim.path,
-      part: { path, chunkSize, epoch, sources: urls },
-      manifestRoot: undefined,
-      metadata: { title: basename(claim.path), ...session.metadata },
-      progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
-    });
+    await run.update(
+      {
+        stage: "fetch",
+        resource,
+        target: claim.path,
+        part: { path, chunkSize, epoch, sources: urls },
+        manifestRoot: undefined,
+        metadata: { title: basename(claim.path), ...session.metadata },
+        progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
+      },
+      { sync },
+    );
   } else await run.update({ stage: "fetch", target: claim.path, progress: won });
-  const part = await engine.files.openPart(path);
+  // First what is of no use any more goes, also what nobody knows of, then the room for the new version is looked at.
+  const part = await engine.files.openPart(path, { empty: true });
   held.defer(() => part.close());
-  // First what is of no use any more goes, then the room for the new version is looked at.
-  if (epoch > 1) await part.truncate(0);
   await requireSpace(run, dirname(path), resource.size ?? 0);
   if (resource.size !== undefined && resource.size > settings.chunkSize) await part.reserve(resource.size);
   held.move();
@@ -171,6 +189,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
     chunkSize,
     done,
     logger: run.logger,
+    digest: hasDigest(run, asked, resource),
   });
   const candidates = all.map(({ candidate }) => candidate);
   const recorded = !whole && !single;

@@ -88,6 +88,7 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.sources[Symbol.dispose]();
     this.#claim[Symbol.dispose]();
     await this.digest?.[Symbol.asyncDispose]();
     await this.part.close();

@@ -14,6 +14,7 @@ export class Recorder {
   readonly #onRecorded: (chunk: WrittenChunk) => void;
   #waiting: WrittenChunk[] = [];
   #running: Promise<void> | undefined;
+  #failed: { readonly error: unknown } | undefined;
 
   constructor(init: {
     part: PartFile;
@@ -31,6 +32,8 @@ export class Recorder {
 
   /** Takes a chunk whose bytes have been written. @throws what the sync or the record of an earlier chunk threw */
   async add(chunk: WrittenChunk): Promise<void> {
+    // A failed sync is told once only: the next one says that all is well, and may be wrong about what was written before.
+    if (this.#failed) throw this.#failed.error;
     this.#waiting.push(chunk);
     this.#running ??= this.#run();
     await this.#running;
@@ -46,6 +49,9 @@ export class Recorder {
         await this.#store.recordChunks(this.#sessionId, this.#epoch, entries);
         for (const chunk of batch) this.#onRecorded(chunk);
       }
+    } catch (error) {
+      this.#failed = { error };
+      throw error;
     } finally {
       // In the same turn as the last look at what waits: a chunk that comes a moment later begins a run of its own.
       this.#running = undefined;

@@ -1,7 +1,8 @@
 /**
- * The places that a file's bytes come from. The first is the one whose version is fetched; another joins in only when a
- * piece that is here already was compared with what it has, so that mirrors of different content are never mixed. One that
- * fails, is slow beside the others or has other bytes is dropped.
+ * The places that a file's bytes come from. The first is the one whose version is fetched. Another joins in only if what comes
+ * of it can be told right from wrong: a digest of the whole is going to be compared, or both name the version by the same
+ * strong validator. Before that a piece that is here already is compared with what it has. One that fails, is slow beside the
+ * others or has other bytes is dropped.
  */
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
@@ -10,6 +11,9 @@ import type { ResourceInfo } from "../core/session.ts";
 
 /** Bytes that are compared before a mirror joins in. */
 const OVERLAP = 64 * 1024;
+
+/** Milliseconds for a comparison. */
+const LONGEST_PROOF_MS = 60_000;
 
 /** A mirror whose connections bring less than this share of the best one's is dropped. */
 const TOO_SLOW = 0.2;
@@ -43,6 +47,8 @@ export interface SourcesInit {
   /** Chunks that are here; grows meanwhile. */
   readonly done: ReadonlyMap<number, string>;
   readonly logger: Logger;
+  /** A digest of the whole is going to be compared. */
+  readonly digest: boolean;
 }
 
 /** Gives connections a place to ask. Disposal ends a comparison that is under way. */
@@ -79,8 +85,7 @@ export class Sources implements Disposable {
       const untried = this.#places.find((place) => !place.expected && !place.dropped);
       const idle = usable.every((place) => place.connections > 0);
       if (untried && idle && this.#init.done.size > 0) {
-        const either = AbortSignal.any([signal, this.#ended.signal]);
-        this.#proving ??= this.#prove(untried, either).finally(() => {
+        this.#proving ??= this.#prove(untried, signal).finally(() => {
           this.#proving = undefined;
         });
         // Nobody waits for a mirror who has something to do; its proof ends with the download.
@@ -119,8 +124,9 @@ export class Sources implements Disposable {
   }
 
   /** Compares a piece that is here with what the place has. Drops it if they differ. */
-  async #prove(place: Place, signal: AbortSignal): Promise<void> {
-    const { resource, chunkSize, done, part } = this.#init;
+  async #prove(place: Place, outer: AbortSignal): Promise<void> {
+    const { resource, chunkSize, done, part, digest } = this.#init;
+    const signal = AbortSignal.any([outer, this.#ended.signal, AbortSignal.timeout(LONGEST_PROOF_MS)]);
     const { source } = place;
     const chunks = [...done.keys()];
     const chunk = chunks[Math.floor(Math.random() * chunks.length)] ?? 0;
@@ -136,6 +142,13 @@ export class Sources implements Disposable {
           `${source.id} has ${other.size ?? "an unknown number of"} bytes, or no ranges`,
         );
       }
+      if (!digest && other.strongValidator !== resource.strongValidator) {
+        stream.cancel();
+        throw failure(
+          "RESOURCE_CHANGED",
+          `${source.id} names its version differently, and without a digest nobody could tell whether it is the same`,
+        );
+      }
       const theirs = Buffer.alloc(range.end - start);
       let length = 0;
       await stream.pipe((bytes) => {
@@ -147,7 +160,8 @@ export class Sources implements Disposable {
         throw failure("RESOURCE_CHANGED", `${source.id} has other bytes than ${this.first.source.id}`);
       place.expected = other;
     } catch (error) {
-      signal.throwIfAborted();
+      outer.throwIfAborted();
+      if (this.#ended.signal.aborted) return;
       place.dropped = asDownloadError(error);
       this.#init.logger.warn({ source: source.id }, `a mirror is not used: ${place.dropped.message}`);
     }

@@ -15,6 +15,8 @@ export class FrontIndex {
   #front = "";
   /** Writes under way that put entries, which scans may not see yet. */
   #putting = 0;
+  /** Counts the writes that put entries. */
+  #puts = 0;
 
   constructor(store: KeyValue, space: string) {
     this.#store = store;
@@ -25,6 +27,7 @@ export class FrontIndex {
   putting(keys: readonly string[]): () => void {
     for (const key of keys) if (key < this.#front) this.#front = key;
     this.#putting++;
+    this.#puts++;
     return () => void this.#putting--;
   }
 
@@ -33,9 +36,11 @@ export class FrontIndex {
     const from = this.#front;
     // An entry that was put before the scan but is not on the disk yet may lie before the first one found.
     const sure = this.#putting === 0;
+    const puts = this.#puts;
     let first = true;
     for await (const [key] of this.#store.entries(this.#space, { gte: from, ...(lt !== undefined && { lt }) })) {
-      if (first && sure && this.#front === from) this.#front = key;
+      // The same holds for one that was put since the scan began: it may be ahead of what the scan can see.
+      if (first && sure && this.#puts === puts && this.#front === from) this.#front = key;
       first = false;
       yield key;
     }

@@ -499,7 +499,8 @@ export interface VerifyOptions {
 export interface FileVerifier {
   /**
    * Verifies, a file at a time. What is wrong with a file is told, not thrown.
-   * @throws DownloadError RECEIPT_NOT_FOUND, RECEIPT_INVALID, SESSION_AMBIGUOUS; the signal's reason
+   * @throws DownloadError RECEIPT_NOT_FOUND, RECEIPT_INVALID, SESSION_AMBIGUOUS, INVALID_ARGUMENT for a repair by a receipt in
+   *   a file without a path; the signal's reason
    */
   verify(target: VerifyTarget, options: VerifyOptions): AsyncIterable<VerifyEvent>;
 }

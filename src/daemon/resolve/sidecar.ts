@@ -86,7 +86,7 @@ function placesBeside(url: string): string[] {
   };
   return [
     ...BESIDE_FILE.map((suffix) => at((pathname) => pathname + suffix)),
-    ...IN_FOLDER.map((name) => at((pathname) => pathname.replace(/[^/]*$/, name))),
+    ...IN_FOLDER.map((name) => at((pathname) => pathname.slice(0, pathname.lastIndexOf("/") + 1) + name)),
   ];
 }
 

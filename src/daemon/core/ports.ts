@@ -130,6 +130,8 @@ export interface HttpRequest {
   readonly namedBy?: string;
   /** A caller over TCP wants it: only public places are asked, and without the logins of this machine's owner. */
   readonly remote?: true;
+  /** The URL's host was outside of the private network before: it must still be. */
+  readonly outside?: boolean;
 }
 
 /** An answer whose header section is here and whose body waits. Exactly one of `pipe`, `receive`, `text`, `cancel` is called. */
@@ -145,6 +147,8 @@ export interface HttpResponse {
   readonly links?: readonly string[];
   /** SHA-256 of the certificate of the server that answered, lower-case hex; absent without TLS. */
   readonly certificate?: string;
+  /** The host of the first URL is outside of the private network, as far as is known. */
+  readonly outside?: boolean;
   /**
    * Hands the body to `sink`, in order, and resolves at its end. Rejects with NetworkError (CONNECTION_LOST, TRUNCATED,
    * TIMED_OUT …), with the signal's reason, or with what the sink threw; in each case the connection is closed.

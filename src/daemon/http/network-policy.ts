@@ -100,7 +100,7 @@ export function requireAllowed(from: Sender | undefined, to: AddressKind, hostna
   const why =
     from === "remote"
       ? `a caller over TCP may not have ${hostname} asked, which is ${to}: it is not in http.allow_remote_hosts`
-      : `a redirect from a ${from} address leads to ${hostname}, which is ${to}`;
+      : `the way from a ${from} address leads to ${hostname}, which is ${to}`;
   throw failure("ADDRESS_NOT_ALLOWED", why, { metadata: { host: hostname, kind: to } });
 }
 

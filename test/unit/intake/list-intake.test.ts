@@ -186,8 +186,9 @@ describe("taking a list", () => {
       "  referer=http://u:geheim@h/\n  out=/x\n" +
       "http://h/1\n  header: Cookie: geheim\nhttp://h/1\n  header Cookie: geheim=1\nhttp://h/1\n  header=geheim\n" +
       `http://h/${long}?token=geheim&x=1\n  out=/x\nhttp://u:${"geheim".repeat(200)}@h/\n  out=/x\n`;
-    const { refusedLines } = await intake.take(job(text));
-    assert.equal(refusedLines.length, 6);
+    const unreadable = Buffer.from(`ftp://u:${"geheim".repeat(100)}@h/\x01\n`);
+    const { refusedLines } = await intake.take(job(Buffer.concat([Buffer.from(text), unreadable])));
+    assert.equal(refusedLines.length, 7);
     assert.doesNotMatch(JSON.stringify(refusedLines), /gehe/);
     assert.equal(
       refusedLines[0]?.line,

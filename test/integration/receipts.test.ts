@@ -353,7 +353,7 @@ test("a receipt that was carried out verifies a copy anywhere; with its secrets 
 test("what is no regular file is not opened: a FIFO would hold it up for ever", async () => {
   await using file = await fetched();
   await rm(file.path);
-  execFileSync("mkfifo", [file.path]);
+  execFileSync("sh", ["-c", `mkfifo "$1"`, "sh", file.path]);
   const { outcome } = await file.verify({ path: file.path }, true);
   assert.deepEqual([outcome.status, outcome.error?.code], ["failed", "IO_ERROR"]);
   assert.match(outcome.error?.message ?? "", /not a regular file/);

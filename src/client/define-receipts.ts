@@ -37,7 +37,7 @@ export function defineReceipts(program: Command, outcome: Outcome): void {
         "certificate, digests, manifests. With --json also the SHA-256 of every chunk and where it came from. A receipt " +
         "stays when its session is forgotten; --forget forgets it, and its session with it.",
     )
-    .option("--secrets", "with --json: also the secrets in URLs and header fields, for repairs elsewhere")
+    .option("--secrets", "with --json: also the secrets: those in URLs let a copy be repaired elsewhere")
     .option("--forget", "forget the receipt; the file stays")
     .action(
       action(outcome, async (flags: ReceiptFlags, file: string) =>

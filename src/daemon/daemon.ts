@@ -22,6 +22,7 @@ import { writeConfig } from "./config/write.ts";
 import { asDownloadError, failure } from "./core/errors.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { CheckReport, ConfigChange, ConfigValue, DaemonControl, Logger } from "./core/ports.ts";
+import { safeName } from "./disk/filename.ts";
 import { DownloadManager } from "./download/manager.ts";
 import { Verifier } from "./download/verifier.ts";
 import { ListIntake } from "./intake/list-intake.ts";
@@ -135,7 +136,7 @@ export class Daemon implements Startable, DaemonControl {
         sessions,
         store: keyValue,
         directory: () => config().download_dir,
-        metalink: readMetalink,
+        metalink: (document) => readMetalink(document, undefined, safeName),
         clock,
         logger: logger.child({ room: "intake" }),
       }),

@@ -20,6 +20,9 @@ const SECRET_WORDS: ReadonlySet<string> = new Set(
 const SECRET_ENDING =
   /(token|secret|passwo?r?d|passphrase|signature|credentials?|sessionid|sessid|(api|app|access|auth|license|private|secret)key(id)?)$/;
 
+/** Whole names that are secrets, although their words are found in many others: what OAuth and signed links use. */
+const SECRET_NAMES = /^(code|verify|policy)$/i;
+
 /** Everything that signs a request to S3 and its like. */
 const SIGNING = /^x-(amz|goog)-/i;
 
@@ -93,7 +96,7 @@ function redactInner(value: string, depth: number): string {
 }
 
 function isSecretField(name: string): boolean {
-  if (SIGNING.test(name)) return true;
+  if (SIGNING.test(name) || SECRET_NAMES.test(name)) return true;
   const words = name
     .replace(/([a-z])([A-Z])/g, "$1 $2")
     .replace(/([A-Z])([A-Z][a-z])/g, "$1 $2")

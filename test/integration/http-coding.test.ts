@@ -102,6 +102,27 @@ describe("a coding that nobody asked for", () => {
     }
   });
 
+  test("much of nothing is refused: bytes that hold none, and little that unpacks to all of that", async () => {
+    const nothing = (bytes: number): Buffer => {
+      const head = Buffer.from("1f8b0800000000000003", "hex");
+      return Buffer.concat([head, Buffer.alloc(bytes, Buffer.from("000000ffff", "hex"))]);
+    };
+    for (const [coding, body, message] of [
+      ["gzip", nothing(17 * 1024 ** 2), /of which nothing comes/],
+      ["gzip, gzip", gzipSync(nothing(17 * 1024 ** 2), { level: 1 }), /of which nothing comes/],
+      ["gzip, zstd", zstdCompressSync(nothing(10 * 1024 ** 2)), /more than 1100 times/],
+    ] as const) {
+      await using origin = await start(coding, body);
+      await assert.rejects(collect(await open(origin)), { code: "PROTOCOL_ERROR", message });
+    }
+  });
+
+  test("zstd that wants a window of more than 8 MiB is refused", async () => {
+    const params = { [constants.ZSTD_c_windowLog]: 24 };
+    await using origin = await start("zstd", zstdCompressSync(Buffer.alloc(9 * 1024 ** 2), { params }));
+    await assert.rejects(collect(await open(origin)), { code: "PROTOCOL_ERROR", message: /memory/ });
+  });
+
   test("an empty body that says so is an empty file", async () => {
     await using origin = await serve(resourceOf(BYTES), (call) => call.send(200, { "content-encoding": "gzip" }));
     assert.equal((await collect(await open(origin))).length, 0);
@@ -116,7 +137,13 @@ describe("a coding that nobody asked for", () => {
     await assert.rejects(collect(await open(origin)), { code: "CONNECTION_LOST" });
   });
 
-  for (const coding of ["exi", "gzip, exi", "compress", Array.from({ length: 9 }, () => "gzip").join(",")])
+  for (const coding of [
+    "exi",
+    "gzip, exi",
+    "compress",
+    "gzip, gzip, gzip",
+    Array.from({ length: 9 }, () => "gzip").join(","),
+  ])
     test(`${coding}: CONTENT_CODING_UNKNOWN, for good`, async () => {
       await using origin = await start(coding, BYTES);
       await assert.rejects(open(origin), {

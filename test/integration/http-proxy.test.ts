@@ -115,6 +115,14 @@ describe("an HTTP proxy", () => {
     await using client = by(`http://localhost:${proxy.port}`);
     await assert.rejects(client.request({ url: `https://other.test:${secure.port}/` }), { code: "TLS_FAILED" });
   });
+
+  test("no variable of the environment has an unknown authority believed", async (context) => {
+    await using secure = await tlsOrigin();
+    await using client = new UndiciClient({ userAgent: "snatch-test" }, { clock, logger: new RecordLogger() });
+    process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+    context.after(() => delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"]);
+    await assert.rejects(client.request({ url: `https://localhost:${secure.port}/` }), { code: "TLS_FAILED" });
+  });
 });
 
 describe("a SOCKS5 proxy", () => {

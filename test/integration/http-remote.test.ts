@@ -68,5 +68,10 @@ describe("a download for a caller over TCP", () => {
     const manager = home.manager({ http: { allow_remote_hosts: ["127.0.0.0/8"] } });
     const [result] = await manager.download([origin.url], remote);
     assert.equal(result?.status, "completed");
+    // What is here is here, whoever asked for it.
+    const before = origin.requests.length;
+    const [own] = await manager.download([origin.url]);
+    assert.equal(own?.path, result.path);
+    assert.equal(origin.requests.length, before);
   });
 });

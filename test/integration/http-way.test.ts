@@ -13,6 +13,7 @@ import { Dialer } from "../../src/daemon/http/dial.ts";
 import { firstHop } from "../../src/daemon/http/hop.ts";
 import { Identity, type IdentityOptions } from "../../src/daemon/http/identity.ts";
 import { proxiesOf } from "../../src/daemon/http/proxy.ts";
+import { HttpSourceFactory } from "../../src/daemon/http/source.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { type Call, type Origin, resourceOf, serve } from "../support/origins/origin.ts";
 import { httpProxy } from "../support/proxies.ts";
@@ -234,6 +235,34 @@ describe("a way that was outside", () => {
       origin.requests.map(({ path }) => path),
       ["/start", "/"],
     );
+  });
+});
+
+describe("a host that was outside", () => {
+  test("is not asked inside by the source that found it there", async () => {
+    await using origin = await serve(resource, (call) => call.answer());
+    await using proxy = await httpProxy({ resolve: () => "127.0.0.1" });
+    const proxies = proxiesOf({ proxy: `127.0.0.1:${proxy.port}`, noProxy: ["127.0.0.1"], environment: {} });
+    await using client = make({ proxies });
+    await using direct = make();
+    let rebound = false;
+    const sources = new HttpSourceFactory({
+      client: { request: (request, signal) => (rebound ? direct : client).request(request, signal) },
+      clock,
+    });
+    const { signal } = new AbortController();
+    for (const [host, later] of [
+      ["public.test", undefined],
+      ["127.0.0.1", "allowed"],
+    ] as const) {
+      rebound = false;
+      const source = sources.http(named(origin, host), {});
+      (await source.open({ start: 0, signal })).cancel();
+      rebound = true;
+      const again = source.open({ start: 0, signal });
+      if (later) (await again).cancel();
+      else await assert.rejects(again, { code: "ADDRESS_NOT_ALLOWED" });
+    }
   });
 });
 

@@ -1,5 +1,6 @@
 /** Receipts of real downloads, files that rot, and their repair, against origins that change meanwhile. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash, randomBytes, X509Certificate } from "node:crypto";
 import {
   copyFile,
@@ -16,7 +17,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import type { Clock, VerifyEvent, VerifyOutcome, VerifyTarget } from "../../src/daemon/core/ports.ts";
+import type { Clock, SourceFactory, VerifyEvent, VerifyOutcome, VerifyTarget } from "../../src/daemon/core/ports.ts";
 import { redactReceipt } from "../../src/daemon/core/receipt.ts";
 import { DiskFileStore } from "../../src/daemon/disk/file-store.ts";
 import { Verifier, type VerifierParts } from "../../src/daemon/download/verifier.ts";
@@ -42,7 +43,7 @@ interface Fetched extends AsyncDisposable {
   readonly path: string;
   readonly sessionId: string;
   /** What its verifier works with. */
-  readonly parts: VerifierParts;
+  readonly parts: VerifierParts & { sources: SourceFactory };
   verify(target: VerifyTarget, repair?: boolean): Promise<Verified>;
 }
 
@@ -63,7 +64,7 @@ async function fetched(answer = plainly, urls = (origin: Origin): string[] => [o
   const [result] = await manager.download([urls(origin)], { headers: [["X-Token", "geheim"]] });
   assert.equal(result?.status, "completed", result?.error?.message);
   const path = result.path ?? "";
-  const parts: VerifierParts = {
+  const parts: Fetched["parts"] = {
     receipts: manager.sessions.receipts,
     files: new DiskFileStore(),
     sources: new HttpSourceFactory({ client, clock }),
@@ -322,9 +323,24 @@ test("a receipt that was carried out verifies a copy anywhere; with its secrets 
   const found = await file.verify({ receiptFile: shown, path: copy }, true);
   assert.deepEqual([found.damaged, found.outcome.error?.code], [[2], "REPAIR_IMPOSSIBLE"]);
   assert.match(found.outcome.error?.message ?? "", /exported without the secrets/);
-  const mended = await file.verify({ receiptFile: await carried(receipt), path: copy }, true);
+  const whole = await carried(receipt);
+  await assert.rejects(file.verify({ receiptFile: whole }, true), {
+    code: "INVALID_ARGUMENT",
+    message: /needs the path/,
+  });
+  const asked: (readonly [url: string, headers: unknown, namedBy: unknown])[] = [];
+  const { sources } = file.parts;
+  file.parts.sources = {
+    http: (url, { namedBy, ...options }) => {
+      asked.push([url, options.headers, namedBy]);
+      return sources.http(url, options);
+    },
+  };
+  const mended = await file.verify({ receiptFile: whole, path: copy }, true);
   assert.equal(mended.outcome.status, "repaired");
+  assert.deepEqual(asked, [[`${file.origin.url}?token=geheim`, [], "https://receipt.invalid/"]], "as a stranger's");
   await assertRight(copy);
+  file.parts.sources = sources;
   assert.equal((await receipts.byPath(file.path))?.sessionId, file.sessionId, "the receipt stays with the first file");
 
   await flip(copy, 0);
@@ -332,6 +348,16 @@ test("a receipt that was carried out verifies a copy anywhere; with its secrets 
   const processed = await carried({ ...receipt, manifests: { ...receipt.manifests, source } });
   const { outcome } = await file.verify({ receiptFile: processed, path: copy }, true);
   assert.match(outcome.error?.message ?? "", /was processed after it was fetched/);
+});
+
+test("what is no regular file is not opened: a FIFO would hold it up for ever", async () => {
+  await using file = await fetched();
+  await rm(file.path);
+  execFileSync("sh", ["-c", `mkfifo "$1"`, "sh", file.path]);
+  const { outcome } = await file.verify({ path: file.path }, true);
+  assert.deepEqual([outcome.status, outcome.error?.code], ["failed", "IO_ERROR"]);
+  assert.match(outcome.error?.message ?? "", /not a regular file/);
+  await assert.rejects(file.verify({ receiptFile: file.path }), { code: "IO_ERROR", message: /not a regular file/ });
 });
 
 test("it ends when it is called off, and leaves the disk to downloads half of the time", async () => {

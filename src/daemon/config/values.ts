@@ -26,7 +26,7 @@ export function configValues(config: Config, winners: ReadonlyMap<string, Entry>
     const winner = winners.get(key);
     return {
       key,
-      json: display(value),
+      json: display(key, value),
       origin: winner?.origin ?? "default",
       originDetail: winner?.detail ?? "",
       needsRestart: field.needsRestart,
@@ -42,17 +42,29 @@ export function diffConfig(before: Config, after: Config): ConfigChange[] {
     const [left, right] = [old.get(key), now.get(key)];
     if (JSON.stringify(left?.value ?? null) === JSON.stringify(right?.value ?? null)) return [];
     const needsRestart = (right ?? left)?.field.needsRestart ?? false;
-    return [{ key, before: display(left?.value ?? null), after: display(right?.value ?? null), needsRestart }];
+    return [
+      { key, before: display(key, left?.value ?? null), after: display(key, right?.value ?? null), needsRestart },
+    ];
   });
 }
 
 /** Names, inside a plugin's own options, whose values are not shown. */
 const SECRET = /token|secret|passw|api[-_]?key|credential/i;
 
-/** JSON that can be shown: without what a plugin's options or a URL hold in secrets. */
-function display(value: unknown): string {
+/**
+ * JSON that can be shown: without what a plugin's options or a URL hold in secrets. The path of a webhook's URL is one, since
+ * whoever knows it may post there.
+ */
+function display(key: string, value: unknown): string {
+  const isWebhook = key === "hooks.webhooks";
   return JSON.stringify(value, (name, inner: unknown) => {
     if (name !== "" && SECRET.test(name) && inner !== null) return "***";
-    return typeof inner === "string" ? redactUrl(inner) : inner;
+    if (typeof inner !== "string") return inner;
+    return isWebhook && name === "url" ? originOf(inner) : redactUrl(inner);
   });
+}
+
+function originOf(url: string): string {
+  const { origin, pathname, search } = new URL(url);
+  return pathname === "/" && search === "" ? origin : `${origin}/***`;
 }

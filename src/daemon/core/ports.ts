@@ -130,6 +130,8 @@ export interface HttpRequest {
   readonly namedBy?: string;
   /** A caller over TCP wants it: only public places are asked, and without the logins of this machine's owner. */
   readonly remote?: true;
+  /** The URL's host was outside of the private network before: it must still be. */
+  readonly outside?: boolean;
 }
 
 /** An answer whose header section is here and whose body waits. Exactly one of `pipe`, `receive`, `text`, `cancel` is called. */
@@ -145,6 +147,8 @@ export interface HttpResponse {
   readonly links?: readonly string[];
   /** SHA-256 of the certificate of the server that answered, lower-case hex; absent without TLS. */
   readonly certificate?: string;
+  /** The host of the first URL is outside of the private network, as far as is known. */
+  readonly outside?: boolean;
   /**
    * Hands the body to `sink`, in order, and resolves at its end. Rejects with NetworkError (CONNECTION_LOST, TRUNCATED,
    * TIMED_OUT …), with the signal's reason, or with what the sink threw; in each case the connection is closed.
@@ -499,7 +503,8 @@ export interface VerifyOptions {
 export interface FileVerifier {
   /**
    * Verifies, a file at a time. What is wrong with a file is told, not thrown.
-   * @throws DownloadError RECEIPT_NOT_FOUND, RECEIPT_INVALID, SESSION_AMBIGUOUS; the signal's reason
+   * @throws DownloadError RECEIPT_NOT_FOUND, RECEIPT_INVALID, SESSION_AMBIGUOUS, INVALID_ARGUMENT for a repair by a receipt in
+   *   a file without a path; the signal's reason
    */
   verify(target: VerifyTarget, options: VerifyOptions): AsyncIterable<VerifyEvent>;
 }

@@ -2,8 +2,8 @@
  * Files and folders for downloads. What survives a power cut, and in which order, is decided here and in place.ts:
  * write < fdatasync < (the caller's record) < rename < fsync of the folder.
  */
-import { constants, createReadStream } from "node:fs";
-import { access, mkdir, rm, stat, statfs, utimes } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, mkdir, open, rm, stat, statfs, utimes } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize } from "node:path";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Claim, FileStore, PartFile, ReadableFile } from "../core/ports.ts";
@@ -14,7 +14,7 @@ import { fits, safeName } from "./filename.ts";
 import { FolderSync } from "./folder-sync.ts";
 import { Guard } from "./guard.ts";
 import { nearest } from "./nearest.ts";
-import { openPartFile, openReadOnly } from "./part-file.ts";
+import { openPartFile, openReadOnly, READ_FLAGS, requireFile } from "./part-file.ts";
 import { renameInto } from "./place.ts";
 
 /** Bytes of one piece of {@link DiskFileStore.readStream}. */
@@ -155,7 +155,9 @@ export class DiskFileStore implements FileStore {
 
   async *readStream(path: string): AsyncIterable<Uint8Array> {
     try {
-      yield* createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Uint8Array>;
+      await requireFile(path);
+      const file = await open(path, READ_FLAGS);
+      yield* file.createReadStream({ highWaterMark: READ_BYTES }) as AsyncIterable<Uint8Array>;
     } catch (error) {
       if (!isMissing(error)) throw fileError(error, "reading", path);
       throw failure("IO_ERROR", `reading ${path} failed: it is not there`, { cause: error, metadata: { path } });

@@ -31,16 +31,36 @@ const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu;
  * separators climb out of the folder.
  */
 const LEADING = /^[\s.~\-/\\]+/u;
-const TRAILING = /[\s.]+$/u;
+
+/** What Windows takes from the end of a name. */
+const ENDING = /[\s.]/u;
+
+/** Characters of a text that are looked at: more than a name has room for. Patterns below are slow on very long ones. */
+const MOST_CHARACTERS = 1024;
 
 /** Makes a name safe: see the head of this file. Never empty, never more than {@link MAX_NAME_BYTES} bytes. */
 export function safeName(text: string): string {
-  const seen = text.toWellFormed().normalize("NFC").replace(UNSEEN, "").replace(LEADING, "").replace(TRAILING, "");
+  const seen = trimEnd(shorten(text).toWellFormed().normalize("NFC").replace(UNSEEN, "").replace(LEADING, ""));
   if (seen === "") return FALLBACK;
   // Separators, and what Windows reserves: characters, and names such as CON.
   const name = filenamify(seen, { replacement: "_", maxLength: Number.POSITIVE_INFINITY });
   const cut = cutName(name.replace(LEADING, ""), MAX_NAME_BYTES);
   return cut === "" ? FALLBACK : cut;
+}
+
+/** The beginning and, since the extension is there, the end of a text that is too long to be looked at. */
+function shorten(text: string): string {
+  if (text.length <= MOST_CHARACTERS) return text;
+  // What is left out at the end would have been: the extension is in front of it.
+  const end = trimEnd(text);
+  return end.length <= MOST_CHARACTERS ? end : end.slice(0, MOST_CHARACTERS - 64) + end.slice(-64);
+}
+
+/** From the end backwards: a pattern would begin anew at every space inside. */
+function trimEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && ENDING.test(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
 }
 
 /** Splits "a.tar.gz" into "a" and ".tar.gz". A name that is only an extension has none. */
@@ -65,7 +85,7 @@ export function fits(name: string): boolean {
 function cutName(name: string, bytes: number): string {
   if (Buffer.byteLength(name) <= bytes) return name;
   const [stem, extension] = splitName(name);
-  return cutText(stem, bytes - Buffer.byteLength(extension)).replace(TRAILING, "") + extension;
+  return trimEnd(cutText(stem, bytes - Buffer.byteLength(extension))) + extension;
 }
 
 /** The longest beginning of at most `bytes` bytes that does not split a code point. */

@@ -3,10 +3,11 @@
  * position, so that any number of them can be under way side by side.
  */
 import { close, constants, fdatasync, fstat, ftruncate, open, read, statfs, write } from "node:fs";
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { PartFile, ReadableFile } from "../core/ports.ts";
-import { fileError } from "./file-error.ts";
+import { fileError, naming } from "./file-error.ts";
 
 /** Not through a symbolic link: in a folder that others can write to it may lead anywhere. */
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -19,9 +20,22 @@ export function openPartFile(path: string, empty = false): Promise<PartFile> {
   return openWith(path, empty ? FLAGS | constants.O_TRUNC : FLAGS);
 }
 
-/** Opens a file that is to be looked at only. @throws FileSystemError, SystemResourceError */
-export function openReadOnly(path: string): Promise<ReadableFile> {
-  return openWith(path, constants.O_RDONLY);
+/** Without waiting for the other end of a FIFO. */
+export const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
+
+/** Opens a file that is to be looked at only. @throws FileSystemError, also if it is no regular file; SystemResourceError */
+export async function openReadOnly(path: string): Promise<ReadableFile> {
+  await naming("opening", path, requireFile(path));
+  return openWith(path, READ_FLAGS);
+}
+
+/** Asked before a file is opened: opening alone makes some devices do things. @throws FileSystemError IO_ERROR, what Node throws */
+export async function requireFile(path: string): Promise<void> {
+  if ((await stat(path)).isFile()) return;
+  throw failure("IO_ERROR", `reading ${path} failed: it is not a regular file`, {
+    metadata: { path },
+    retryable: false,
+  });
 }
 
 function openWith(path: string, flags: number): Promise<PartFile> {

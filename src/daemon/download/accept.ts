@@ -64,7 +64,8 @@ async function reuse(
     case "queued":
     case "waiting":
     case "active":
-      return sufficient ? former : undefined;
+      // What a caller over TCP may not reach, the owner may.
+      return sufficient && (request.options.remote || !former.options.remote) ? former : undefined;
     case "paused":
     case "failed":
     case "cancelled":
@@ -79,9 +80,7 @@ function sameDemands(wanted: DownloadOptions, former: DownloadOptions): boolean 
     (!checksum || checksum.value === former.checksum?.value) &&
     (checksumFile === undefined || checksumFile === former.checksumFile) &&
     (size === undefined || size === former.size) &&
-    followMetalink === (former.followMetalink ?? true) &&
-    // What a caller over TCP may not reach, the owner may.
-    (wanted.remote === true || former.remote !== true)
+    followMetalink === (former.followMetalink ?? true)
   );
 }
 

@@ -17,6 +17,9 @@ const AGAIN_MS = 500;
 /** A host that asks for more patience than this, in milliseconds, is not waited for. */
 const LONGEST_WAIT_MS = 30_000;
 
+/** In place of who named the URLs of a receipt that came from elsewhere: somebody outside. */
+const STRANGER = "https://receipt.invalid/";
+
 /** Thrown into a stream that has given enough. */
 const ENOUGH = new Error("the chunk is here");
 
@@ -39,10 +42,11 @@ export class ChunkFetcher {
   readonly #parts: RepairParts;
   readonly #places: Place[];
 
-  constructor(receipt: Receipt, parts: RepairParts) {
+  /** @param ours - the receipt is of this daemon; otherwise nobody knows who chose its URLs and header fields */
+  constructor(receipt: Receipt, ours: boolean, parts: RepairParts) {
     this.#parts = parts;
     const { url, mirrors, sources, resource, headers, remote } = receipt;
-    const named = new Set([url, ...mirrors]);
+    const named = new Set(ours ? [url, ...mirrors] : []);
     const { origin } = new URL(url);
     this.#places = [...new Set([...sources, ...(resource.mirrors ?? [])])]
       // Shown once and carried out like that: it leads nowhere.
@@ -50,9 +54,9 @@ export class ChunkFetcher {
       .map((each) => ({
         source: parts.sources.http(each, {
           timeoutMs: parts.timeoutMs(),
-          headers: new URL(each).origin === origin ? headers : [],
+          headers: ours && new URL(each).origin === origin ? headers : [],
           // A document or an answer named it, and no person.
-          ...(!named.has(each) && { namedBy: resource.finalUrl }),
+          ...(!named.has(each) && { namedBy: ours ? resource.finalUrl : STRANGER }),
           ...(remote && { remote }),
         }),
         // The version is that of the first place; others have their own ways to name it.

@@ -29,7 +29,9 @@ export function checkRequest(
 }
 
 function checkUrl(text: string, claims: (url: string) => boolean): string {
-  const shown = redactUrl(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+  // Cut behind it: half a login does not look like one.
+  const whole = redactUrl(text);
+  const shown = whole.length > 200 ? `${whole.slice(0, 200)}…` : whole;
   if (text.length > LONGEST_URL) throw failure("INVALID_URL", `the URL has ${text.length} characters: ${shown}`);
   const value = text.trim();
   if (!URL.canParse(value)) {

@@ -78,7 +78,7 @@ export class Verifier implements FileVerifier {
     }
   }
 
-  async *#subjects(target: VerifyTarget, { findMoved, signal }: VerifyOptions): AsyncGenerator<Subject> {
+  async *#subjects(target: VerifyTarget, { findMoved, repair, signal }: VerifyOptions): AsyncGenerator<Subject> {
     const { receipts } = this.#parts;
     const ours = (receipt: Receipt): Subject => {
       return { receipt, chunks: receipts.chunks(receipt), path: receipt.file.path, ours: true };
@@ -90,6 +90,9 @@ export class Verifier implements FileVerifier {
       }
     } else if ("sessionId" in target) yield ours(await receipts.bySession(target.sessionId));
     else if ("receiptFile" in target) {
+      // Whoever wrote the receipt would choose which file of this machine is written to.
+      if (repair && target.path === undefined)
+        throw failure("INVALID_ARGUMENT", "a repair by a receipt in a file needs the path of the file to be repaired");
       const { receipt, chunks } = receipts.read(await readReceiptFile(this.#parts.files, target.receiptFile));
       yield { receipt, chunks, path: target.path ?? receipt.file.path, ours: false };
     } else {
@@ -200,7 +203,7 @@ export class Verifier implements FileVerifier {
           `${path} was processed after it was fetched: the origin does not have its bytes`,
         );
       using _ = await files.claimPath(path, "overwrite");
-      const fetcher = new ChunkFetcher(receipt, this.#parts);
+      const fetcher = new ChunkFetcher(receipt, ours, this.#parts);
       const part = await files.openPart(path);
       try {
         for (const [chunk, digest] of damaged) {

@@ -126,8 +126,10 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
     // Where a person sent us; what is learnt from there on may not lead further inside.
     const { namedBy } = request;
     const guarded = !this.#options.allowPrivateRedirects;
-    let from: Sender | undefined =
-      namedBy === undefined || !guarded ? undefined : this.#seen.kindOf(new URL(namedBy).hostname);
+    let from: Sender | undefined;
+    if (guarded && namedBy !== undefined) from = this.#seen.kindOf(new URL(namedBy).hostname);
+    if (guarded && request.outside) from = "public";
+    let outside: boolean | undefined;
     const identity = this.#identity.begin();
     for (let hop = first; ; ) {
       const remote = request.remote === true && !this.#allowsRemote(hop.url);
@@ -136,11 +138,12 @@ export class UndiciClient implements HttpClient, AsyncDisposable {
       const { head, exchange, connection } = await this.#ask(way, request, signal);
       this.#seen.note(hop.url.hostname, connection.kind);
       const kind = connection.kind ?? this.#seen.kindOf(hop.url.hostname);
+      outside ??= kind === "public";
       // Once outside, the way does not lead in again.
       if (guarded) from = kind === "public" ? kind : (from ?? kind);
       const location = head.headers.get("location");
       if (request.follow === false || request.method === "POST" || !isRedirect(head.status))
-        return new Answer(head, exchange, { chain, links }, connection.certificate);
+        return new Answer(head, exchange, { chain, links, outside }, connection.certificate);
       links.push(...absoluteLinks(head.headers.get("link"), hop.url.href));
       exchange.cancel();
       const learnt = identity.learn(hop, head.headers.get("set-cookie"));
@@ -274,18 +277,20 @@ class Answer implements HttpResponse {
   readonly chain: readonly string[];
   readonly links: readonly string[];
   readonly certificate?: string;
+  readonly outside: boolean;
   readonly #exchange: Exchange;
 
   constructor(
     head: Head,
     exchange: Exchange,
-    { chain, links }: { readonly chain: readonly string[]; readonly links: readonly string[] },
+    { chain, links, outside }: Pick<Answer, "chain" | "links" | "outside">,
     certificate: string | undefined,
   ) {
     this.status = head.status;
     this.headers = head.headers;
     this.chain = chain;
     this.links = links;
+    this.outside = outside;
     this.url = chain.at(-1) ?? "";
     if (certificate !== undefined) this.certificate = certificate;
     this.#exchange = exchange;

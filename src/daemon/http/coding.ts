@@ -5,6 +5,7 @@
  */
 import { PassThrough, type Transform, type Writable } from "node:stream";
 import {
+  constants,
   createBrotliDecompress,
   createGunzip,
   createInflate,
@@ -13,18 +14,31 @@ import {
   type Zlib,
   type ZlibOptions,
 } from "node:zlib";
-import { failure } from "../core/errors.ts";
+import { DownloadError, failure } from "../core/errors.ts";
 import type { ByteSink, HttpResponse } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
 
 /** Codings of one body, one over the other, that are gone along with. More is no honest origin. */
-const MOST_CODINGS = 4;
+const MOST_CODINGS = 2;
+
+/** Bytes that a decoder takes, at most, until something comes out again. */
+const MOST_FOR_NOTHING = 16 * 1024 * 1024;
+
+/**
+ * How many times longer what one decoder hands to another may be than what it was fed, and by how many bytes more: deflate
+ * itself stays below, and what only costs work is held back by no disk.
+ */
+const MOST_TIMES = 1100;
+const MOST_MORE = 1024 * 1024;
 
 /** A stream of node:zlib; `bytesWritten` are those that it took. */
 type Decoder = Transform & Zlib;
 
 /** Bytes that a decoder hands on at a time, at most. */
 const CHUNK: ZlibOptions = { chunkSize: 64 * 1024 };
+
+/** Log2 of the window that a sender may ask memory for (RFC 9659 §3). */
+const ZSTD = { chunkSize: 64 * 1024, params: { [constants.ZSTD_d_windowLogMax]: 23 } };
 
 /** What decodes a coding. @param first - the first byte of the body */
 const DECODERS: Readonly<Record<string, (first: number) => Decoder>> = {
@@ -33,7 +47,7 @@ const DECODERS: Readonly<Record<string, (first: number) => Decoder>> = {
   // Meant is zlib's form; many send the bare one (§8.4.1.2). No encoder begins that with the low bits of a zlib header.
   deflate: (first) => ((first & 0x0f) === 8 ? createInflate(CHUNK) : createInflateRaw(CHUNK)),
   br: () => createBrotliDecompress({ chunkSize: 64 * 1024 }),
-  zstd: () => createZstdDecompress({ chunkSize: 64 * 1024 }),
+  zstd: () => createZstdDecompress(ZSTD),
 };
 
 /** Files that are themselves of a coding's format: servers tell the format of the file as if it were a coding. */
@@ -88,7 +102,8 @@ export async function pipeDecoded(response: HttpResponse, codings: readonly stri
   const { host } = new URL(response.url);
   const made: Transform[] = [];
   let pieces = received(response, made);
-  for (const coding of codings.toReversed()) pieces = decode(pieces, coding, host, made);
+  for (const [at, coding] of [...codings.entries()].toReversed())
+    pieces = decode(pieces, { coding, host, last: at === 0 }, made);
   try {
     for await (const piece of pieces) await sink(piece);
   } finally {
@@ -120,19 +135,26 @@ async function* received(response: HttpResponse, made: Transform[]): AsyncGenera
 
 async function* decode(
   coded: AsyncGenerator<Buffer>,
-  coding: string,
-  host: string,
+  { coding, host, last }: { readonly coding: string; readonly host: string; readonly last: boolean },
   made: Transform[],
 ): AsyncGenerator<Buffer> {
   let next = await coded.next();
   const decoder = DECODERS[coding]?.(next.done ? 0 : (next.value[0] ?? 0));
   if (decoder === undefined) throw failure("INTERNAL", `there is no decoder of ${coding}`);
   made.push(decoder);
+  const metadata = { host, content_encoding: coding };
   let fed = 0;
+  let forNothing = 0;
+  let decoded = 0;
   let broken: { readonly reason: unknown } | undefined;
   const feed = async (): Promise<void> => {
     for (; !next.done; next = await coded.next()) {
       fed += next.value.length;
+      forNothing += next.value.length;
+      if (forNothing > MOST_FOR_NOTHING)
+        throw failure("PROTOCOL_ERROR", `${host} sent ${forNothing} bytes coded in ${coding} of which nothing comes`, {
+          metadata,
+        });
       await write(decoder, next.value);
     }
     decoder.end();
@@ -141,10 +163,18 @@ async function* decode(
     broken = { reason };
     decoder.destroy();
   });
-  const metadata = { host, content_encoding: coding };
   try {
-    for await (const piece of decoder) yield piece;
+    for await (const piece of decoder) {
+      forNothing = 0;
+      decoded += piece.length;
+      if (!last && decoded > fed * MOST_TIMES + MOST_MORE)
+        throw failure("PROTOCOL_ERROR", `${host} sent what ${coding} makes more than ${MOST_TIMES} times longer`, {
+          metadata,
+        });
+      yield piece;
+    }
   } catch (error) {
+    if (error instanceof DownloadError) throw error;
     if (broken !== undefined) throw (broken as { readonly reason: unknown }).reason;
     const cause = error as NodeJS.ErrnoException;
     throw cause.code === "Z_BUF_ERROR"

@@ -124,7 +124,10 @@ export class Dialer {
     const open = (to: TcpNetConnectOpts): Socket =>
       plain ? connect({ ...to, ...read }) : this.#tls(url, { ...to, ...read });
     const socket = await connectFirst(addresses, portOf(url), { signal, open });
-    const kind = addressKind(socket.remoteAddress ?? "");
+    const { remoteAddress } = socket;
+    // Of what is closed already nobody knows where it led.
+    if (remoteAddress === undefined) throw reset(socket, "the connection was closed as soon as it stood");
+    const kind = addressKind(remoteAddress);
     if (plain) return { socket, kind };
     socket.setNoDelay(true).setKeepAlive(true, 60_000);
     return { socket: await secured(socket, signal), kind };
@@ -192,6 +195,8 @@ export class Dialer {
       servername: isIP(host) === 0 ? host : "",
       checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
       secureContext: this.#context,
+      // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+      rejectUnauthorized: true,
       ALPNProtocols: ["http/1.1"],
       ...(session && { session }),
     });
@@ -228,8 +233,7 @@ function secured(client: Socket, signal: AbortSignal, below: Socket = client): P
       reject(error);
     };
     const onAbort = (): void => fail(signal.reason);
-    const onClose = (): void =>
-      fail(Object.assign(new Error("the connection was closed in the TLS handshake"), { code: "ECONNRESET" }));
+    const onClose = (): void => fail(reset(client, "the connection was closed in the TLS handshake"));
     signal.addEventListener("abort", onAbort, { once: true });
     client.once("secureConnect", () => {
       end();
@@ -239,6 +243,12 @@ function secured(client: Socket, signal: AbortSignal, below: Socket = client): P
     client.once("close", onClose);
     if (signal.aborted) onAbort();
   });
+}
+
+/** The error of a connection that the other side has closed. */
+function reset(socket: Socket, message: string): Error {
+  socket.destroy();
+  return Object.assign(new Error(message), { code: "ECONNRESET" });
 }
 
 /** Puts an entry into a map that remembers the latest ones. */

@@ -92,7 +92,7 @@ const MEMBER = new RegExp(`(${KEY})(?:=(${BARE}))?(?:; *${KEY}(?:=(?:${BARE}))?)
 
 /** A dictionary of byte sequences (RFC 9651 §3.2, §3.3.5); members of other types are of no interest, inner lists no digest. */
 function readDictionary(value: string): ReadonlyArray<readonly [string, string]> | undefined {
-  const text = value.replace(/^ +| +$/g, "");
+  const text = value.trim();
   const members = new Map<string, string>();
   for (let at = 0; at < text.length; ) {
     MEMBER.lastIndex = at;

@@ -10,6 +10,9 @@ import type { Clock, KeyValue, Logger } from "../core/ports.ts";
 /** The space of the database that is used. */
 const SPACE = "holds";
 
+/** Hosts that are remembered at most: the latest. */
+const MOST_HOSTS = 4096;
+
 /** What holds work with. */
 export interface HoldsParts {
   readonly clock: Clock;
@@ -37,7 +40,7 @@ export class Holds implements Startable {
     this.#parts = parts;
   }
 
-  /** Takes up those of an earlier process, and forgets those that are over. */
+  /** Takes up those of an earlier process, and forgets those that are over, or too many. */
   async start(): Promise<void> {
     const { clock, store } = this.#parts;
     const over: string[] = [];
@@ -45,7 +48,8 @@ export class Holds implements Startable {
       const kept = parse(text);
       // A clock that was put back must not make the wait longer than it was.
       const left = Math.min((kept?.until ?? 0) - clock.now(), this.#longestMs);
-      if (kept && left > 0) this.#hosts.set(host, { until: clock.monotonic() + left, error: kept.error });
+      if (kept && left > 0 && this.#hosts.size < MOST_HOSTS)
+        this.#hosts.set(host, { until: clock.monotonic() + left, error: kept.error });
       else over.push(host);
     }
     for (const host of over) this.#write({ type: "del", space: SPACE, key: host });
@@ -60,9 +64,12 @@ export class Holds implements Startable {
     const until = clock.monotonic() + wait;
     if ((this.#hosts.get(host)?.until ?? 0) >= until) return;
     const { code, message, metadata } = error;
+    this.#hosts.delete(host);
     this.#hosts.set(host, { until, error: { code, message, metadata } });
     const value = JSON.stringify({ until: clock.now() + wait, code, message, metadata });
     this.#write({ type: "put", space: SPACE, key: host, value });
+    const [oldest] = this.#hosts.keys();
+    if (this.#hosts.size > MOST_HOSTS && oldest !== undefined) this.#forget(oldest);
   }
 
   /**
@@ -79,13 +86,17 @@ export class Holds implements Startable {
       const { code, message, metadata } = hold.error;
       throw failure(code, message, { metadata: { ...metadata, held: "true" }, retryAfterMs: left, retryable: true });
     }
-    this.#hosts.delete(host);
-    this.#write({ type: "del", space: SPACE, key: host });
+    this.#forget(host);
   }
 
   /** Resolves when everything is written. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing;
+  }
+
+  #forget(host: string): void {
+    this.#hosts.delete(host);
+    this.#write({ type: "del", space: SPACE, key: host });
   }
 
   #write(write: Parameters<KeyValue["write"]>[0][number]): void {

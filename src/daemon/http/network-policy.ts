@@ -49,14 +49,16 @@ const PRIVATE = listOf(
   "203.0.113.0/24",
   "224.0.0.0/4",
   "240.0.0.0/4",
-  "64:ff9b:1::/48",
-  "100::/64",
   "2001::/23",
   "2001:db8::/32",
-  "fc00::/7",
-  "fec0::/10",
-  "ff00::/8",
+  "3fff::/20",
 );
+
+/** All that there is of global unicast addresses in IPv6 (IANA's registry of the address space). */
+const GLOBAL_IPV6 = listOf("2000::/3");
+
+/** Top-level names that the public DNS does not have: of home networks, of companies, and those that are reserved for that. */
+const INSIDE = /^[^.]*$|\.(local|localdomain|internal|intranet|private|corp|home|lan|home\.arpa)$/i;
 
 /** Where an address lies. @param address - IPv4 or IPv6, in any spelling; what is neither is private */
 export function addressKind(address: string): AddressKind {
@@ -66,7 +68,8 @@ export function addressKind(address: string): AddressKind {
   if (inner !== undefined) return addressKind(inner);
   if (LOOPBACK.check(bare, family)) return "loopback";
   if (LINK_LOCAL.check(bare, family)) return "link-local";
-  return isIP(bare) === 0 || PRIVATE.check(bare, family) ? "private" : "public";
+  if (isIP(bare) === 0 || PRIVATE.check(bare, family)) return "private";
+  return family === "ipv4" || GLOBAL_IPV6.check(bare, family) ? "public" : "private";
 }
 
 /**
@@ -75,9 +78,10 @@ export function addressKind(address: string): AddressKind {
  * @param hostname - as in `URL.hostname`
  */
 export function hostKind(hostname: string): AddressKind {
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
+  const bare = bareName(hostname);
   if (isIP(bare) !== 0) return addressKind(bare);
-  return /(^|\.)localhost\.?$/i.test(bare) ? "loopback" : "public";
+  if (/(^|\.)localhost$/i.test(bare)) return "loopback";
+  return INSIDE.test(bare) ? "private" : "public";
 }
 
 /**
@@ -96,7 +100,7 @@ export function requireAllowed(from: Sender | undefined, to: AddressKind, hostna
   const why =
     from === "remote"
       ? `a caller over TCP may not have ${hostname} asked, which is ${to}: it is not in http.allow_remote_hosts`
-      : `a redirect from a ${from} address leads to ${hostname}, which is ${to}`;
+      : `the way from a ${from} address leads to ${hostname}, which is ${to}`;
   throw failure("ADDRESS_NOT_ALLOWED", why, { metadata: { host: hostname, kind: to } });
 }
 
@@ -140,13 +144,22 @@ export class SeenHosts {
     if (this.#kinds.size > MOST_SEEN && oldest !== undefined) this.#kinds.delete(oldest);
   }
 
-  /** Where it was; what its name tells if it was not connected to. */
+  /** Where it was; if it was not connected to, what its name proves: one that sounds private may be anybody's. */
   kindOf(hostname: string): AddressKind {
-    return this.#kinds.get(hostname) ?? hostKind(hostname);
+    const told = hostKind(hostname);
+    const proved = told === "private" && isIP(bareName(hostname)) === 0 ? "public" : told;
+    return this.#kinds.get(hostname) ?? proved;
   }
 }
 
-/** The IPv4 address inside of a mapped (::ffff:), translated (64:ff9b::, RFC 6052) or 6to4 (2002::, RFC 3056) one. */
+function bareName(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
+}
+
+/**
+ * The IPv4 address inside of a mapped (::ffff:), translated (64:ff9b::, RFC 6052; ::ffff:0:, RFC 2765) or 6to4 (2002::,
+ * RFC 3056) one.
+ */
 function embedded(address: string): string | undefined {
   // The URL parser writes every spelling in the same way, with hexadecimal groups only.
   const text = URL.parse(`http://[${address}]/`)?.hostname.slice(1, -1);
@@ -158,6 +171,7 @@ function embedded(address: string): string | undefined {
   const all = [...groups, ...Array<string>(gap).fill("0"), ...last].map((group) => Number.parseInt(group, 16));
   const ipv4 = (high = 0, low = 0): string => `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
   const zeros = (from: number, to: number): boolean => all.slice(from, to).every((group) => group === 0);
+  if (zeros(0, 4) && all[4] === 0xffff && all[5] === 0) return ipv4(all[6], all[7]);
   if (zeros(0, 5) && all[5] === 0xffff) return ipv4(all[6], all[7]);
   // The compatible form (::a.b.c.d) is out of use, and was never meant to leave the machine.
   if (zeros(0, 6) && all[6] !== 0) return ipv4(all[6], all[7]);

@@ -79,6 +79,8 @@ class HttpSource implements ChunkSource {
   readonly #clock: Clock;
   /** The origin answered If-Range by the whole of the same version, and If-Match by the range. */
   #dislikesIfRange = false;
+  /** Whoever can change the addresses of its name gains nothing by doing that while it is asked. */
+  #outside = false;
 
   constructor(url: string, options: HttpSourceOptions, parts: HttpSourceParts) {
     this.id = redactUrl(url);
@@ -119,14 +121,17 @@ class HttpSource implements ChunkSource {
     }
   }
 
-  #ask({ start, end, expected, signal }: RangeRequest, manner: Manner): Promise<HttpResponse> {
+  async #ask({ start, end, expected, signal }: RangeRequest, manner: Manner): Promise<HttpResponse> {
     const headers = (this.#options.headers ?? []).filter(([name]) => !OURS.test(name));
     if (manner !== "whole") {
       headers.push(["Range", formatRange(start, end)]);
       const validator = expected?.strongValidator;
       if (validator !== undefined) headers.push([manner === "if-range" ? "If-Range" : "If-Match", validator]);
     }
-    return this.#client.request({ ...this.#options, url: this.#url, headers }, signal);
+    const outside = this.#outside;
+    const response = await this.#client.request({ ...this.#options, url: this.#url, headers, outside }, signal);
+    this.#outside ||= response.outside === true;
+    return response;
   }
 }
 

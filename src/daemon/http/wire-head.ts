@@ -84,12 +84,8 @@ function readFields(status: number, lines: readonly string[], size: number): Pla
 }
 
 function keepMs(headers: ReadonlyMap<string, string>): number | undefined {
-  const options =
-    headers
-      .get("connection")
-      ?.toLowerCase()
-      .split(/[ \t]*,[ \t]*/) ?? [];
-  if (options.includes("close")) return 0;
+  const options = headers.get("connection")?.toLowerCase().split(",") ?? [];
+  if (options.some((option) => option.trim() === "close")) return 0;
   const told = /(?:^|[\s,])timeout=(\d{1,6})(?!\d)/i.exec(headers.get("keep-alive") ?? "")?.[1];
   return told === undefined ? undefined : Math.min(Math.max(Number(told) * 1000 - EARLIER_MS, 0), LONGEST_KEEP_MS);
 }

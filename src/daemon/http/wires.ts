@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../core/ports.ts";
 import type { Dialer } from "./dial.ts";
-import { type AddressKind, mayLead, type Sender } from "./network-policy.ts";
+import { mayLead, type Sender } from "./network-policy.ts";
 import { WireConnection } from "./wire-connection.ts";
 
 /** Milliseconds that an origin is left to undici after an answer that was not plain. */

@@ -3,7 +3,6 @@
  * ledger's position, so a list that was cut short goes on at exactly that byte, and nothing in it is taken twice.
  */
 import { randomUUID } from "node:crypto";
-import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type {
@@ -22,6 +21,7 @@ import type {
   Write,
 } from "../core/ports.ts";
 import { type DownloadOptions, type DownloadRequest, hasEnded } from "../core/session.ts";
+import { AllowedTargets } from "./allowed-targets.ts";
 import {
   type BatchRecord,
   batchWrites,
@@ -36,6 +36,7 @@ import { ListParser, type ParsedEntry } from "./list-parser.ts";
 import { HEAD_BYTES, isMetalink, metalinkEntries } from "./metalink-list.ts";
 import { OutcomeReport } from "./outcome-report.ts";
 import { writeRefusedFile } from "./refused-file.ts";
+import { shownEntry } from "./shown-entry.ts";
 
 /** Entries of a batch. */
 const BATCH = 1000;
@@ -43,9 +44,8 @@ const BATCH = 1000;
 /** Characters of a batch: entries with very many options make smaller batches. */
 const BATCH_TEXT = 4 * 1024 * 1024;
 
-/** Refused lines handed back to the caller, and characters of each. */
+/** Refused lines handed back to the caller. */
 const REFUSED_KEPT = 100;
-const REFUSED_SHOWN = 1000;
 
 /** What the intake needs of others. */
 export interface ListIntakeParts {
@@ -67,6 +67,8 @@ interface Run {
   /** The record is in the ledger already. */
   begun: boolean;
   readonly refusedLines: RefusedEntry[];
+  /** Absent: it may write anywhere. */
+  readonly targets?: AllowedTargets;
 }
 
 /** An entry that the intake has checked. */
@@ -101,7 +103,9 @@ export class ListIntake implements ListTaker, Startable {
     const found = job.ledger && (await this.#ledger.batchOf(job.ledger.key));
     if (job.ledger && found === undefined && this.isReporting(job.ledger.files.report))
       throw failure("INVALID_ARGUMENT", `${job.ledger.files.report} is the report of another list`);
-    const run: Run = { job, record: found ?? newRecord(job), begun: found !== undefined, refusedLines: [] };
+    const targets = job.allowedDirectories && new AllowedTargets(job.allowedDirectories);
+    const record = found ?? newRecord(job);
+    const run: Run = { job, record, begun: found !== undefined, refusedLines: [], ...(targets && { targets }) };
     if (job.ledger) await this.#report.note(run.record);
     if (run.record.phase === "taking") await this.#read(run);
     if (run.record.phase === "read") await this.#writeRefused(run);
@@ -168,7 +172,7 @@ export class ListIntake implements ListTaker, Startable {
   }
 
   async #commit(run: Run, batch: readonly ParsedEntry[], last: boolean): Promise<void> {
-    const checked = batch.map((entry) => this.#check(run.job, entry));
+    const checked = await this.#checkAll(run, batch);
     const requests = checked.flatMap((entry) => ("request" in entry ? [entry.request] : []));
     const refused = checked.length - requests.length;
     const next: BatchRecord = {
@@ -200,6 +204,23 @@ export class ListIntake implements ListTaker, Startable {
       known.map(async ({ session }) => {
         const now = hasEnded(session.status) ? session : await this.#parts.sessions.get(session.id);
         if (now && hasEnded(now.status)) this.#report.ended(now);
+      }),
+    );
+  }
+
+  async #checkAll({ job, targets }: Run, batch: readonly ParsedEntry[]): Promise<readonly Checked[]> {
+    const checked = batch.map((entry) => this.#check(job, entry));
+    if (targets === undefined) return checked;
+    return Promise.all(
+      checked.map(async (entry, index): Promise<Checked> => {
+        if ("error" in entry) return entry;
+        try {
+          await targets.assertAllowed(entry.request);
+          return entry;
+        } catch (error) {
+          const text = batch[index]?.text ?? "";
+          return { lineNumber: entry.lineNumber, error: asDownloadError(error), text, url: entry.request.url };
+        }
       }),
     );
   }
@@ -271,7 +292,7 @@ function merge(defaults: DownloadOptions, own: DownloadOptions): DownloadOptions
 
 function refusedEntry(entry: { lineNumber: number; error: DownloadError; text: string }): RefusedEntry {
   const { lineNumber, error, text } = entry;
-  return { lineNumber, line: redactUrl(text.slice(0, REFUSED_SHOWN)), code: error.code, message: error.message };
+  return { lineNumber, line: shownEntry(text), code: error.code, message: error.message };
 }
 
 /** The first URL of a refused entry's text, for the report. */

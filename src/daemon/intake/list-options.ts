@@ -117,9 +117,11 @@ const READERS: Readonly<Record<string, (draft: OptionDraft, value: string) => vo
 export function readOption(draft: OptionDraft, text: string, lineNumber: number): DownloadError | undefined {
   const equals = text.indexOf("=");
   const name = (equals === -1 ? text : text.slice(0, equals)).trim();
-  if (equals === -1) return refused(lineNumber, `"${brief(text)}" is not an option: write name=value`);
+  // What stands behind a blank or a colon may be the value, such as a header field's.
+  const [word = ""] = text.split(/[\s:=]/, 1);
+  if (equals === -1) return refused(lineNumber, `"${brief(word)}" is not an option: write name=value`);
   if (!Object.hasOwn(READERS, name))
-    return refused(lineNumber, `the option "${brief(name)}" is not one that lists can set`);
+    return refused(lineNumber, `the option "${brief(word)}" is not one that lists can set`);
   try {
     READERS[name]?.(draft, text.slice(equals + 1).trim());
     return undefined;
@@ -138,7 +140,7 @@ export function completeOptions(draft: OptionDraft, url: string, context: Option
   const output = draft.out === undefined ? undefined : within(directory, draft.out, false);
   for (const target of [directory, output]) if (target !== undefined) assertAllowed(target, context.allowedDirectories);
   const headers = [...draft.headers];
-  if (draft.referer !== undefined) headers.push(["Referer", draft.referer === "*" ? url : draft.referer]);
+  if (draft.referer !== undefined) headers.push(["Referer", referer(draft.referer === "*" ? url : draft.referer)]);
   const connections = Math.min(draft.split ?? Number.POSITIVE_INFINITY, draft.perServer ?? Number.POSITIVE_INFINITY);
   const exists = ifExists(draft);
   return {
@@ -186,6 +188,14 @@ function assertAllowed(path: string, allowed: readonly string[] | undefined): vo
 function isInside(folder: string, path: string): boolean {
   const base = resolve(folder);
   return path === base || path.startsWith(base.endsWith(sep) ? base : base + sep);
+}
+
+/** Neither login nor fragment go along (RFC 9110 §10.1.3). */
+function referer(text: string): string {
+  const url = /[@#]/.test(text) ? URL.parse(text) : null;
+  if (url === null) return text;
+  [url.username, url.password, url.hash] = ["", "", ""];
+  return url.href;
 }
 
 /** aria2 renames unless told otherwise; overwriting wins over renaming. */

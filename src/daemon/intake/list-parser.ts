@@ -4,6 +4,7 @@
  * same entries whatever their cut. Nothing but the entry at hand is held.
  */
 import { isUtf8 } from "node:buffer";
+import { redactUrl } from "../../shared/redact.ts";
 import { DownloadError, failure } from "../core/errors.ts";
 import type { ListEntry } from "../core/ports.ts";
 import { LineSplitter, LONGEST_LINE, type RawLine } from "./line-splitter.ts";
@@ -164,10 +165,11 @@ function notText(bytes: Uint8Array, lineNumber: number): DownloadError | undefin
   return isUtf8(bytes) ? undefined : failure("LIST_NOT_TEXT", `line ${lineNumber} is not UTF-8`);
 }
 
-/** The beginning of any bytes, in characters that can be printed. */
+/** The beginning of any bytes, in characters that can be printed; without the secrets of a URL, which are masked first. */
 function printable(bytes: Buffer): string {
-  return Array.from(bytes.toString("utf8", 0, SHOWN), (character) => {
+  const text = Array.from(bytes.toString("utf8"), (character) => {
     const code = character.codePointAt(0) ?? 0;
     return code < 0x20 || (code >= 0x7f && code < 0xa0) || code === 0xfffd ? "�" : character;
   }).join("");
+  return redactUrl(text).slice(0, SHOWN).toWellFormed();
 }

@@ -2,7 +2,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join, parse } from "node:path";
-import { distrust } from "./trust.ts";
+import { distrust, distrustInside } from "./trust.ts";
 
 /** One plugin's section of the configuration. */
 export interface PluginSettings {
@@ -93,9 +93,10 @@ async function examine(name: string, path: string, settings: PluginSettings): Pr
   if (!NAME.test(name))
     return { ...plugin, problem: "a plugin's name has letters, digits, - and _, and begins with a letter or digit" };
   try {
-    const file = (await stat(path)).isDirectory() ? await indexOf(path) : path;
+    const isFolder = (await stat(path)).isDirectory();
+    const file = isFolder ? await indexOf(path) : path;
     if (file === undefined) return { ...plugin, problem: `the folder has no ${INDEX_FILES.join(", ")}` };
-    const problem = await distrust(file);
+    const problem = (await distrust(file)) ?? (isFolder ? await distrustInside(path) : undefined);
     return { ...plugin, file, ...(problem !== undefined && { problem }) };
   } catch (error) {
     return { ...plugin, problem: (error as Error).message };

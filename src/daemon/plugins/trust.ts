@@ -3,11 +3,17 @@
  * the file, nor by way of a folder above it.
  */
 import type { Stats } from "node:fs";
-import { realpath, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { lstat, readdir, realpath, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
 const OTHERS_MAY_WRITE = 0o022;
 const STICKY = 0o1000;
+
+/** Files and folders of one plugin, its node_modules included. */
+const MOST_ENTRIES = 50_000;
+
+/** Of them, looked at side by side. */
+const AT_ONCE = 64;
 
 /**
  * Looks at a file or folder, where it really lies, and at every folder above.
@@ -27,6 +33,47 @@ export async function distrust(path: string): Promise<string | undefined> {
     if (problem !== undefined) return problem;
   }
   return undefined;
+}
+
+/**
+ * Looks at everything inside of a plugin's own folder: what its file imports runs with the same rights.
+ *
+ * @returns as {@link distrust}
+ */
+export async function distrustInside(folder: string): Promise<string | undefined> {
+  const me = process.geteuid?.();
+  if (me === undefined) return undefined;
+  const waiting = [await realpath(folder)];
+  const entered = new Set<string>();
+  let seen = 0;
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (entered.has(next)) continue;
+    entered.add(next);
+    const paths = (await readdir(next)).map((name) => join(next, name));
+    seen += paths.length;
+    if (seen > MOST_ENTRIES) return `${folder} holds more than ${MOST_ENTRIES} files, too many to be looked at`;
+    for (let at = 0; at < paths.length; at += AT_ONCE) {
+      const looked = await Promise.all(paths.slice(at, at + AT_ONCE).map((path) => lookAt(path, me)));
+      waiting.push(...looked.flatMap(({ inner }) => inner ?? []));
+      const problem = looked.find((each) => each.problem !== undefined)?.problem;
+      if (problem !== undefined) return problem;
+    }
+  }
+  return undefined;
+}
+
+/** @returns what is wrong with an entry, and the folder to look into if it is one or leads to one */
+async function lookAt(path: string, me: number): Promise<{ readonly problem?: string; readonly inner?: string }> {
+  const found = await lstat(path);
+  if (!found.isSymbolicLink()) {
+    const problem = problemOf(path, found, me, false);
+    return { ...(problem !== undefined && { problem }), ...(found.isDirectory() && { inner: path }) };
+  }
+  const real = await realpath(path).catch(() => undefined);
+  // It leads nowhere, so nothing can be loaded; whoever puts something there is looked at then.
+  if (real === undefined) return {};
+  const problem = await distrust(real);
+  return { ...(problem !== undefined && { problem }), ...((await stat(real)).isDirectory() && { inner: real }) };
 }
 
 function problemOf(path: string, { uid, mode }: Stats, me: number, above: boolean): string | undefined {

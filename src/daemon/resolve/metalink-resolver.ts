@@ -9,11 +9,17 @@ import type { Candidate, Plan } from "../core/plan.ts";
 import type { DescribedFile, Resolver, SourceFactory } from "../core/ports.ts";
 import type { DownloadRequest, ResourceInfo } from "../core/session.ts";
 import { Documents, sameOrigin } from "./document.ts";
-import { LONGEST_METALINK, readMetalink } from "./metalink.ts";
+import { type MetalinkLimits, readMetalink } from "./metalink.ts";
 import { fileName, sidecarDigest } from "./sidecar.ts";
 
 /** RFC 5854 §7.1, and what version 3 was served as. */
 const MEDIA_TYPE = /^application\/metalink(4)?\+xml\s*(;|$)/i;
+
+/** Of a Metalink that a URL led to: a file of 24 GiB with hashes of pieces of 256 KiB. */
+const DOCUMENT: MetalinkLimits = { characters: 8 * 1024 * 1024, elements: 100_000 };
+
+/** Of one that nobody asked for: an origin points at it. */
+const DESCRIPTION: MetalinkLimits = { characters: 2 * 1024 * 1024, elements: 20_000 };
 
 /** Resolves Metalinks of one file. */
 export class MetalinkResolver implements Resolver {
@@ -44,7 +50,7 @@ export class MetalinkResolver implements Resolver {
     const file = onlyFile(files, shown);
     const [first, ...rest] = file.urls.map((url) => ({ url, headers: headersFor(url, request), namedBy }));
     if (!first) throw failure("METALINK_INVALID", `${shown} names no place of the file that http or https reaches`);
-    const sidecar = await sidecarDigest(this.#documents, request, first.url, signal);
+    const sidecar = await sidecarDigest(this.#documents, request, first.url, signal, namedBy);
     const digests = [...(file.digest ? [file.digest] : []), ...(sidecar ? [sidecar] : [])];
     const filename = basename(file.name);
     return {
@@ -63,8 +69,8 @@ export class MetalinkResolver implements Resolver {
     { finalUrl, filename }: ResourceInfo,
     signal: AbortSignal,
   ): Promise<DescribedFile | undefined> {
-    const { bytes } = await this.#documents.fetch(url, request, LONGEST_METALINK, signal, finalUrl);
-    const files = readMetalink(decode(bytes));
+    const { bytes } = await this.#documents.fetch(url, request, DESCRIPTION.characters, signal, finalUrl);
+    const files = readMetalink(decode(bytes), DESCRIPTION);
     if (files.length === 1) return files[0];
     const name = filename ?? fileName(finalUrl);
     return files.find((file) => basename(file.name) === name);
@@ -78,8 +84,8 @@ export class MetalinkResolver implements Resolver {
     let thrown: unknown;
     for (const url of [request.url, ...request.mirrors]) {
       try {
-        const document = await this.#documents.fetch(url, request, LONGEST_METALINK, signal);
-        return { files: readMetalink(decode(document.bytes)), namedBy: document.url };
+        const document = await this.#documents.fetch(url, request, DOCUMENT.characters, signal);
+        return { files: readMetalink(decode(document.bytes), DOCUMENT), namedBy: document.url };
       } catch (error) {
         signal.throwIfAborted();
         thrown ??= error;

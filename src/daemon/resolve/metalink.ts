@@ -8,8 +8,14 @@ import type { DescribedFile } from "../core/ports.ts";
 import type { ChecksumAlgorithm, Digest } from "../core/session.ts";
 import { parseXml, type XmlElement, XmlError } from "./xml.ts";
 
-/** Characters of a Metalink. */
-export const LONGEST_METALINK = 16 * 1024 * 1024;
+/** How much a document may hold. */
+export interface MetalinkLimits {
+  readonly characters: number;
+  readonly elements: number;
+}
+
+/** Of a list, which a person gave. */
+const LIST: MetalinkLimits = { characters: 16 * 1024 * 1024, elements: 500_000 };
 
 /** Places of one file that are of use. */
 const MOST_URLS = 100;
@@ -29,12 +35,21 @@ const HASHES: ReadonlyArray<readonly [name: RegExp, ChecksumAlgorithm, digits: n
   [/^md5$/i, "md5", 32],
 ];
 
-/** The files of a Metalink, in its order. @throws ResourceError METALINK_INVALID */
-export function readMetalink(document: string): readonly DescribedFile[] {
-  if (document.length > LONGEST_METALINK) throw invalid(`it is longer than ${LONGEST_METALINK} characters`);
+/**
+ * The files of a Metalink, in its order.
+ *
+ * @param safeSegment - makes each part of a name safe, for whoever puts files where the names say
+ * @throws ResourceError METALINK_INVALID
+ */
+export function readMetalink(
+  document: string,
+  limits: MetalinkLimits = LIST,
+  safeSegment: (part: string) => string = (part) => part,
+): readonly DescribedFile[] {
+  if (document.length > limits.characters) throw invalid(`it is longer than ${limits.characters} characters`);
   let root: XmlElement;
   try {
-    root = parseXml(document);
+    root = parseXml(document, limits.elements);
   } catch (error) {
     if (!(error instanceof XmlError)) throw error;
     throw invalid(error.message, error);
@@ -54,7 +69,7 @@ export function readMetalink(document: string): readonly DescribedFile[] {
     const bytes = size?.text.trim() ?? "";
     const digest = strongest(under(old ? under(file, "verification")[0] : file, "hash"));
     return {
-      name: safeName(file.attributes.get("name") ?? ""),
+      name: innerPath(file.attributes.get("name") ?? "", safeSegment),
       urls: places(under(old ? under(file, "resources")[0] : file, "url"), old),
       ...(/^\d{1,15}$/.test(bytes) && { size: Number(bytes) }),
       ...(digest && { digest }),
@@ -84,13 +99,14 @@ function places(elements: readonly XmlElement[], old: boolean): readonly string[
   return [...new Set(ranked.toSorted((a, b) => a.order - b.order).map(({ url }) => url))].slice(0, MOST_URLS);
 }
 
-function safeName(name: string): string {
+function innerPath(name: string, safeSegment: (part: string) => string): string {
   return name
     .slice(0, LONGEST_NAME)
     .replace(/\p{Cc}/gu, "")
     .split(/[\\/]/)
     .map((part) => part.trim())
     .filter((part) => part !== "" && part !== "." && part !== "..")
+    .map(safeSegment)
     .join("/");
 }
 

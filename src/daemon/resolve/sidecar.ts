@@ -21,6 +21,7 @@ const ORDER: readonly ChecksumEntry["algorithm"][] = ["sha-512", "sha-256", "sha
  * What the checksum file that a request wants says of a file.
  *
  * @param url - where the file is
+ * @param namedBy - what named that URL, if no person did: then it named what lies beside it as well
  * @returns undefined if no checksum file is wanted
  * @throws ResourceError CHECKSUM_NOT_FOUND; what fetching throws, but for a refusal
  */
@@ -29,13 +30,14 @@ export async function sidecarDigest(
   request: DownloadRequest,
   url: string,
   signal: AbortSignal,
+  namedBy?: string,
 ): Promise<Digest | undefined> {
   const wanted = request.options.checksumFile;
   if (wanted === undefined) return undefined;
   const name = fileName(url);
   const seen: string[] = [];
   for (const place of wanted === "auto" ? placesBeside(url) : [wanted]) {
-    const text = await read(documents, place, request, signal);
+    const text = await read(documents, place, request, signal, wanted === "auto" ? namedBy : undefined);
     const shown = redactUrl(place);
     if (typeof text !== "string") {
       seen.push(`${shown} (${text.code})`);
@@ -56,9 +58,10 @@ async function read(
   place: string,
   request: DownloadRequest,
   signal: AbortSignal,
+  namedBy: string | undefined,
 ): Promise<string | { readonly code: string }> {
   try {
-    const { bytes } = await documents.fetch(place, request, MOST_BYTES, signal);
+    const { bytes } = await documents.fetch(place, request, MOST_BYTES, signal, namedBy);
     return bytes.toString("utf8");
   } catch (error) {
     signal.throwIfAborted();
@@ -86,7 +89,7 @@ function placesBeside(url: string): string[] {
   };
   return [
     ...BESIDE_FILE.map((suffix) => at((pathname) => pathname + suffix)),
-    ...IN_FOLDER.map((name) => at((pathname) => pathname.replace(/[^/]*$/, name))),
+    ...IN_FOLDER.map((name) => at((pathname) => pathname.slice(0, pathname.lastIndexOf("/") + 1) + name)),
   ];
 }
 

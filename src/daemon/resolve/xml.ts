@@ -19,7 +19,6 @@ export class XmlError extends Error {
 
 /** Elements inside of one another. */
 const DEEPEST = 32;
-const MOST_ELEMENTS = 500_000;
 const MOST_ATTRIBUTES = 64;
 
 const NAME = "[\\p{L}_:][\\p{L}\\p{N}_:.\\-]*";
@@ -31,24 +30,30 @@ const END = new RegExp(`</(${NAME})[ \\t\\r\\n]*>`, "uy");
 interface Open {
   readonly name: string;
   readonly attributes: ReadonlyMap<string, string>;
-  readonly children: XmlElement[];
+  children: readonly XmlElement[];
   text: string;
 }
 
-/** Reads a document's root. @throws XmlError */
-export function parseXml(document: string): XmlElement {
-  return new Reader(document.replace(/^\uFEFF/, "")).read();
+/** Of the many elements that have none: documents of nothing else are to take little room. */
+const NO_ATTRIBUTES: ReadonlyMap<string, string> = new Map();
+const NO_CHILDREN: readonly XmlElement[] = [];
+
+/** Reads a document's root. @param mostElements - that it may have @throws XmlError */
+export function parseXml(document: string, mostElements = 500_000): XmlElement {
+  return new Reader(document.replace(/^\uFEFF/, ""), mostElements).read();
 }
 
 class Reader {
   readonly #text: string;
+  readonly #mostElements: number;
   #at = 0;
   #elements = 0;
   readonly #open: Open[] = [];
   #root: XmlElement | undefined;
 
-  constructor(text: string) {
+  constructor(text: string, mostElements: number) {
     this.#text = text;
+    this.#mostElements = mostElements;
   }
 
   read(): XmlElement {
@@ -90,19 +95,20 @@ class Reader {
   #start(): void {
     const [, name] = this.#match(START) ?? [];
     if (name === undefined) throw this.#error("a < is not the beginning of an element");
-    if (++this.#elements > MOST_ELEMENTS) throw this.#error(`it has more than ${MOST_ELEMENTS} elements`);
+    if (++this.#elements > this.#mostElements) throw this.#error(`it has more than ${this.#mostElements} elements`);
     if (this.#open.length >= DEEPEST) throw this.#error(`its elements are nested more than ${DEEPEST} deep`);
     if (this.#root) throw this.#error("there is a second root element");
-    const attributes = new Map<string, string>();
+    let attributes: Map<string, string> | undefined;
     for (let match = this.#match(ATTRIBUTE); match; match = this.#match(ATTRIBUTE)) {
       const key = match[1] ?? "";
+      attributes ??= new Map();
       if (attributes.has(key) || attributes.size >= MOST_ATTRIBUTES)
         throw this.#error(`<${name}> has the attribute ${key} twice, or too many of them`);
       attributes.set(key, this.#decode((match[2] ?? match[3] ?? "").replace(/[\t\r\n]/g, " ")));
     }
     const [, closed] = this.#match(START_END) ?? [];
     if (closed === undefined) throw this.#error(`<${name}> is malformed`);
-    this.#open.push({ name, attributes, children: [], text: "" });
+    this.#open.push({ name, attributes: attributes ?? NO_ATTRIBUTES, children: NO_CHILDREN, text: "" });
     if (closed) this.#close();
   }
 
@@ -120,8 +126,13 @@ class Reader {
     const element = this.#open.pop();
     if (!element) return;
     const parent = this.#open.at(-1);
-    if (parent) parent.children.push(element);
+    if (parent) this.#adopt(parent, element);
     else this.#root = element;
+  }
+
+  #adopt(parent: Open, element: Open): void {
+    if (parent.children === NO_CHILDREN) parent.children = [element];
+    else (parent.children as XmlElement[]).push(element);
   }
 
   #characters(text: string): void {

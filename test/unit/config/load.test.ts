@@ -197,11 +197,12 @@ describe("values", () => {
 
   test("a webhook's secret is not shown, nor what its URL holds", async (context) => {
     const { env, file } = await sandbox(context);
-    const hook = '[[hooks.webhooks]]\nurl = "https://h/?token=abc"\nsecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="\n';
+    const hook =
+      '[[hooks.webhooks]]\nurl = "https://u:p@h:8443/services/T0/abc?x=1"\nsecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="\n';
     const { config, values } = await loadConfigWithOrigins(await file("config.toml", hook), { env });
-    assert.equal(config.hooks.webhooks[0]?.url, "https://h/?token=abc");
+    assert.equal(config.hooks.webhooks[0]?.url, "https://u:p@h:8443/services/T0/abc?x=1");
     assert.deepEqual(JSON.parse(values.find(({ key }) => key === "hooks.webhooks")?.json ?? ""), [
-      { url: "https://h/?token=***", secret: "***", events: ["completed", "failed"] },
+      { url: "https://h:8443/***", secret: "***", events: ["completed", "failed"] },
     ]);
   });
 });

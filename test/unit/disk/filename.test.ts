@@ -44,6 +44,22 @@ describe("safe names", () => {
     assert.equal(Buffer.byteLength(safeName(`a.${"x".repeat(300)}`)), MAX_NAME_BYTES);
   });
 
+  for (const [what, text, name] of [
+    ["spaces before the extension", `a${" ".repeat(60_000)}.bin`, "a"],
+    ["spaces at the end", `a.bin${" ".repeat(60_000)}`, "a.bin"],
+    ["dots between spaces", `a${" .".repeat(30_000)}b`, "a"],
+    ["leading dots", `${"./".repeat(30_000)}a.bin`, "a.bin"],
+    ["separators", `a${"/".repeat(60_000)}.bin`, "a"],
+    ["characters that are not seen", `${"\u200b".repeat(60_000)}a.bin`, "a.bin"],
+  ] as const)
+    test(`60,000 ${what} take no time`, () => {
+      const began = performance.now();
+      assert.match(safeName(text), new RegExp(`^${name}`));
+      assert.match(safeName(text), text.includes(".bin") ? /\.bin$/ : /./);
+      const took = performance.now() - began;
+      assert.ok(took < 250, `${took} ms`);
+    });
+
   test("whatever comes in, one safe name comes out, and stays as it is", () => {
     const hostile = fc.string({
       unit: fc.constantFrom(

@@ -36,6 +36,15 @@ describe("request", () => {
       ));
   }
 
+  test("an error shows no password, however long it is", () => {
+    const url = `ftp://u:${"geheim".repeat(100)}@a.test/x`;
+    assert.throws(() => check([url]), { code: "UNSUPPORTED_SCHEME", message: /: ftp:\/\/u:\*\*\*@a\.test\/x$/ });
+    assert.throws(
+      () => check([url.replace("a.test", "a test")]),
+      (error: Error) => !/gehe/.test(error.message),
+    );
+  });
+
   for (const [name, options] of [
     ["output", { output: "relative/path" }],
     ["directory", { directory: "../up" }],

@@ -39,7 +39,13 @@ describe("addresses", () => {
       "::ffff:10.0.0.1",
       "64:ff9b::a00:1",
       "2002:a00:1::1",
+      "3fff::1",
+      "4000::1",
+      "5f00::1",
+      "fe00::1",
+      "::ffff:0:a00:1",
       "no",
+      "",
     ]),
     loopback: [
       "127.0.0.1",
@@ -51,6 +57,7 @@ describe("addresses", () => {
       "::ffff:7f00:1",
       "0:0:0:0:0:0:0:1",
       "64:ff9b::7f00:1",
+      "::ffff:0:7f00:1",
     ],
     "link-local": [
       "169.254.169.254",
@@ -79,6 +86,16 @@ describe("addresses", () => {
     assert.equal(hostKind("x.LOCALHOST"), "loopback");
     assert.equal(hostKind("10.0.0.1"), "private");
     assert.equal(hostKind("example.org"), "public");
+    for (const name of [
+      "router",
+      "nas.local",
+      "NAS.LAN.",
+      "git.internal",
+      "tv.home.arpa",
+      "x.y.intranet",
+      "h.localdomain",
+    ])
+      assert.equal(hostKind(name), "private", name);
     for (const spelling of ["http://0x7f.1/", "http://2130706433/", "http://127.1/"])
       assert.equal(hostKind(new URL(spelling).hostname), "loopback");
   });
@@ -109,6 +126,9 @@ describe("hosts that were seen", () => {
   test("are where they were, and public for good", () => {
     const seen = new SeenHosts();
     assert.equal(seen.kindOf("nas.test"), "public");
+    // A name that sounds like home gives nobody the rights of home.
+    assert.equal(seen.kindOf("router"), "public");
+    assert.equal(seen.kindOf("10.0.0.1"), "private");
     seen.note("nas.test", "private");
     assert.equal(seen.kindOf("nas.test"), "private");
     seen.note("nas.test", undefined);

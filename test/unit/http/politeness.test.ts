@@ -24,6 +24,10 @@ function make(cap: number, clock = new TestClock()) {
   return { clock, holds, politeness: new Politeness(cap, clock, holds) };
 }
 
+/** A hold as it is kept. */
+const value = (now: number): string =>
+  JSON.stringify({ until: now + 60_000, code: "HTTP_TOO_MANY_REQUESTS", message: "later", metadata: {} });
+
 describe("turns", () => {
   test("no more at once than the cap, first come first served, each host by itself", async () => {
     const { politeness } = make(2);
@@ -239,6 +243,21 @@ describe("Retry-After", () => {
     after.check("long:1");
     await after[Symbol.asyncDispose]();
     assert.deepEqual(await keys(store), []);
+  });
+
+  test("of very many hosts the latest are remembered, on the disk too", async () => {
+    const store = new MemoryKeyValue();
+    const logger = new RecordLogger();
+    const clock = new TestClock();
+    const names = Array.from({ length: 4100 }, (_, at) => `h${at}`);
+    await store.write(names.map((key) => ({ type: "put", space: "holds", key, value: value(clock.now()) }) as const));
+    const holds = new Holds(DAY_MS, { clock, logger, store });
+    await holds.start();
+    assert.equal((await keys(store)).length, 4096);
+    holds.set("latest", busy(60_000));
+    await holds[Symbol.asyncDispose]();
+    assert.equal((await keys(store)).length, 4096);
+    assert.throws(() => holds.check("latest"), { retryAfterMs: 60_000 });
   });
 
   test("a clock that was put back makes no wait longer than is allowed", async () => {

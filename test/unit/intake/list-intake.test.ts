@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { appendFile, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -159,6 +159,42 @@ describe("taking a list", () => {
     assert.deepEqual([taken.accepted, taken.refused, taken.files], [1, 1, undefined]);
     assert.equal((await sessions.all())[0]?.options.directory, "/dl");
     assert.deepEqual(await ledgerKeys(), []);
+  });
+
+  test("no symbolic link leads out of the folders that a list may write to", async () => {
+    const allowed = join(folder, "allowed");
+    await mkdir(join(allowed, "inside"), { recursive: true });
+    await symlink(folder, join(allowed, "way-out"));
+    await symlink(join(folder, "nowhere"), join(allowed, "dangling"));
+    const entry = (option: string) => `http://h/${encodeURIComponent(option)}\n  ${option}\n`;
+    const bad = ["dir=way-out", "dir=way-out/new", "out=way-out/x", "out=dangling"];
+    const good = ["dir=inside", "out=inside/new/x", "out=x"];
+    const { ledger: _, ...rest } = job([...bad, ...good].map(entry).join(""), { options: { directory: allowed } });
+    const taken = await intake.take({ ...rest, allowedDirectories: [allowed] });
+    assert.deepEqual(
+      taken.refusedLines.map(({ lineNumber, code }) => [lineNumber, code]),
+      [1, 3, 5, 7].map((line) => [line, "TARGET_NOT_ALLOWED"]),
+    );
+    assert.equal(taken.accepted, good.length);
+    assert.equal((await intake.take({ ...rest, bytes: bytesOf(bad.map(entry).join("")) })).accepted, bad.length);
+  });
+
+  test("what is handed back shows no secret", async () => {
+    const long = "x".repeat(990);
+    const text =
+      "http://u:geheim@h/1\thttp://h/2?token=geheim\n  header=Authorization: Bearer geheim\n  user-agent=geheim\n" +
+      "  referer=http://u:geheim@h/\n  out=/x\n" +
+      "http://h/1\n  header: Cookie: geheim\nhttp://h/1\n  header Cookie: geheim=1\nhttp://h/1\n  header=geheim\n" +
+      `http://h/${long}?token=geheim&x=1\n  out=/x\nhttp://u:${"geheim".repeat(200)}@h/\n  out=/x\n`;
+    const unreadable = Buffer.from(`ftp://u:${"geheim".repeat(100)}@h/\x01\n`);
+    const { refusedLines } = await intake.take(job(Buffer.concat([Buffer.from(text), unreadable])));
+    assert.equal(refusedLines.length, 7);
+    assert.doesNotMatch(JSON.stringify(refusedLines), /gehe/);
+    assert.equal(
+      refusedLines[0]?.line,
+      "http://u:***@h/1\thttp://h/2?token=***\n  header=Authorization: ***\n  user-agent=***\n" +
+        "  referer=http://u:***@h/\n  out=/x",
+    );
   });
 
   test("an abort stops between two batches", async () => {

@@ -121,6 +121,7 @@ describe("option lines", () => {
         ],
       },
     ],
+    ["referer=http://u:p@r/a?b#c", { directory: "/d", headers: [["Referer", "http://r/a?b"]] }],
     ["referer=*", { directory: "/d", headers: [["Referer", URL1]] }],
     ["max-download-limit=1M", { directory: "/d", limit: 1024 * 1024 }],
     ["split=8\n  max-connection-per-server=4", { directory: "/d", connections: 4 }],

@@ -243,6 +243,33 @@ describe("plugins", () => {
     assert.match((await states())["linked"] ?? "", /elsewhere can be written by others/);
   });
 
+  test("a folder is looked at as a whole: what its file imports runs with the same rights", async () => {
+    await using it = await fixture({
+      "plugins/three/index.js": good("three"),
+      "plugins/three/lib/helper.js": "",
+      "elsewhere/shared.js": "",
+      "other/deep/far.js": "",
+    });
+    const problem = async () => (await examinePlugins(it.config, new SystemClock()))[0]?.problem;
+    const inside = join(it.folder, "three");
+    await symlink("nowhere", join(inside, "dangling.js"));
+    await symlink(join(it.root, "elsewhere/shared.js"), join(inside, "shared.js"));
+    await symlink("..", join(inside, "lib/round"));
+    await symlink(join(it.root, "other"), join(inside, "other"));
+    assert.equal(await problem(), undefined);
+    await chmod(join(inside, "lib/helper.js"), 0o664);
+    assert.match((await problem()) ?? "", /helper\.js can be written by others \(mode 0664\)/);
+    await chmod(join(inside, "lib/helper.js"), 0o644);
+    await chmod(join(inside, "lib"), 0o777);
+    assert.match((await problem()) ?? "", /three\/lib can be written by others/);
+    await chmod(join(inside, "lib"), 0o755);
+    await chmod(join(it.root, "other/deep/far.js"), 0o666);
+    assert.match((await problem()) ?? "", /far\.js can be written by others/);
+    await chmod(join(it.root, "other/deep/far.js"), 0o644);
+    await chmod(join(it.root, "elsewhere/shared.js"), 0o666);
+    assert.match((await problem()) ?? "", /shared\.js can be written by others/);
+  });
+
   test("what belongs to somebody else is not loaded", {
     skip: process.getuid?.() !== 0 && "needs root: did NOT run",
   }, async () => {

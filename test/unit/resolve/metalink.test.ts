@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { DownloadError } from "../../../src/daemon/core/errors.ts";
+import { safeName } from "../../../src/daemon/disk/filename.ts";
 import { readMetalink } from "../../../src/daemon/resolve/metalink.ts";
 import { parseXml, XmlError } from "../../../src/daemon/resolve/xml.ts";
 
@@ -53,6 +54,11 @@ describe("a Metalink", () => {
       `<m:metalink xmlns:m="${NAMESPACE}" xmlns:o="urn:o"><m:file name="a"><o:url>http://other/</o:url><m:url>http://a/a</m:url></m:file></m:metalink>`,
     );
     assert.deepEqual(file?.urls, ["http://a/a"]);
+  });
+
+  test("each part of a name is made safe by whoever puts files there", () => {
+    const document = v4(`<file name="../.ssh/-rf/~x/a\u202egpj.exe"><url>http://a/a</url></file>`);
+    assert.equal(readMetalink(document, undefined, safeName)[0]?.name, "ssh/rf/x/agpj.exe");
   });
 
   for (const [name, safe] of [

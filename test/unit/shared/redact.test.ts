@@ -45,6 +45,10 @@ describe("what is shown has no secrets", () => {
 
   for (const name of [
     "AWSAccessKeyId",
+    "code",
+    "verify",
+    "Policy",
+    "Key-Pair-Id",
     "access_key",
     "access-key-id",
     "X-Amz-Date",

@@ -648,7 +648,7 @@ export const WatchFolderServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Watches one more folder; it is made if it does not exist. */
+    /** Watches one more folder; it is made if it does not exist. Only over the Unix socket. */
     addWatchFolder: {
       name: "AddWatchFolder",
       requestType: AddWatchFolderRequest as typeof AddWatchFolderRequest,
@@ -657,7 +657,7 @@ export const WatchFolderServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Stops watching. The folder and what it led to stay. */
+    /** Stops watching. The folder and what it led to stay. Only over the Unix socket. */
     removeWatchFolder: {
       name: "RemoveWatchFolder",
       requestType: RemoveWatchFolderRequest as typeof RemoveWatchFolderRequest,
@@ -684,7 +684,7 @@ export const WatchFolderServiceService = {
       Buffer.from(ListWatchFoldersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListWatchFoldersResponse => ListWatchFoldersResponse.decode(value),
   },
-  /** Watches one more folder; it is made if it does not exist. */
+  /** Watches one more folder; it is made if it does not exist. Only over the Unix socket. */
   addWatchFolder: {
     path: "/snatch.v1.WatchFolderService/AddWatchFolder" as const,
     requestStream: false as const,
@@ -696,7 +696,7 @@ export const WatchFolderServiceService = {
       Buffer.from(AddWatchFolderResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AddWatchFolderResponse => AddWatchFolderResponse.decode(value),
   },
-  /** Stops watching. The folder and what it led to stay. */
+  /** Stops watching. The folder and what it led to stay. Only over the Unix socket. */
   removeWatchFolder: {
     path: "/snatch.v1.WatchFolderService/RemoveWatchFolder" as const,
     requestStream: false as const,
@@ -713,9 +713,9 @@ export const WatchFolderServiceService = {
 export interface WatchFolderServiceServer extends UntypedServiceImplementation {
   /** All folders. */
   listWatchFolders: handleUnaryCall<ListWatchFoldersRequest, ListWatchFoldersResponse>;
-  /** Watches one more folder; it is made if it does not exist. */
+  /** Watches one more folder; it is made if it does not exist. Only over the Unix socket. */
   addWatchFolder: handleUnaryCall<AddWatchFolderRequest, AddWatchFolderResponse>;
-  /** Stops watching. The folder and what it led to stay. */
+  /** Stops watching. The folder and what it led to stay. Only over the Unix socket. */
   removeWatchFolder: handleUnaryCall<RemoveWatchFolderRequest, RemoveWatchFolderResponse>;
 }
 
@@ -736,7 +736,7 @@ export interface WatchFolderServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListWatchFoldersResponse) => void,
   ): ClientUnaryCall;
-  /** Watches one more folder; it is made if it does not exist. */
+  /** Watches one more folder; it is made if it does not exist. Only over the Unix socket. */
   addWatchFolder(
     request: AddWatchFolderRequest,
     callback: (error: ServiceError | null, response: AddWatchFolderResponse) => void,
@@ -752,7 +752,7 @@ export interface WatchFolderServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AddWatchFolderResponse) => void,
   ): ClientUnaryCall;
-  /** Stops watching. The folder and what it led to stay. */
+  /** Stops watching. The folder and what it led to stay. Only over the Unix socket. */
   removeWatchFolder(
     request: RemoveWatchFolderRequest,
     callback: (error: ServiceError | null, response: RemoveWatchFolderResponse) => void,

@@ -3,7 +3,7 @@
  * where a folder really is, so that no symbolic link leads around it.
  */
 import { failure } from "../core/errors.ts";
-import { realTarget } from "../core/real-target.ts";
+import { realTarget } from "./real-target.ts";
 import { naming } from "./file-error.ts";
 
 /** Milliseconds for which a folder that was free is taken to be free still: many small files would ask as many times. */

@@ -7,7 +7,7 @@
  */
 import { resolve } from "node:path";
 import { failure } from "../core/errors.ts";
-import { isInside, realTarget } from "../core/real-target.ts";
+import { isInside, realTarget } from "../disk/real-target.ts";
 import type { DownloadOptions } from "../core/session.ts";
 
 /** What a caller may reach, by the way it came. */

@@ -2,8 +2,9 @@
  * Folders into which nothing is downloaded, whoever asks: a file in a watched folder is a list, and lists are obeyed. By
  * where a folder really is, so that no symbolic link leads around it.
  */
+
+import { realTarget } from "../../shared/real-target.ts";
 import { failure } from "../core/errors.ts";
-import { realTarget } from "./real-target.ts";
 import { naming } from "./file-error.ts";
 
 /** Milliseconds for which a folder that was free is taken to be free still: many small files would ask as many times. */

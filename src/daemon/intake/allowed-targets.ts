@@ -2,8 +2,9 @@
  * Keeps the files of a list in the folders that whoever sent it may write to, by where their targets really are: the names
  * alone do not tell, since a symbolic link below an allowed folder may lead out of it.
  */
+
+import { isInside, realTarget } from "../../shared/real-target.ts";
 import { failure } from "../core/errors.ts";
-import { isInside, realTarget } from "../core/real-target.ts";
 import type { DownloadRequest } from "../core/session.ts";
 
 /** Folders whose answer is remembered; a list has few. */

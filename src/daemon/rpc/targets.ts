@@ -6,8 +6,8 @@
  * machine and is not kept out by this.
  */
 import { resolve } from "node:path";
+import { isInside, realTarget } from "../../shared/real-target.ts";
 import { failure } from "../core/errors.ts";
-import { isInside, realTarget } from "../disk/real-target.ts";
 import type { DownloadOptions } from "../core/session.ts";
 
 /** What a caller may reach, by the way it came. */

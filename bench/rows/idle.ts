@@ -44,6 +44,8 @@ async function work(place: Place, { home }: Snatch): Promise<void> {
 
 /** Waits, and looks how much it took. The size is the one at the end. */
 async function rest(which: string, { daemon: { pid } }: Snatch): Promise<Bound[]> {
+  // What it tidies up behind the start or the work is not yet idleness.
+  await sleep(settings.quietSeconds * 1000, undefined, { signal: stop.signal });
   const [before, started] = [await cpuSeconds(pid), performance.now()];
   await sleep(settings.idleSeconds * 1000, undefined, { signal: stop.signal });
   const percent = ((await cpuSeconds(pid)) - before) / ((performance.now() - started) / 100_000);

@@ -258,8 +258,11 @@ export type MetalinkReader = (document: string) => readonly DescribedFile[];
 /** A file under construction. It never bears the final name. */
 export interface PartFile {
   readonly path: string;
-  /** Writes all of `bytes` at `position`. */
-  write(bytes: Uint8Array, position: number): Promise<void>;
+  /**
+   * Writes all of `bytes` at `position`. With `passing`, nobody reads them again soon: they need not stay in memory, and go
+   * straight to the disk where page-aligned memory, position, length and the file system allow it.
+   */
+  write(bytes: Uint8Array, position: number, options?: { readonly passing: boolean }): Promise<void>;
   /** Reads `length` bytes at `position`; fewer only at the end of the file. */
   read(position: number, length: number): Promise<Uint8Array>;
   /** Until this resolves, what was written may be lost in a power cut (fdatasync). */

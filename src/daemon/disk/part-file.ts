@@ -7,6 +7,7 @@ import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { PartFile, ReadableFile } from "../core/ports.ts";
+import { DirectDescriptor } from "./direct-descriptor.ts";
 import { fileError, naming } from "./file-error.ts";
 
 /** Not through a symbolic link: in a folder that others can write to it may lead anywhere. */
@@ -50,24 +51,28 @@ function openWith(path: string, flags: number): Promise<PartFile> {
 class DescriptorPartFile implements PartFile {
   readonly path: string;
   readonly #descriptor: number;
+  readonly #direct: DirectDescriptor;
   #closed: Promise<void> | undefined;
 
   constructor(path: string, descriptor: number) {
     this.path = path;
     this.#descriptor = descriptor;
+    this.#direct = new DirectDescriptor(descriptor);
   }
 
-  write(bytes: Uint8Array, position: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const writeFrom = (offset: number): void => {
-        write(this.#descriptor, bytes, offset, bytes.length - offset, position + offset, (error, written) => {
-          if (error) reject(fileError(error, "writing", this.path));
+  async write(bytes: Uint8Array, position: number, options?: { readonly passing: boolean }): Promise<void> {
+    const direct = options?.passing ? await this.#direct.suiting(bytes, position) : undefined;
+    await new Promise<void>((resolve, reject) => {
+      const writeFrom = (offset: number, descriptor: number): void => {
+        write(descriptor, bytes, offset, bytes.length - offset, position + offset, (error, written) => {
+          if (error && descriptor === direct && this.#direct.refused(error)) writeFrom(offset, this.#descriptor);
+          else if (error) reject(fileError(error, "writing", this.path));
           // A nearly full disk takes a part and says why only when it is asked for the rest.
-          else if (offset + written < bytes.length) writeFrom(offset + written);
+          else if (offset + written < bytes.length) writeFrom(offset + written, this.#descriptor);
           else resolve();
         });
       };
-      this.#check(reject, "writing", () => writeFrom(0));
+      this.#check(reject, "writing", () => writeFrom(0, direct ?? this.#descriptor));
     });
   }
 
@@ -111,9 +116,12 @@ class DescriptorPartFile implements PartFile {
   }
 
   close(): Promise<void> {
-    this.#closed ??= new Promise((resolve, reject) => {
-      close(this.#descriptor, (error) => (error ? reject(fileError(error, "closing", this.path)) : resolve()));
-    });
+    this.#closed ??= Promise.all([
+      this.#direct.close(),
+      new Promise<void>((resolve, reject) => {
+        close(this.#descriptor, (error) => (error ? reject(fileError(error, "closing", this.path)) : resolve()));
+      }),
+    ]).then(() => undefined);
     return this.#closed;
   }
 

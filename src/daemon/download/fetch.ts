@@ -28,6 +28,9 @@ const OBJECTIONS = new Set(["HTTP_TOO_MANY_REQUESTS", "HTTP_SERVER_ERROR", "CONN
 /** Bytes that come in one piece with the answer's head: nothing to share out. */
 const TINY = 64 * 1024;
 
+/** Bytes from which a file is not kept in memory for whoever opens it next: it would push out what others need. */
+const PASSING = 128 * 1024 * 1024;
+
 /** Milliseconds between two looks at how it goes. */
 const LOOK_MS = 50;
 
@@ -43,6 +46,8 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
     hasher: run.engine.hasher,
     chunkSize: file.chunkSize,
     ...(size !== undefined && { size }),
+    // For a digest of the whole they are read back while they come.
+    passing: size !== undefined && size >= PASSING && !file.digest,
     onChunk: recording(run, file),
   });
   run.pending = () => assembly.pendingBytes;

@@ -325,6 +325,16 @@ export interface FileStore {
 /** What may change in a session. `undefined` removes the field. */
 export type SessionPatch = { readonly [K in keyof Omit<Session, "id" | "seq" | "createdAt">]?: Session[K] | undefined };
 
+/** When a change of a session is on the disk. */
+export interface UpdateOptions {
+  readonly sync?: boolean;
+  /**
+   * Visible at once, and written with the session's next change that is not lazy, or some 200 ms later: if the process
+   * dies before that, the session is as it was. For what then costs no more than doing it again.
+   */
+  readonly lazy?: boolean;
+}
+
 /** Which sessions. */
 export interface SessionFilter {
   readonly status?: SessionStatus;
@@ -373,7 +383,7 @@ export interface SessionStore {
    * death of the process, or with `sync` a power cut; the new value is visible to `get` at once.
    * @throws DownloadError SESSION_NOT_FOUND, WRONG_STATUS
    */
-  update(id: string, patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<Session>;
+  update(id: string, patch: SessionPatch, options?: UpdateOptions): Promise<Session>;
   /**
    * Changes all sessions in a batch or a status (the filter names one), in order, some hundred at a time, each lot durable.
    * @param applies - asked with the newest value, in the same turn in which it is changed

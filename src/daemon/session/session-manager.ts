@@ -21,6 +21,7 @@ import type {
   SessionPatch,
   SessionStore,
   SessionTransfer,
+  UpdateOptions,
   Write,
 } from "../core/ports.ts";
 import { type DownloadRequest, hasEnded, type Session, type SessionStatus } from "../core/session.ts";
@@ -98,6 +99,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     if (!this.#started) return;
     this.#started = false;
     // Every change that was begun is written before the last number is.
+    await this.#ledger.flush();
     await this.#store.write([]);
     await this.#ledger.end();
   }
@@ -172,10 +174,10 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     return (await this.#records.need(ids[0] ?? prefix)).session;
   }
 
-  async update(id: string, patch: SessionPatch, options: { readonly sync?: boolean } = {}): Promise<Session> {
+  async update(id: string, patch: SessionPatch, { sync = false, lazy = false }: UpdateOptions = {}): Promise<Session> {
     const make = (record: SessionRecord): SessionRecord =>
       patched(record, patch, this.#clock.now(), () => this.#records.state.takeTail());
-    return (await this.#ledger.change(id, make, { sync: options.sync ?? false })).session;
+    return (await this.#ledger.change(id, make, { sync, lazy })).session;
   }
 
   async updateAll(filter: SessionFilter, patch: SessionPatch, applies: (session: Session) => boolean): Promise<number> {
@@ -183,6 +185,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
       applies(record.session)
         ? patched(record, patch, this.#clock.now(), () => this.#records.state.takeTail())
         : undefined;
+    await this.#ledger.flush();
     return changeAll({ store: this.#store, records: this.#records, ledger: this.#ledger }, filter, make);
   }
 
@@ -221,7 +224,8 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     this.#retention = retention;
   }
 
-  list(filter: SessionFilter, page: PageRequest): Promise<SessionPage> {
+  async list(filter: SessionFilter, page: PageRequest): Promise<SessionPage> {
+    if (filter.batchId === undefined) await this.#ledger.flush();
     return listPage(this.#store, this.#records, filter, page);
   }
 
@@ -241,11 +245,13 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     return this.#order.nextDue();
   }
 
-  move(id: string, to: Destination): Promise<void> {
+  async move(id: string, to: Destination): Promise<void> {
+    await this.#ledger.flush();
     return this.#order.move(id, to);
   }
 
-  queuePosition(id: string): Promise<number | undefined> {
+  async queuePosition(id: string): Promise<number | undefined> {
+    await this.#ledger.flush();
     return this.#order.position(id);
   }
 
@@ -282,6 +288,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
   }
 
   async *exportLines(filter: SessionFilter): AsyncGenerator<string> {
+    await this.#ledger.flush();
     for await (const { session } of matching(this.#store, this.#records, filter, false)) yield exportLine(session);
   }
 

@@ -51,6 +51,7 @@ export async function rpcFixture(
     control: daemon.control,
     memory: {
       report: () => ({ level: 1, processBytes: 5e7, limitedBy: "/box", limitBytes: 1e9, usedBytes: 8.5e8 }) as const,
+      wake: () => undefined,
     },
     clock,
     logger,

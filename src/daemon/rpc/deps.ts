@@ -30,7 +30,7 @@ export interface RpcPorts {
   readonly lists: Pick<ListTaker, "take">;
   readonly watchFolders: WatchFolderControl;
   readonly control: DaemonControl;
-  readonly memory: Pick<MemoryPressure, "report">;
+  readonly memory: Pick<MemoryPressure, "report" | "wake">;
   readonly clock: Clock;
   readonly logger: Logger;
 }

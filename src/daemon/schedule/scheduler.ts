@@ -1,12 +1,12 @@
 /**
- * Jobs by the calendar, kept by node-cron: the clean-up at night, a report on Mondays. Each starts a little late by
+ * Jobs by the calendar: the clean-up at night, a report on Mondays. Each starts a little late by
  * chance, so that many daemons do not all knock on the same door in the same second; runs never overlap; runs that were
  * missed because the machine slept are made up for once, however many there were.
  */
-import { createTask, type ScheduledTask } from "node-cron";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type { Clock, Logger } from "../core/ports.ts";
+import { type Calendar, calendarOf } from "./calendar.ts";
 import { validateCron } from "./cron.ts";
 
 /** Work that is done again and again. It must heed the signal, which ends with the daemon. */
@@ -22,7 +22,7 @@ export interface SchedulerParts {
 
 /** A job and its place in the calendar. */
 interface Entry {
-  readonly task: ScheduledTask;
+  readonly task: Calendar;
   /** Waiting out its delay, or running. */
   turn: Promise<void> | undefined;
 }
@@ -65,12 +65,6 @@ export class Scheduler implements Startable {
     const problem = validateCron(expression);
     if (problem !== undefined) throw failure("CONFIG_INVALID", `${name}: ${problem}`);
     const logger = this.#parts.logger.child({ job: name });
-    const quiet = {
-      info: () => {},
-      warn: () => {},
-      debug: () => {},
-      error: (text: string | Error) => logger.error({}, String(text)),
-    };
     const fire = (missed: boolean) => {
       // A job that is still at it has not failed to run: it is late.
       if (entry.turn !== undefined) {
@@ -82,9 +76,8 @@ export class Scheduler implements Startable {
         entry.turn = undefined;
       });
     };
-    const task = createTask(expression, () => fire(false), { name, unref: true, logger: quiet });
+    const task = calendarOf(name, expression, { fire, error: (text) => logger.error({}, text) });
     const entry: Entry = { task, turn: undefined };
-    task.on("execution:missed", () => fire(true));
     this.#entries.add(entry);
     if (this.#started) void task.start();
     return () => {

@@ -215,10 +215,23 @@ export interface SourceFactory {
   http(url: string, options: Pick<HttpRequest, "headers" | "timeoutMs" | "namedBy" | "remote">): ChunkSource;
 }
 
+/** A finished file in its place, and what its bytes are. */
+export interface PlacedFile {
+  readonly file: StoredFile;
+  /** Bytes of every chunk but the last. */
+  readonly chunkSize: number;
+  /** SHA-256 of each chunk, lower-case hex. */
+  readonly chunks: readonly string[];
+  /** Digests of the whole that were compared with it, and right. */
+  readonly digests: readonly Digest[];
+}
+
 /** A cache that may hold whole resources by digest; asked before an origin is. */
 export interface DownloadCache {
   /** A source for bytes with this digest, if it has them all. */
   sourceFor(digest: { readonly algorithm: string; readonly value: string }): Promise<ChunkSource | undefined>;
+  /** A finished file is in its place. What is written down is handed to the store in this turn. Never rejects. */
+  placed?(file: PlacedFile): Promise<void>;
 }
 
 /** What is cached. */
@@ -261,6 +274,13 @@ export interface CacheFreed {
   readonly entries: number;
   /** Of bodies, and of the database where it was compacted. */
   readonly bytes: number;
+}
+
+/** The records of sessions that are held in memory; implemented by the session room. */
+export interface HotRecords {
+  stats(): Omit<CacheKindStats, "kind">;
+  /** Lets go of all that are neither active nor being written. @returns how many */
+  clear(): number;
 }
 
 /**

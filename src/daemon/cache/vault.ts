@@ -64,8 +64,8 @@ export interface Vault {
   /**
    * Stores a body, in place of what was there. Resolves when both survive the death of the process. Others are evicted for it,
    * the least recently used first, never one that is pinned.
-   * @throws DownloadError CACHE_TOO_LARGE if the body is longer than allowed (it is read no further), DISK_FULL and those of
-   *   the file system; what was there before then stays
+   * @throws DownloadError CACHE_TOO_LARGE if the body is longer than allowed (it is read no further), CACHE_FULL if all that
+   *   would have to go is pinned, CACHE_UNAVAILABLE, DISK_FULL and those of the file system; what was there before then stays
    */
   put(
     kind: VaultKind,
@@ -82,5 +82,19 @@ export interface Vault {
   remove(kind: VaultKind, key: string): Promise<boolean>;
   /** Keeps an entry from eviction, cleaning and clearing until it is disposed of: an active download uses it. */
   pin(kind: VaultKind, key: string): Disposable;
-  stats(): Readonly<Record<VaultKind, KindStats>>;
+  /** Counted since the start, but for what is there. */
+  stats(): Promise<Readonly<Record<VaultKind, KindStats>>>;
+}
+
+/** What is done to the caches by schedule or by hand. Each stops at the signal, with what it has done so far kept. */
+export interface VaultUpkeep {
+  /** Removes what is no longer fresh. */
+  cleanupExpired(signal?: AbortSignal): Promise<Freed>;
+  /**
+   * Removes bodies that nothing names and entries whose bodies are gone or damaged, brings the rest within the limits, and
+   * gives back what the index no longer needs in the database. Works slowly enough not to be felt by downloads.
+   */
+  compactStorage(signal?: AbortSignal): Promise<Freed>;
+  /** Removes everything, or everything of a kind, that is not pinned. */
+  clear(kind?: VaultKind, signal?: AbortSignal): Promise<Freed>;
 }

@@ -98,6 +98,12 @@ export interface KeyValue {
   write(writes: readonly Write[], options?: { readonly sync?: boolean }): Promise<void>;
   /** Grows by one with every repair of a damaged database: whoever keeps derived entries then makes them anew. */
   readonly repairs?: number;
+  /**
+   * Gives back the room on the disk that deleted entries of a space take; other calls go on meanwhile. Absent where deleted
+   * entries take none.
+   * @returns bytes that the database is smaller now; 0 if it is not
+   */
+  compact?(space: string): Promise<number>;
 }
 
 // ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -146,7 +146,6 @@ export const ERRORS = {
   STORE_CORRUPT: row("system-resource", "DATA_LOSS", false, EXIT.systemResource, "The database is damaged beyond what was repaired.", "The message names the copy that was kept."),
   STORE_NEWER: row("system-resource", "FAILED_PRECONDITION", false, EXIT.systemResource, "The database was written by a newer Snatch.", "Update Snatch, or give another SNATCH_HOME."),
   WATCH_FOLDER_INVALID: row("file-system", "INVALID_ARGUMENT", false, EXIT.fileSystem, "The folder cannot be watched.", "The message says why."),
-  CACHE_UNUSABLE: row("file-system", "FAILED_PRECONDITION", false, EXIT.fileSystem, "The cache is off, or its folder cannot be used; downloads do without it.", "The message says why; see cache.enabled and cache.directory."),
   PLUGIN_FAILED: row("download", "FAILED_PRECONDITION", false, EXIT.config, "A plugin could not be loaded.", "The message names it; everything else goes on."),
 } as const satisfies Record<string, ErrorEntry>;
 

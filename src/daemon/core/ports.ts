@@ -291,7 +291,7 @@ export interface HotRecords {
 
 /**
  * The care for all caches; implemented by the cache room. What an active download uses stays in each case. The three that
- * change something wait for one another. Each throws CACHE_UNUSABLE if the folder cannot be used.
+ * change something wait for one another. Each throws CACHE_UNAVAILABLE if the cache is off or cannot be used.
  */
 export interface CacheControl {
   stats(): Promise<CacheStats>;

@@ -132,7 +132,7 @@ export interface SessionParts {
 /** Makes the database, and what its sessions are made of. */
 export function assembleSessions({ config, paths, clock, logger }: EngineInit): SessionParts {
   const store = new Store({ directory: join(paths.stateDir, "db"), logger: logger.child({ room: "store" }) });
-  const { sessions, events } = config();
+  const { sessions, events, cache } = config();
   return {
     store,
     parts: {
@@ -144,6 +144,7 @@ export function assembleSessions({ config, paths, clock, logger }: EngineInit): 
         keepCount: sessions.keep_count,
         milestones: [25, 50, 75, 100],
         eventsKept: events.keep,
+        hotRecords: cache.sessions.max_entries,
       },
     },
   };

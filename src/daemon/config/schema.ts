@@ -128,7 +128,6 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "ca
         max_size: kind.bytes(0).default(768 * MIB).meta(about({ description: "Room for parts of files that lie nowhere else. Chunks of stored files are only noted, and take none.", unit: "bytes" })),
         max_entry_size: kind.bytes(0).default(64 * MIB).meta(about({ description: "The largest fragment that is kept.", unit: "bytes" })),
         ttl: kind.seconds(0, LONGEST_TTL).default(7 * DAY).meta(about({ description: "How long a fragment is kept.", unit: "seconds" })),
-        max_noted: z.int().min(0).max(10_000_000).default(200_000).meta(about({ description: "Chunks of stored files that are noted at most, so that what is here already need not be fetched under another URL. Each takes about 200 bytes of the database.", unit: "chunks" })),
         max_noted: z.int().min(0).max(100_000_000).default(200_000).meta(about({ description: "Chunks of stored files that are noted at most, so that the same bytes need not be fetched again.", unit: "chunks" })),
       }).prefault({}),
       sessions: z.strictObject({

@@ -2,35 +2,44 @@
 import type { EngineInit } from "./assemble.ts";
 import { CacheVault } from "./cache/cache-vault.ts";
 import { FragmentCache } from "./cache/fragments.ts";
-import { MetadataCache } from "./cache/metadata-cache.ts";
-import { ThumbnailCache } from "./cache/thumbnail-cache.ts";
-import type { HttpClient, KeyValue } from "./core/ports.ts";
+import { CacheUpkeep } from "./cache/upkeep.ts";
+import type { Config } from "./config/schema.ts";
+import type { Startable } from "./core/lifecycle.ts";
+import type { CacheControl, HotRecords, KeyValue } from "./core/ports.ts";
+import type { Scheduler } from "./schedule/scheduler.ts";
+import type { SessionManager } from "./session/session-manager.ts";
 
-/** The caches that keep something on the disk. To be started in this order, and ended in the reverse. */
-export interface Caches {
+/** What is kept on the disk. */
+export interface KeptParts {
   readonly vault: CacheVault;
   readonly fragments: FragmentCache;
-  readonly metadata: MetadataCache;
-  readonly thumbnails: ThumbnailCache;
 }
 
-/** What they are put together from. */
-export interface CacheParts {
-  /** Holds the indexes. */
-  readonly store: KeyValue;
-  readonly client: HttpClient;
-  /** Default: as the configuration says. */
-  readonly directory?: string;
+/** The caches of a daemon. */
+export interface Caches {
+  /** To be started in this order, and ended in the reverse. */
+  readonly parts: readonly Startable[];
+  /** Absent: the configuration turns them off. */
+  readonly kept?: KeptParts;
+  readonly control: CacheControl;
 }
 
-/** Puts the caches together. Where the configuration turns them off they have no room for anything. */
-export function assembleCaches(
-  { config, clock, logger: parent }: Pick<EngineInit, "config" | "clock" | "logger">,
-  { store, client, directory = config().cache.directory }: CacheParts,
-): Caches {
+/** What every assembly of caches works with. */
+type CacheInit = Pick<EngineInit, "config" | "clock" | "logger">;
+
+/**
+ * The vault, and the fragments in it. Where the configuration turns the cache off they have no room for anything.
+ *
+ * @param directory - default: as the configuration says
+ */
+export function assembleKept(
+  { config, clock, logger: parent }: CacheInit,
+  store: KeyValue,
+  directory = config().cache.directory,
+): KeptParts {
   const logger = parent.child({ room: "cache" });
   const cache = () => config().cache;
-  const room = (bytes: number): number => (cache().enabled ? bytes : 0);
+  const room = (size: number): number => (cache().enabled ? size : 0);
   const vault = new CacheVault({
     directory,
     keyValue: store,
@@ -45,23 +54,32 @@ export function assembleCaches(
       };
     },
   });
-  const answers = { vault, client, clock, logger };
-  return {
-    vault,
-    fragments: new FragmentCache({
-      store,
-      vault,
-      clock,
-      logger,
-      options: () => ({ maxNoted: room(cache().fragments.max_noted), ttlMs: cache().fragments.ttl * 1000 }),
-    }),
-    metadata: new MetadataCache({
-      ...answers,
-      limits: () => ({ maxBytes: cache().metadata.max_entry_size, ttlSeconds: cache().metadata.ttl }),
-    }),
-    thumbnails: new ThumbnailCache({
-      ...answers,
-      limits: () => ({ maxBytes: cache().thumbnails.max_entry_size, ttlSeconds: cache().thumbnails.ttl }),
-    }),
-  };
+  const options = () => ({ maxNoted: room(cache().fragments.max_noted), ttlMs: cache().fragments.ttl * 1000 });
+  return { vault, fragments: new FragmentCache({ store, vault, clock, logger, options }) };
+}
+
+/** Puts the caches of a daemon together. */
+export function assembleCaches(init: CacheInit, store: KeyValue, sessions: HotRecords): Caches {
+  const { config, clock } = init;
+  const kept = config().cache.enabled ? assembleKept(init, store) : undefined;
+  const settings = () => ({ directory: config().cache.directory, maxBytes: config().cache.max_size });
+  const control = new CacheUpkeep({ ...(kept && { kept }), sessions, store, clock, settings });
+  return { parts: kept ? [kept.vault, kept.fragments] : [], ...(kept && { kept }), control };
+}
+
+/** Has the caches cleaned and compacted by the calendar of the configuration, while nothing is downloaded. */
+export function scheduleCaches(
+  scheduler: Scheduler,
+  { cache }: Config,
+  control: CacheControl,
+  sessions: Pick<SessionManager, "counts">,
+): void {
+  if (!cache.enabled) return;
+  const idle = (): boolean => sessions.counts().active === 0;
+  if (cache.cleanup !== "")
+    scheduler.calendar("cache clean-up", cache.cleanup, async (signal) => void (await control.clean(signal)), { idle });
+  if (cache.compact !== "")
+    scheduler.calendar("cache compaction", cache.compact, async (signal) => void (await control.compact(signal)), {
+      idle,
+    });
 }

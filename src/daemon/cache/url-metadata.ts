@@ -121,7 +121,7 @@ function decode(body: Uint8Array, contentType: string | undefined): string {
 
 function titleOf(type: string, text: string, json: Json | undefined): string | undefined {
   if (json !== undefined) {
-    const title = typeof json === "object" && json !== null && "title" in json ? json.title : undefined;
+    const title = typeof json === "object" && json !== null && "title" in json ? json["title"] : undefined;
     return typeof title === "string" ? title.slice(0, LONGEST_TITLE) : undefined;
   }
   if (!HTML_TYPE.test(type)) return undefined;

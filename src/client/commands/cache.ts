@@ -31,7 +31,7 @@ const COLUMNS: readonly Column[] = [
   { title: "HITS", width: 9, right: true },
   { title: "MISSES", width: 9, right: true },
   { title: "EVICTED", width: 9, right: true },
-  { title: "DAMAGED", width: 9 },
+  { title: "DAMAGED".padStart(9), width: 9 },
 ];
 
 /** Prints what is kept of each kind, and how much it was of use. */
@@ -92,7 +92,7 @@ const nameOf = (kind: CacheKind): string => Object.keys(KINDS).find((name) => KI
 function cellsOf({ kind, entries, bytes, maxBytes, maxEntries, hits, misses, evicted, damaged }: CacheKindStats) {
   const limit = maxBytes !== undefined ? formatBytes(maxBytes) : maxEntries === undefined ? "" : String(maxEntries);
   const size = kind === CacheKind.SESSIONS ? "-" : formatBytes(bytes);
-  return [nameOf(kind), String(entries), size, limit, ...[hits, misses, evicted, damaged].map(String)];
+  return [nameOf(kind), String(entries), size, limit, ...[hits, misses, evicted].map(String), String(damaged).padStart(9)];
 }
 
 function caredFor({ lastCleanTime, lastCompactTime }: GetCacheStatsResponse): string {

@@ -44,7 +44,7 @@ export function roomChecks(config: Config, paths: Paths, running: RunningParts =
     ...configChecks(config, paths),
     downloadFolderCheck(folder, files),
     storeCheck(join(paths.stateDir, "db")),
-    cacheCheck({ enabled, directory, maxBytes }, files, caches && (() => caches.control.stats())),
+    cacheCheck({ enabled, directory, maxBytes }, caches?.control),
     ...osChecks({
       memory: engine?.memory ?? new MemoryProbe(),
       memoryLimitPercent: () => config.memory_limit_percent,

@@ -1,68 +1,74 @@
-/** Can the caches be used, and is there room for what they may hold? Without them everything works, only slower. */
+/** What doctor says of the cache's folder. It changes nothing in it, so that it may run beside a daemon. */
 import { constants } from "node:fs";
-import { access, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { access, statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { formatBytes } from "../../shared/format.ts";
-import { asDownloadError } from "../core/errors.ts";
-import type { CacheStats, Check, CheckOutcome, FileStore } from "../core/ports.ts";
+import type { Check, CheckOutcome } from "../core/ports.ts";
+import { FOLDER } from "./cache-vault.ts";
+import { cacheFileError, isMissing } from "./file-error.ts";
+import { isOwned } from "./owner.ts";
 
 /** What to look at. */
 export interface CacheCheckOptions {
   readonly enabled: boolean;
+  /** As in the configuration; absolute. */
   readonly directory: string;
   /** Bytes that may be kept. */
   readonly maxBytes: number;
 }
 
-const FIX = "Change its rights, or set cache.directory in the configuration to another folder.";
+/** The caches of a running daemon, as far as the check asks them. */
+interface RunningCaches {
+  stats(): Promise<{ readonly bytes: number; readonly problem?: string }>;
+}
 
 /**
- * The folder is there or can be made, can be written, and has room; nobody else uses it.
+ * The check of a cache folder: it can be used, nobody else uses it, and the disk has room for what may be kept.
  *
- * @param stats - of a running daemon; without one only the folder is looked at
+ * @param running - the caches of a running daemon; without them the folder alone is looked at
  */
-export function cacheCheck(
-  { enabled, directory, maxBytes }: CacheCheckOptions,
-  files: Pick<FileStore, "freeSpace">,
-  stats?: () => Promise<CacheStats>,
-): Check {
+export function cacheCheck({ enabled, directory, maxBytes }: CacheCheckOptions, running?: RunningCaches): Check {
+  const folder = join(directory, FOLDER);
   return {
     id: "cache",
-    title: "Caches",
-    async run(): Promise<CheckOutcome> {
+    title: "Cache",
+    run: async () => {
       if (!enabled) return { status: "skipped", message: "off: cache.enabled is false" };
-      const details = { directory };
-      const running = await stats?.().catch(() => undefined);
-      if (running?.problem !== undefined) return { status: "warning", message: running.problem, fix: FIX, details };
       try {
-        const missing = await whyUnusable(directory);
-        if (missing !== undefined) return { status: "warning", message: missing, fix: FIX, details };
-        const free = await files.freeSpace(directory);
-        const growth = Math.max(0, maxBytes - (running?.bytes ?? 0));
-        const holds = running ? `holds ${formatBytes(running.bytes)} of ${formatBytes(maxBytes)}` : "can be used";
-        const message = `${directory} ${holds}; ${formatBytes(free)} free`;
+        const stats = await running?.stats();
+        if (stats?.problem !== undefined) return warning(`nothing is cached: ${stats.problem}`, folder);
+        const place = await nearest(folder);
+        await access(place, constants.R_OK | constants.W_OK | constants.X_OK);
+        const { bavail, bsize } = await statfs(place);
+        const free = bavail * bsize;
+        const details = { directory: folder, free_bytes: String(free) };
+        const owned = stats === undefined && place === folder && (await isOwned(folder));
+        const holds = stats === undefined ? "" : `holds ${formatBytes(stats.bytes)} of ${formatBytes(maxBytes)}, `;
+        const message = `${folder}, ${holds}${formatBytes(free)} free${owned ? "; a daemon uses it" : ""}`;
+        const growth = maxBytes - (stats?.bytes ?? (owned ? maxBytes : 0));
         if (growth <= free) return { status: "ok", message, details };
-        const fix = "Make room, or lower cache.max_size.";
-        return { status: "warning", message: `${message}, and it may grow by ${formatBytes(growth)}`, fix, details };
+        const fix = "Make room, or lower cache.max_size: a full disk holds downloads up.";
+        return { status: "warning", message: `${message}; it may grow by ${formatBytes(growth)}`, fix, details };
       } catch (error) {
-        return { status: "warning", message: asDownloadError(error).message, fix: FIX, details };
+        return warning(cacheFileError(error, "to use", folder).message, folder);
       }
     },
   };
 }
 
-/** Looks at the nearest folder that is there. @returns undefined if it can be used */
-async function whyUnusable(directory: string): Promise<string | undefined> {
-  for (let place = directory; ; place = dirname(place)) {
-    try {
-      if (!(await stat(place)).isDirectory()) return `${place} is a file, not a folder`;
-      await access(place, constants.W_OK | constants.X_OK);
-      return undefined;
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      // Below a file there is nothing either: that is found one step further up.
-      if ((code !== "ENOENT" && code !== "ENOTDIR") || place === dirname(place))
-        return code === "EROFS" ? `${place} is on a read-only file system` : `${place} cannot be written: ${message}`;
-    }
+function warning(message: string, directory: string): CheckOutcome {
+  const fix =
+    "Everything works, but is fetched anew. Give each daemon a writable folder of its own in cache.directory.";
+  return { status: "warning", message, fix, details: { directory } };
+}
+
+/** The folder, or the nearest above it that is there: it is made at the first start. */
+async function nearest(folder: string): Promise<string> {
+  try {
+    await access(folder);
+    return folder;
+  } catch (error) {
+    if (!isMissing(error) || dirname(folder) === folder) throw error;
+    return nearest(dirname(folder));
   }
 }

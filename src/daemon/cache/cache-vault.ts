@@ -29,7 +29,7 @@ const TRY_AGAIN_MS = 10_000;
 /** Milliseconds that a compaction spends on proving bodies. */
 const PROVE_MS = 10_000;
 /** The vault's folder in the cache's: what else lies there is none of its business. */
-const FOLDER = "vault";
+export const FOLDER = "vault";
 
 const NAMES: Readonly<Record<VaultKind, string>> = {
   metadata: "a document",

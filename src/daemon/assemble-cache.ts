@@ -1,11 +1,10 @@
 /** Puts the caches together from their room: for the daemon, and for the library. Nothing here starts or touches a disk. */
-import type { EngineInit } from "./assemble.ts";
 import { CacheVault } from "./cache/cache-vault.ts";
 import { FragmentCache } from "./cache/fragments.ts";
 import { CacheUpkeep } from "./cache/upkeep.ts";
 import type { Config } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
-import type { CacheControl, HotRecords, KeyValue } from "./core/ports.ts";
+import type { CacheControl, Clock, HotRecords, KeyValue, Logger } from "./core/ports.ts";
 import type { Scheduler } from "./schedule/scheduler.ts";
 import type { SessionManager } from "./session/session-manager.ts";
 
@@ -25,7 +24,12 @@ export interface Caches {
 }
 
 /** What every assembly of caches works with. */
-type CacheInit = Pick<EngineInit, "config" | "clock" | "logger">;
+interface CacheInit {
+  /** The configuration in force; read anew wherever a change may take effect. */
+  readonly config: () => Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
 
 /**
  * The vault, and the fragments in it. Where the configuration turns the cache off they have no room for anything.

@@ -13,11 +13,6 @@ interface Flight<T> {
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();
 
-  /** Things that are being made. */
-  get size(): number {
-    return this.#flights.size;
-  }
-
   /**
    * Joins the work for `key`, or begins it.
    *

@@ -365,6 +365,24 @@ describe("many callers", () => {
     assert.equal(origin.requests.length, 1);
   });
 
+  test("what is stored while the origin is asked stays, whatever it answers", async () => {
+    await using caches = await Caches.start();
+    const held: (() => void)[] = [];
+    await using origin = await caches.origin(({ seen, send }, fields) => {
+      const all = { ...fields, etag: '"a"', "cache-control": "max-age=10" };
+      if (seen.headers["if-none-match"]) held.push(() => send(304, { ...all, "content-length": undefined }));
+      else send(200, all, '"of the origin"');
+    });
+    await caches.fetch(origin.url);
+    await caches.pass(10);
+    const fetched = caches.fetch(origin.url);
+    await origin.seen(({ number }) => number === 2);
+    await caches.metadata.storeMetadata(origin.url, "of a caller", { ttl: 60 });
+    for (const release of held) release();
+    assert.equal((await fetched).json, "of the origin");
+    assert.equal(await caches.metadata.getMetadata(origin.url), "of a caller");
+  });
+
   test("who all give up end the request", async () => {
     await using caches = await Caches.start();
     const { origin, closed } = await held(caches);

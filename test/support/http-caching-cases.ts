@@ -161,6 +161,11 @@ export const cases: readonly CachingCase[] = [
     [["a", "b"]],
   ),
   same(
+    "RFC 9110 §7.6.1 naming Cache-Control in Connection does not take it away",
+    () => [...keptFields(fields({ connection: "cache-control, vary", "cache-control": "no-cache", vary: "*" })).keys()],
+    ["cache-control", "vary"],
+  ),
+  same(
     "§3.1 fields for a proxy are not kept",
     () => [...keptFields(fields({ "proxy-authenticate": "Basic", a: "b" }))],
     [["a", "b"]],

@@ -29,7 +29,7 @@ import type { Vault, VaultKind } from "./vault.ts";
 const UNSEEN = ["authorization", "cookie", "user-agent"];
 
 /** Limits, read anew at each use: they come from the configuration. */
-export interface AnswerLimits {
+interface AnswerLimits {
   /** Bytes of a body, as it is read from the network. */
   readonly maxBytes: number;
   /** Seconds for which an answer is fresh at most where its origin does not say (RFC 9111 §4.2.2). */
@@ -162,7 +162,7 @@ export class AnswerCache implements AsyncDisposable {
 
   async #fetch(ask: Ask, found: Found | undefined, signal: AbortSignal): Promise<Usable> {
     const conditions = found ? conditionalFields(found.answer.headers, found.verdict !== "other-variant") : [];
-    const { clock, client, vault } = this.#parts;
+    const { clock, client } = this.#parts;
     const { headers: given = [], ...who } = ask.options;
     const accept: [string, string][] = ask.fields.has("accept") ? [] : [["Accept", this.#kind.accept]];
     const requestTime = clock.now();
@@ -203,8 +203,7 @@ export class AnswerCache implements AsyncDisposable {
     const until = this.#until(answer);
     const worth = until > answer.responseTime || (success && conditionalFields(answer.headers, true).length > 0);
     if (mayStore(requestOf(ask), status, headers) && worth) await this.#store(ask, answer, taken.body);
-    else if (status < 500)
-      await vault.remove(this.#kind.kind, ask.key).catch((error: unknown) => this.#notKept(ask, error));
+    else if (status < 500) await this.#drop(ask);
     return { answer, body: taken.body };
   }
 
@@ -223,22 +222,25 @@ export class AnswerCache implements AsyncDisposable {
     const headers = updatedFields(before.headers, response.headers);
     const redirected = response.chain.length > 1;
     const answer: KeptAnswer = { ...before, ...came, redirected, headers, varied: variedFields(headers, ask.fields) };
-    const { vault } = this.#parts;
-    if (!mayStore(requestOf(ask), answer.status, headers)) await this.#drop(ask);
-    else
-      await vault
-        .amend(this.#kind.kind, ask.key, { expiresAt: this.#until(answer), note: writeNote(answer) })
-        .catch((error: unknown) => this.#notKept(ask, error));
+    // With its body: somebody may have put another one there in the meantime, of which this is not true.
+    if (mayStore(requestOf(ask), answer.status, headers)) await this.#store(ask, answer, body);
+    else await this.#drop(ask);
     return { answer, body };
   }
 
   async #store(ask: Ask, answer: KeptAnswer, body: Uint8Array): Promise<void> {
-    const options = { expiresAt: this.#until(answer), note: writeNote(answer) };
-    await this.#parts.vault.put(this.#kind.kind, ask.key, body, options).catch(async (error: unknown) => {
+    const { kind } = this.#kind;
+    const { vault } = this.#parts;
+    try {
+      const there = await vault.peek(kind, ask.key);
+      // What a caller stored since the origin was asked counts more.
+      if (there && readNote(there.note) === undefined && there.storedAt >= answer.requestTime) return;
+      await vault.put(kind, ask.key, body, { expiresAt: this.#until(answer), note: writeNote(answer) });
+    } catch (error) {
       this.#notKept(ask, error);
       // What was there before is older than what the caller now has.
       await this.#drop(ask);
-    });
+    }
   }
 
   async #drop(ask: Ask): Promise<void> {

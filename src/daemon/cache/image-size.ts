@@ -52,7 +52,7 @@ function pngSize(bytes: Buffer): ImageSize {
     const type = bytes.toString("latin1", at + 4, at + 8);
     if (type === "IHDR") throw new Error("it has two IHDR");
     if (type === "acTL") frames = Math.max(1, bytes.readUInt32BE(at + 8));
-    if (type === "IDAT") data += length;
+    if (type === "IDAT") data += Math.min(length, bytes.length - at);
     if (type === "fcTL") {
       const right = bytes.readUInt32BE(at + 12) + bytes.readUInt32BE(at + 20);
       const bottom = bytes.readUInt32BE(at + 16) + bytes.readUInt32BE(at + 24);

@@ -26,6 +26,9 @@ const OF_THE_BODY: ReadonlySet<string> = new Set([
   "content-range",
 ]);
 
+/** Fields that decide how an answer may be used: naming them in Connection does not take them away (RFC 9110 §7.6.1). */
+const FOR_ALL: ReadonlySet<string> = new Set(["age", "cache-control", "date", "expires", "vary"]);
+
 /** Methods that change nothing (RFC 9110 §9.2.1). */
 const SAFE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 
@@ -34,8 +37,9 @@ const ETAG = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;
 
 /** The fields of an answer that are kept: none of the connection's, and nothing that is a secret, such as Set-Cookie. */
 export function keptFields(headers: Fields): Map<string, string> {
-  const named = new Set((headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase()));
-  return new Map([...headers].filter(([name]) => !HOP_BY_HOP.has(name) && !named.has(name) && !isSecretHeader(name)));
+  const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase());
+  const dropped = new Set(named.filter((name) => !FOR_ALL.has(name)));
+  return new Map([...headers].filter(([name]) => !HOP_BY_HOP.has(name) && !dropped.has(name) && !isSecretHeader(name)));
 }
 
 /** The kept fields after a 304 (§3.2, §4.3.4). */

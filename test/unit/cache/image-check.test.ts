@@ -47,9 +47,16 @@ describe("refused as IMAGE_TOO_LARGE", () => {
     });
 });
 
+function longData(): Buffer {
+  const bytes = png(16_000, 4000, 10);
+  bytes.writeUInt32BE(0x7fff_ffff, bytes.indexOf("IDAT") - 4);
+  return bytes;
+}
+
 const refused: Readonly<Record<string, readonly [bytes: Buffer, why: RegExp]>> = {
   "a png that cannot hold what it says": [png(16_000, 4000, 10), /cannot hold/],
   "a png of 60,000 x 60,000 with next to no data": [png(60_000, 60_000, 10), /cannot hold/],
+  "a png whose data says that it is longer than the file": [longData(), /cannot hold/],
   "a bmp that cannot hold what it says": [bmp(5000, 5000, 100), /cannot hold/],
   "a gif whose picture is larger than it says": [gif(10, 10, [60_000, 60_000]), /60000 x 60000 on a canvas of 10 x 10/],
   "a webp whose picture is larger than its canvas": [

@@ -5,7 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import type { AnswerCacheParts } from "../../src/daemon/cache/answer-cache.ts";
+import type { AnswerCacheParts } from "../../src/daemon/cache/answer-kind.ts";
 import { LONGEST_URL } from "../../src/daemon/cache/ask.ts";
 import { MetadataCache } from "../../src/daemon/cache/metadata-cache.ts";
 import { ENTRIES, INDEX } from "../../src/daemon/cache/records.ts";

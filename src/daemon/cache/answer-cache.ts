@@ -7,9 +7,10 @@
  * answer that varies by them is asked for on condition too. An error is kept only if the origin says for how long.
  */
 import { DownloadError, failure, NetworkError } from "../core/errors.ts";
-import type { Clock, HttpClient, HttpResponse, Logger } from "../core/ports.ts";
+import type { HttpResponse } from "../core/ports.ts";
 import { statusError } from "../core/status-error.ts";
-import { type Json, type KeptAnswer, readNote, writeNote } from "./answer-note.ts";
+import type { AnswerCacheParts, AnswerKind, Taken, Usable } from "./answer-kind.ts";
+import { type KeptAnswer, readNote, writeNote } from "./answer-note.ts";
 import { type Ask, flightKey } from "./ask.ts";
 import {
   type CacheRequest,
@@ -23,50 +24,9 @@ import {
 } from "./http-caching.ts";
 import { SingleFlight } from "./single-flight.ts";
 import { conditionalFields, confirms, keptFields, updatedFields } from "./validation.ts";
-import type { Vault, VaultKind } from "./vault.ts";
 
 /** Fields that the client adds by itself: how they vary cannot be told here unless the caller gave them. */
 const UNSEEN = ["authorization", "cookie", "user-agent"];
-
-/** Limits, read anew at each use: they come from the configuration. */
-interface AnswerLimits {
-  /** Bytes of a body, as it is read from the network. */
-  readonly maxBytes: number;
-  /** Seconds for which an answer is fresh at most where its origin does not say (RFC 9111 §4.2.2). */
-  readonly ttlSeconds: number;
-}
-
-/** What the caches of answers work with. */
-export interface AnswerCacheParts {
-  readonly vault: Vault;
-  readonly client: HttpClient;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly limits: () => AnswerLimits;
-  /** Milliseconds that a fetch may take in all: an origin that sends a byte now and then never ends. Default 120,000. */
-  readonly fetchTimeoutMs?: number;
-}
-
-/** What is kept of an answer's body. */
-export interface Taken {
-  readonly body: Uint8Array;
-  readonly found: Json;
-}
-
-/** A kind of answers. */
-export interface AnswerKind {
-  readonly kind: VaultKind;
-  /** Accept, where the caller gives none. */
-  readonly accept: string;
-  /** Reads the body of a successful answer, or cancels it. @throws DownloadError if it is not what is kept here */
-  take(response: HttpResponse, maxBytes: number): Promise<Taken>;
-}
-
-/** An answer that may be given out. */
-export interface Usable {
-  readonly answer: KeptAnswer;
-  readonly body: Uint8Array;
-}
 
 type Found = Usable & { readonly verdict: Reuse };
 

@@ -3,7 +3,8 @@
  * revalidated as RFC 9111 has it (answer-cache.ts). The last that was stored under a URL counts.
  */
 import { failure } from "../core/errors.ts";
-import { AnswerCache, type AnswerCacheParts } from "./answer-cache.ts";
+import { AnswerCache } from "./answer-cache.ts";
+import type { AnswerCacheParts } from "./answer-kind.ts";
 import { type Json, parse } from "./answer-note.ts";
 import { type Ask, type AskOptions, askFor } from "./ask.ts";
 import { LONGEST_SECONDS } from "./cache-control.ts";

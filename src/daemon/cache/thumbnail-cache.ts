@@ -3,7 +3,8 @@
  * harm (image-check.ts), and kept and revalidated as RFC 9111 has it (answer-cache.ts).
  */
 import type { HttpResponse } from "../core/ports.ts";
-import { AnswerCache, type AnswerCacheParts, type Taken } from "./answer-cache.ts";
+import { AnswerCache } from "./answer-cache.ts";
+import type { AnswerCacheParts, Taken } from "./answer-kind.ts";
 import { type AskOptions, askFor } from "./ask.ts";
 import { type CheckedImage, checkImage, checkStatedType } from "./image-check.ts";
 import { readBody } from "./read-body.ts";

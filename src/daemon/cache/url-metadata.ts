@@ -3,7 +3,7 @@
  * JSON; of anything else only the head is read, so that the metadata of a film does not cost a film.
  */
 import type { HttpResponse } from "../core/ports.ts";
-import type { Taken } from "./answer-cache.ts";
+import type { Taken } from "./answer-kind.ts";
 import { type Json, type KeptAnswer, parse } from "./answer-note.ts";
 import { readBody } from "./read-body.ts";
 

@@ -4,7 +4,6 @@
  * blocks, and an entry for each that leads to the head. Whatever cannot be read is treated as absent.
  */
 import { hash } from "node:crypto";
-import { chunkCount } from "../core/manifest.ts";
 import type { PlacedFile, Write } from "../core/ports.ts";
 import type { StoredFile } from "../core/session.ts";
 
@@ -115,11 +114,6 @@ export function decodeChunk(text: string): ChunkEntry | undefined {
 export function decodeBlock(text: string | undefined): readonly string[] | undefined {
   if (text === undefined || text.length % HEX !== 0 || !/^[0-9a-f]+$/.test(text)) return undefined;
   return Array.from({ length: text.length / HEX }, (_, at) => text.slice(at * HEX, (at + 1) * HEX));
-}
-
-/** True if a chunk of that number can be in the file. */
-export function hasChunk({ size, chunkSize }: FileRecord, index: number): boolean {
-  return index < chunkCount(size, chunkSize);
 }
 
 function isCount(value: unknown): value is number {

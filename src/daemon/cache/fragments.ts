@@ -24,7 +24,7 @@ import { NotThere, readChunk, StoredFileSource } from "./stored-file.ts";
 import type { Vault } from "./vault.ts";
 
 /** Settings in force. */
-export interface FragmentOptions {
+interface FragmentOptions {
   /** Chunks of stored files that are noted at most. */
   readonly maxNoted: number;
   /** Milliseconds for which a fragment of a stream is kept. */

@@ -1,31 +1,25 @@
 /**
  * The vault: what may be kept, what goes first, and that nothing is given out that is not what was stored.
  *
- * The index is read at the first use, not at the start: 100,000 entries take some 30 MB, and a daemon that has nothing to do
- * is not to have them. The folder belongs to one index and one process; without it every read is a miss and every store is
- * refused, and what was to be cached is fetched anew.
+ * Its folder belongs to one index and one process. Without it every read is a miss and every store is refused, and what was to
+ * be cached is fetched anew.
  */
-import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { asDownloadError, failure } from "../core/errors.ts";
+import { failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type { Clock, KeyValue, Logger } from "../core/ports.ts";
 import { Bodies, type NoBody } from "./bodies.ts";
-import { Catalogue } from "./catalogue.ts";
+import type { Catalogue } from "./catalogue.ts";
 import { collect, digestOf } from "./collect.ts";
 import type { Slot } from "./ledger.ts";
-import { Owner } from "./owner.ts";
 import { Pace } from "./pace.ts";
-import { ENTRIES, INDEX, KINDS, META, slotId } from "./records.ts";
-import { prove, sweepFolder } from "./sweep.ts";
+import { ENTRIES, INDEX, slotId } from "./records.ts";
+import { forgetAll, prove, sweepFolder, trim } from "./sweep.ts";
 import type { CacheEntry, Freed, KindStats, PutOptions, Vault, VaultKind, VaultLimits, VaultUpkeep } from "./vault.ts";
+import { VaultFolder } from "./vault-folder.ts";
 
 /** Longest key and longest note, in UTF-16 units. */
 const LONGEST_WORDS = 256 * 1024;
-/** Entries that are removed together. */
-const REMOVED_AT_ONCE = 200;
-/** How often it is tried again to get a folder that could not be had, in milliseconds. */
-const TRY_AGAIN_MS = 10_000;
 /** Milliseconds that a compaction spends on proving bodies. */
 const PROVE_MS = 10_000;
 /** The vault's folder in the cache's: what else lies there is none of its business. */
@@ -55,34 +49,32 @@ type Counts = Record<"hits" | "misses" | "evicted" | "damaged", number>;
 export class CacheVault implements Vault, VaultUpkeep, Startable {
   readonly #options: CacheVaultOptions;
   readonly #bodies: Bodies;
-  readonly #owner: Owner;
-  readonly #directory: string;
+  readonly #folder: VaultFolder;
   readonly #pins = new Map<string, number>();
   readonly #counts: Readonly<Record<VaultKind, Counts>> = { metadata: zero(), thumbnail: zero(), fragment: zero() };
   readonly #ended = new AbortController();
   readonly #busy = new Set<Promise<unknown>>();
-  #opened: Promise<Catalogue> | undefined;
   #upkeep: Promise<unknown> = Promise.resolve();
-  #id = "";
-  #problem: string | undefined = "it was not started";
-  #triedAt = Number.NEGATIVE_INFINITY;
   #missingTold = false;
 
   constructor(options: CacheVaultOptions) {
     this.#options = options;
-    this.#directory = join(options.directory, FOLDER);
-    this.#bodies = new Bodies(this.#directory);
-    this.#owner = new Owner(this.#directory);
+    const { keyValue, clock, logger } = options;
+    const directory = join(options.directory, FOLDER);
+    const bodies = new Bodies(directory);
+    const onDisorder = (catalogue: Catalogue): void => this.#sweepLater(catalogue);
+    this.#bodies = bodies;
+    this.#folder = new VaultFolder({ directory, bodies, pins: this.#pins, keyValue, clock, logger, onDisorder });
   }
 
   /** Takes the folder. Does not fail: a vault without one is empty and keeps nothing, and says so in the log. */
   async start(): Promise<void> {
-    await this.#claim();
+    await this.#folder.claim();
   }
 
   /** Why nothing is kept; undefined if all is well. */
   get problem(): string | undefined {
-    return this.#problem;
+    return this.#folder.problem;
   }
 
   async put(
@@ -99,7 +91,7 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
     const limits = this.#options.limits();
     const { maxBytes, maxEntryBytes } = limits.kinds[kind];
     const most = Math.min(options.maxBytes ?? maxEntryBytes, maxEntryBytes, maxBytes, limits.maxBytes);
-    const catalogue = await this.#needed();
+    const catalogue = await this.#folder.needed();
     const bytes = await collect(body, most, NAMES[kind], signal);
     const digest = await digestOf(bytes);
     const entry: CacheEntry = {
@@ -114,14 +106,14 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
     kind: VaultKind,
     key: string,
   ): Promise<{ readonly entry: CacheEntry; readonly body: Uint8Array } | undefined> {
-    const catalogue = await this.#open();
+    const catalogue = await this.#folder.open();
     const found = catalogue && (await this.#find(catalogue, kind, key));
     this.#counts[kind][found === undefined ? "misses" : "hits"]++;
     return found;
   }
 
   async peek(kind: VaultKind, key: string): Promise<CacheEntry | undefined> {
-    const catalogue = await this.#open();
+    const catalogue = await this.#folder.open();
     for (;;) {
       const slot = await catalogue?.settled(kind, slotId(kind, key));
       if (catalogue === undefined || slot === undefined) return undefined;
@@ -135,12 +127,12 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
     key: string,
     change: { expiresAt?: number | undefined; note?: string },
   ): Promise<boolean> {
-    const catalogue = await this.#open();
+    const catalogue = await this.#folder.open();
     return catalogue !== undefined && this.#track(catalogue.amend(kind, key, slotId(kind, key), change));
   }
 
   async remove(kind: VaultKind, key: string): Promise<boolean> {
-    const catalogue = await this.#open();
+    const catalogue = await this.#folder.open();
     const slot = catalogue?.ledger.get(kind, slotId(kind, key));
     if (catalogue === undefined || slot === undefined) return false;
     return (await this.#track(catalogue.forget([slot]))).entries > 0;
@@ -162,7 +154,7 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
   }
 
   async stats(): Promise<Readonly<Record<VaultKind, KindStats>>> {
-    const ledger = (await this.#open())?.ledger;
+    const ledger = (await this.#folder.open())?.ledger;
     const { kinds } = this.#options.limits();
     const of = (kind: VaultKind): KindStats => ({
       entries: ledger?.count(kind) ?? 0,
@@ -175,19 +167,19 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
 
   async cleanupExpired(signal?: AbortSignal): Promise<Freed> {
     const now = this.#options.clock.now();
-    return this.#keepUp(signal, (catalogue) => this.#forgetAll(catalogue, ({ expiresAt }) => expiresAt <= now, signal));
+    return this.#keepUp(signal, (catalogue, pace) => forgetAll(catalogue, pace, ({ expiresAt }) => expiresAt <= now));
   }
 
   async clear(kind?: VaultKind, signal?: AbortSignal): Promise<Freed> {
-    return this.#keepUp(signal, (catalogue) =>
-      this.#forgetAll(catalogue, (slot) => kind === undefined || slot.kind === kind, signal),
+    return this.#keepUp(signal, (catalogue, pace) =>
+      forgetAll(catalogue, pace, (slot) => kind === undefined || slot.kind === kind),
     );
   }
 
   async compactStorage(signal?: AbortSignal): Promise<Freed> {
     return this.#keepUp(signal, async (catalogue, pace) => {
       const swept = await this.#sweep(catalogue, pace, PROVE_MS);
-      const trimmed = await this.#trim(catalogue);
+      const trimmed = await trim(catalogue, this.#options.limits(), (kind) => this.#counts[kind].evicted++);
       await catalogue.writeUses();
       let bytes = swept.bytes + trimmed.bytes;
       for (const space of [ENTRIES, INDEX]) {
@@ -201,101 +193,9 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort(failure("SHUTTING_DOWN", "the cache is closed"));
+    this.#folder.close();
     await Promise.allSettled([...this.#busy, this.#upkeep]);
-    const catalogue = await this.#opened?.catch(() => undefined);
-    try {
-      if (catalogue === undefined || this.#problem !== undefined) return;
-      await catalogue.writeUses();
-      await this.#owner.write({ id: this.#id, closed: true });
-    } catch (error) {
-      this.#options.logger.debug({ err: error }, "the cache could not be left in order; it is swept at its next use");
-    } finally {
-      await this.#owner.release();
-    }
-  }
-
-  // ── the folder and the index ──────────────────────────────────────────────────────────────────────────────────────
-
-  /** Tries to get the folder. */
-  async #claim(): Promise<void> {
-    this.#triedAt = this.#options.clock.monotonic();
-    const before = this.#problem;
-    try {
-      const taken = await this.#owner.take();
-      this.#problem = taken ? undefined : `another process uses ${this.#directory}`;
-    } catch (error) {
-      this.#problem = asDownloadError(error).message;
-    }
-    if (this.#problem !== undefined && this.#problem !== before)
-      this.#options.logger.warn({ directory: this.#directory }, `nothing is cached: ${this.#problem}`);
-  }
-
-  /** The entries; undefined if there are none to be had, which is a miss. */
-  async #open(): Promise<Catalogue | undefined> {
-    if (this.#ended.signal.aborted) return undefined;
-    if (this.#problem !== undefined) {
-      if (this.#options.clock.monotonic() - this.#triedAt < TRY_AGAIN_MS) return undefined;
-      await this.#claim();
-      if (this.#problem !== undefined) return undefined;
-    }
-    this.#opened ??= this.#load();
-    try {
-      return await this.#opened;
-    } catch (error) {
-      this.#opened = undefined;
-      this.#triedAt = this.#options.clock.monotonic();
-      this.#problem = asDownloadError(error).message;
-      if (!this.#ended.signal.aborted) this.#options.logger.warn({ err: error }, `nothing is cached: ${this.#problem}`);
-      return undefined;
-    }
-  }
-
-  /** The same, for those who cannot go on without. @throws DownloadError CACHE_UNAVAILABLE, SHUTTING_DOWN */
-  async #needed(): Promise<Catalogue> {
-    const catalogue = await this.#open();
-    this.#ended.signal.throwIfAborted();
-    if (catalogue === undefined) throw failure("CACHE_UNAVAILABLE", `nothing is cached: ${this.#problem}`);
-    return catalogue;
-  }
-
-  /** Reads the index, if the bodies in the folder are its own. */
-  async #load(): Promise<Catalogue> {
-    const { keyValue, logger } = this.#options;
-    const catalogue = new Catalogue(keyValue, this.#bodies, this.#pins, logger);
-    // After a repair of the database its entries are not believed: some of them may have come back.
-    const repairs = String(keyValue.repairs ?? 0);
-    const [known, repairsThen] = await keyValue.getMany(META, ["id", "repairs"]);
-    const mark = await this.#owner.read();
-    const own = known !== undefined && mark?.id === known && repairsThen === repairs;
-    if (!own) {
-      await catalogue.void();
-      this.#id = randomUUID();
-      await keyValue.write([
-        { type: "put", space: META, key: "id", value: this.#id },
-        { type: "put", space: META, key: "repairs", value: repairs },
-      ]);
-    } else {
-      this.#id = known;
-      await catalogue.load();
-    }
-    try {
-      await this.#owner.write({ id: this.#id, closed: false });
-      await this.#bodies.removeDrafts();
-    } catch (error) {
-      // What is there can be read all the same; stores will fail, and say why.
-      if (!own) throw error;
-      logger.warn({ err: error }, "the cache can be read but not written");
-    }
-    if (!(own && mark.closed)) this.#sweepLater(catalogue);
-    return catalogue;
-  }
-
-  /** It was not left in order: what has no name is looked for, beside everything else. */
-  #sweepLater(catalogue: Catalogue): void {
-    const sweep = this.#upkeep.then(() => this.#sweep(catalogue, new Pace(this.#ended.signal), 0));
-    this.#upkeep = sweep.catch((error: unknown) => {
-      if (!this.#ended.signal.aborted) this.#options.logger.warn({ err: error }, "the cache could not be swept");
-    });
+    await this.#folder.leave();
   }
 
   // ── storing and finding ───────────────────────────────────────────────────────────────────────────────────────────
@@ -394,14 +294,14 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
     const all = signal === undefined ? this.#ended.signal : AbortSignal.any([signal, this.#ended.signal]);
     const run = this.#upkeep.then(async () => {
       all.throwIfAborted();
-      return work(await this.#needed(), new Pace(all));
+      return work(await this.#folder.needed(), new Pace(all));
     });
     this.#upkeep = run.catch(() => undefined);
     return run;
   }
 
   async #sweep(catalogue: Catalogue, pace: Pace, proveMs: number): Promise<Freed> {
-    await this.#confirmOwner();
+    await this.#folder.confirm();
     const { missing, bytes: swept } = await sweepFolder(catalogue, this.#bodies, pace);
     const damaged = proveMs > 0 ? await prove(catalogue, this.#bodies, pace, proveMs) : [];
     let [entries, bytes] = [0, swept];
@@ -418,47 +318,12 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
     return { entries, bytes };
   }
 
-  /** Before anything is swept: a folder that was emptied gets its mark again, one that another daemon took is left alone. */
-  async #confirmOwner(): Promise<void> {
-    const mark = await this.#owner.read();
-    if (mark === undefined) await this.#owner.write({ id: this.#id, closed: false });
-    else if (mark.id !== this.#id) {
-      this.#opened = undefined;
-      this.#problem = `another daemon has taken ${this.#directory}`;
-      throw failure("CACHE_UNAVAILABLE", `nothing is cached: ${this.#problem}`);
-    }
-  }
-
-  /** Brings what is kept within limits that were lowered. */
-  async #trim(catalogue: Catalogue): Promise<Freed> {
-    let [entries, bytes] = [0, 0];
-    for (const kind of KINDS) {
-      const victims = catalogue.ledger.victims(kind, 0, this.#options.limits()) ?? [];
-      for (const victim of victims) this.#counts[victim.kind].evicted++;
-      const freed = await catalogue.forget(victims);
-      entries += freed.entries;
-      bytes += freed.bytes;
-    }
-    return { entries, bytes };
-  }
-
-  /** Removes all unpinned entries of which `leaves` is true. */
-  async #forgetAll(
-    catalogue: Catalogue,
-    leaves: (slot: Slot) => boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<Freed> {
-    let [entries, bytes] = [0, 0];
-    const leaving = [...catalogue.ledger.slots()].filter(leaves);
-    for (let at = 0; at < leaving.length; at += REMOVED_AT_ONCE) {
-      signal?.throwIfAborted();
-      this.#ended.signal.throwIfAborted();
-      const some = leaving.slice(at, at + REMOVED_AT_ONCE);
-      const freed = await catalogue.forget(some.filter((slot) => leaves(slot) && !catalogue.ledger.isPinned(slot)));
-      entries += freed.entries;
-      bytes += freed.bytes;
-    }
-    return { entries, bytes };
+  /** What has no name is looked for, beside everything else. */
+  #sweepLater(catalogue: Catalogue): void {
+    const sweep = this.#upkeep.then(() => this.#sweep(catalogue, new Pace(this.#ended.signal), 0));
+    this.#upkeep = sweep.catch((error: unknown) => {
+      if (!this.#ended.signal.aborted) this.#options.logger.warn({ err: error }, "the cache could not be swept");
+    });
   }
 
   /** The end waits for it. */

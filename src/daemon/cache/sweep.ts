@@ -6,14 +6,18 @@ import type { Bodies, FoundFile } from "./bodies.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Body, Slot } from "./ledger.ts";
 import type { Pace } from "./pace.ts";
-import type { Freed } from "./vault.ts";
+import { KINDS } from "./records.ts";
+import type { Freed, VaultKind, VaultLimits } from "./vault.ts";
 
-/** What a sweep did. */
-export interface Swept extends Freed {
-  /** Entries whose bodies were gone. */
+/** Entries that are removed together. */
+const REMOVED_AT_ONCE = 200;
+
+/** What a walk through the folder found. */
+export interface Swept {
+  /** Bytes of what had no name; it is gone. */
+  readonly bytes: number;
+  /** Entries whose bodies are gone. */
   readonly missing: readonly Slot[];
-  /** Entries whose bodies were damaged. */
-  readonly damaged: readonly Slot[];
 }
 
 /** Removes what has no name, and finds the entries whose bodies are not there. */
@@ -39,7 +43,7 @@ export async function sweepFolder(catalogue: Catalogue, bodies: Bodies, pace: Pa
     if ((await bodies.read(digest, size)) === "gone" && ledger.holds(slot)) missing.push(slot);
     await pace.step();
   }
-  return { entries: 0, bytes, missing, damaged: [] };
+  return { bytes, missing };
 }
 
 async function removeNameless({ ledger }: Catalogue, bodies: Bodies, { digest, path }: FoundFile): Promise<number> {
@@ -61,4 +65,35 @@ export async function prove(catalogue: Catalogue, bodies: Bodies, pace: Pace, ms
     await pace.step();
   }
   return bad.size === 0 ? [] : [...ledger.slots()].filter(({ body }) => bad.has(body));
+}
+
+/** Brings what is kept within limits that were lowered. What is pinned stays. */
+export async function trim(
+  catalogue: Catalogue,
+  limits: VaultLimits,
+  onEvicted: (kind: VaultKind) => void,
+): Promise<Freed> {
+  let [entries, bytes] = [0, 0];
+  for (const kind of KINDS) {
+    const victims = catalogue.ledger.victims(kind, 0, limits) ?? [];
+    const freed = await catalogue.forget(victims);
+    for (const victim of victims) onEvicted(victim.kind);
+    entries += freed.entries;
+    bytes += freed.bytes;
+  }
+  return { entries, bytes };
+}
+
+/** Removes all entries of which `leaves` is true, but those that are pinned. */
+export async function forgetAll(catalogue: Catalogue, pace: Pace, leaves: (slot: Slot) => boolean): Promise<Freed> {
+  let [entries, bytes] = [0, 0];
+  const leaving = [...catalogue.ledger.slots()].filter(leaves);
+  for (let at = 0; at < leaving.length; at += REMOVED_AT_ONCE) {
+    await pace.step();
+    const some = leaving.slice(at, at + REMOVED_AT_ONCE);
+    const freed = await catalogue.forget(some.filter((slot) => leaves(slot) && !catalogue.ledger.isPinned(slot)));
+    entries += freed.entries;
+    bytes += freed.bytes;
+  }
+  return { entries, bytes };
 }

@@ -124,10 +124,10 @@ describe("the caches of a daemon", () => {
 
   test("killed with -9 in the middle of its care, it agrees with itself again", async () => {
     await using home = await Home.create();
-    await fill(home, 1500);
+    await fill(home, 400);
     for (const [words, delay] of [
-      [["compact"], 60],
-      [["clear", "metadata"], 40],
+      [["compact"], 10],
+      [["clear", "metadata"], 5],
     ] as const) {
       const daemon = await home.start();
       const before = await entriesOf(home, "metadata");

@@ -92,7 +92,14 @@ const nameOf = (kind: CacheKind): string => Object.keys(KINDS).find((name) => KI
 function cellsOf({ kind, entries, bytes, maxBytes, maxEntries, hits, misses, evicted, damaged }: CacheKindStats) {
   const limit = maxBytes !== undefined ? formatBytes(maxBytes) : maxEntries === undefined ? "" : String(maxEntries);
   const size = kind === CacheKind.SESSIONS ? "-" : formatBytes(bytes);
-  return [nameOf(kind), String(entries), size, limit, ...[hits, misses, evicted].map(String), String(damaged).padStart(9)];
+  return [
+    nameOf(kind),
+    String(entries),
+    size,
+    limit,
+    ...[hits, misses, evicted].map(String),
+    String(damaged).padStart(9),
+  ];
 }
 
 function caredFor({ lastCleanTime, lastCompactTime }: GetCacheStatsResponse): string {

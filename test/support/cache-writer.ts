@@ -47,7 +47,7 @@ export type WriterWord =
 /** The largest body. */
 export const LARGEST = 20_000;
 /** Limits of the run: small, so that much is evicted. */
-export const LIMITS: VaultLimits = evenLimits(300_000, LARGEST, 700_000);
+const LIMITS: VaultLimits = evenLimits(300_000, LARGEST, 700_000);
 
 const KEYS = 120;
 const LANES = 4;

@@ -5,11 +5,11 @@
  * Digests are base64 here, as in cacache's names for them.
  */
 import { lstat, readdir, rm, rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { cacheFileError, isMissing } from "./file-error.ts";
 
-/** Tries of a write: a sweep may take a folder away between its making and its use. */
-const WRITE_TRIES = 3;
+/** Tries of a write: its folder may be taken away, as an empty one, between its making and its use. */
+const WRITE_TRIES = 5;
 /** cacache's folders for SHA-256. */
 const CONTENT = join("content-v2", "sha256");
 /** Where cacache writes what is not whole yet. */
@@ -90,11 +90,12 @@ export class Bodies {
     return this.removeFile(path(this.#directory, `sha256-${digest}`));
   }
 
-  /** Takes a file of the folder away. @returns bytes that it had; undefined if there was none */
+  /** Takes a file of the folder away, and the folders that are empty then. @returns bytes that it had; undefined if there was none */
   async removeFile(path: string): Promise<number | undefined> {
     try {
       const { size } = await lstat(path);
       await rm(path, { recursive: true });
+      await removeEmpty(dirname(path));
       return size;
     } catch (error) {
       if (isMissing(error)) return undefined;
@@ -115,7 +116,7 @@ export class Bodies {
     }
   }
 
-  /** Everything that lies where bodies are, folder by folder. Folders that are found empty are taken away. */
+  /** Everything that lies where bodies are, folder by folder. Empty folders are taken away. */
   async *walk(): AsyncGenerator<readonly FoundFile[]> {
     const top = join(this.#directory, CONTENT);
     for (const first of await names(top)) {
@@ -123,10 +124,8 @@ export class Bodies {
         const folder = join(top, first, second);
         const files = await names(folder);
         yield files.map((name) => ({ path: join(folder, name), digest: digestOf(first, second, name) }));
-        // Refused unless it is empty, by then too.
-        await rmdir(folder).catch(() => undefined);
+        if (files.length === 0) await removeEmpty(folder);
       }
-      await rmdir(join(top, first)).catch(() => undefined);
     }
   }
 
@@ -148,6 +147,16 @@ export class Bodies {
 function digestOf(first: string, second: string, name: string): string | undefined {
   if (!/^[0-9a-f]{2}$/.test(first) || !/^[0-9a-f]{2}$/.test(second) || !NAME.test(name)) return undefined;
   return Buffer.from(first + second + name, "hex").toString("base64");
+}
+
+/** Removes a folder and the one above it, if they are empty: thousands of empty ones take room, too. */
+async function removeEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+    await rmdir(dirname(folder));
+  } catch {
+    // Somebody has put something into it, or nothing was to be removed.
+  }
 }
 
 /** Names in a folder; none if it is no folder. */

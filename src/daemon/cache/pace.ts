@@ -1,5 +1,5 @@
 /**
- * Work that nobody waits for, done so that nobody feels it: after each few milliseconds of it comes a rest several times as
+ * Work that nobody waits for, done so that nobody feels it: after each few milliseconds of it comes a rest nine times as
  * long, whatever the machine makes of a millisecond.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 /** Milliseconds of work between two rests. */
 const WORK_MS = 8;
 /** A rest is so many times as long as the work before it. */
-const REST = 4;
+const REST = 9;
 
 /** The rhythm of one piece of work. */
 export class Pace {

@@ -61,7 +61,9 @@ export class Place implements AsyncDisposable {
 
   /** A daemon that keeps its home here. @param config - config.toml; without one, all is as after installing */
   async snatch(config?: string): Promise<Snatch> {
-    const home = await Home.create({ parent: this.path, ...(config !== undefined && { config }) });
+    // As snatchctl and the units start it.
+    const env = withFrugalAllocator({}) as Record<string, string>;
+    const home = await Home.create({ parent: this.path, env, ...(config !== undefined && { config }) });
     try {
       return new Snatch(home, await home.start());
     } catch (error) {

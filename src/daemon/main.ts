@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** snatchd's launcher: says in one line when Node is too old, and starts the rest. */
-import { allocateFrugally } from "./os/allocator.ts";
+import { forgetFrugalAllocator } from "../shared/allocator.ts";
 import { loadFrugally } from "./os/heap.ts";
 
 const major = Number(process.versions.node.split(".")[0]);
@@ -10,8 +10,7 @@ if (major < 24) {
   );
   process.exit(1);
 }
-// Those who only ask are answered at once.
-if (!process.argv.some((argument) => /^--(check|version|help)$|^-h$/.test(argument))) allocateFrugally();
+forgetFrugalAllocator(process.env);
 const loaded = loadFrugally();
 const { run } = await import("./cli.ts");
 process.exitCode = await run(process.argv.slice(2), process.env, loaded);

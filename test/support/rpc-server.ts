@@ -48,6 +48,7 @@ export async function rpcFixture(
     events: daemon.events,
     lists: daemon,
     watchFolders: daemon.watchFolders,
+    cache: daemon.cache,
     control: daemon.control,
     memory: {
       report: () => ({ level: 1, processBytes: 5e7, limitedBy: "/box", limitBytes: 1e9, usedBytes: 8.5e8 }) as const,

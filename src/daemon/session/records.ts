@@ -7,7 +7,7 @@
  * loop, and the store keeps the order.
  */
 import { failure } from "../core/errors.ts";
-import type { KeyValue, Logger, Write } from "../core/ports.ts";
+import type { CacheKindStats, HotRecords, KeyValue, Logger, Write } from "../core/ports.ts";
 import type { SessionStatus } from "../core/session.ts";
 import { decodeRecord } from "./codec.ts";
 import { FrontIndex } from "./front-index.ts";
@@ -15,9 +15,6 @@ import { recordWrites, SPACE, sequenceKey } from "./keys.ts";
 import { rebuild } from "./rebuild.ts";
 import type { SessionRecord } from "./record.ts";
 import { type Counts, State } from "./state.ts";
-
-/** Records in the cache besides active ones and those being written. */
-const CAPACITY = 2048;
 
 /** A change of one record: made, changed or forgotten. */
 export interface Change {
@@ -33,7 +30,7 @@ interface Cached {
 }
 
 /** The records of all sessions. */
-export class Records {
+export class Records implements HotRecords {
   readonly queue: FrontIndex;
   readonly due: FrontIndex;
   readonly #store: KeyValue;
@@ -47,11 +44,17 @@ export class Records {
   readonly #gone = new Set<string>();
   /** For each read under way, the ids whose record left the cache since it began. */
   readonly #readings = new Set<Set<string>>();
+  readonly #capacity: number;
   #state = State.empty(0);
+  #hits = 0;
+  #misses = 0;
+  #evicted = 0;
 
-  constructor(store: KeyValue, logger: Logger) {
+  /** @param capacity - records in the cache besides active ones and those being written */
+  constructor(store: KeyValue, logger: Logger, capacity: number) {
     this.#store = store;
     this.#logger = logger;
+    this.#capacity = capacity;
     this.queue = new FrontIndex(store, SPACE.queue);
     this.due = new FrontIndex(store, SPACE.due);
   }
@@ -83,10 +86,12 @@ export class Records {
     const cached = this.#cache.get(id);
     if (cached !== undefined) {
       // The most recently used is the last to leave.
+      this.#hits++;
       this.#cache.delete(id);
       this.#cache.set(id, cached);
       return cached.record;
     }
+    this.#misses++;
     const seq = await this.#store.get(SPACE.id, id);
     return seq === undefined ? this.#cache.get(id)?.record : (await this.bySequence([seq], true))[0];
   }
@@ -126,7 +131,7 @@ export class Records {
     this.#readings.add(left);
     try {
       for await (const [key, text] of this.#store.entries(SPACE.record, range)) {
-        const record = this.#newest(key, text, left, this.#cache.size < CAPACITY);
+        const record = this.#newest(key, text, left, this.#cache.size < this.#capacity);
         if (record !== undefined) yield record;
       }
     } finally {
@@ -314,9 +319,10 @@ export class Records {
     this.#cache.set(id, cached);
     this.#cachedKeys.set(sequenceKey(cached.record.session.seq), cached);
     for (const [oldest, entry] of this.#cache) {
-      if (this.#cache.size <= CAPACITY || oldest === id) return;
-      if (entry.writing === 0 && entry.record.session.status !== "active" && !this.#unwritten.has(oldest)) {
+      if (this.#cache.size <= this.#capacity || oldest === id) return;
+      if (maySpare(entry) && !this.#unwritten.has(oldest)) {
         this.#drop(oldest);
+        this.#evicted++;
       } else {
         this.#cache.delete(oldest);
         this.#cache.set(oldest, entry);
@@ -332,8 +338,32 @@ export class Records {
     for (const left of this.#readings) left.add(id);
   }
 
+  /** How much the cache is of use; a record that is here but had to be looked for by its place does not count. */
+  stats(): Omit<CacheKindStats, "kind"> {
+    return {
+      entries: this.#cache.size,
+      bytes: 0,
+      maxEntries: this.#capacity,
+      hits: this.#hits,
+      misses: this.#misses,
+      evicted: this.#evicted,
+      damaged: 0,
+    };
+  }
+
+  clear(): number {
+    const spare = [...this.#cache].filter(([id, entry]) => maySpare(entry) && !this.#unwritten.has(id));
+    for (const [id] of spare) this.#drop(id);
+    return spare.length;
+  }
+
   async #isEmpty(): Promise<boolean> {
     for await (const _ of this.#store.entries(SPACE.record, { limit: 1 })) return false;
     return true;
   }
+}
+
+/** True if the record on the disk is as good. */
+function maySpare({ writing, record }: Cached): boolean {
+  return writing === 0 && record.session.status !== "active";
 }

@@ -11,6 +11,7 @@ import type {
   ChunkDigests,
   Clock,
   CreateOptions,
+  HotRecords,
   ImportOutcome,
   KeyValue,
   Logger,
@@ -43,12 +44,17 @@ import { exportLine, importLines } from "./transfer.ts";
 /** Characters of an id's beginning that are enough to look for it. */
 const SHORTEST_PREFIX = 4;
 
+/** Records held in memory unless the options say otherwise. */
+const HOT_RECORDS = 2048;
+
 /** Settings of the room. */
 export interface SessionOptions extends Retention {
   /** Percentages at which an event is emitted. */
   readonly milestones: readonly number[];
   /** Events kept in memory for clients that come back. */
   readonly eventsKept: number;
+  /** Records held in memory, besides active ones and those being written; default 2048. */
+  readonly hotRecords?: number;
 }
 
 /** What the room is made of. */
@@ -78,7 +84,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     this.#clock = clock;
     this.#logger = logger;
     this.#retention = options;
-    this.#records = new Records(store, logger);
+    this.#records = new Records(store, logger, options.hotRecords ?? HOT_RECORDS);
     const { milestones, eventsKept } = options;
     this.#ledger = new Ledger({ records: this.#records, store, clock, logger, milestones, eventsKept });
     this.#order = new QueueOrder(store, this.#records, this.#ledger);
@@ -302,6 +308,11 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
 
   alongside(make: (events: readonly SessionEvent[]) => readonly Write[]): () => void {
     return this.#ledger.alongside(make);
+  }
+
+  /** The records that are held in memory. */
+  get hot(): HotRecords {
+    return this.#records;
   }
 
   /** The events since the start of this process; their numbers go on from those of earlier ones. */

@@ -9,6 +9,7 @@
 import { mkdir, mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withFrugalAllocator } from "../src/shared/allocator.ts";
 import { type Daemon, Home } from "../test/support/program.ts";
 import { runProgram } from "../test/support/run-program.ts";
 import { needsMount, type TemporaryFolder, temporaryFolder, temporaryMount } from "../test/support/temporary-folder.ts";

@@ -22,7 +22,7 @@ import { META, MIGRATIONS, type Migration, migrate, stampVersion, storedVersion 
  * into memory while they are open, and all of their pages that were read count as the process's: so only 64 of them
  * (LevelDB's least, and ten other files) are, 128 MiB at most, where a million sessions have 150.
  */
-const TUNING = { writeBufferSize: 8 * 1024 * 1024, cacheSize: 16 * 1024 * 1024, maxOpenFiles: 74 };
+const TUNING = { writeBufferSize: 4 * 1024 * 1024, cacheSize: 4 * 1024 * 1024, maxOpenFiles: 74 };
 /** Left in the database's folder when damage was met while running. */
 const REPAIR_MARK = "REPAIR";
 const REPAIRS_KEY = "repairs";

@@ -95,6 +95,8 @@ describe("lists", () => {
       `${good.base}/SHA256SUMS`,
       "-d",
       join(home.path, "wrong"),
+      // The right file is here, and would be taken for it.
+      "--force",
     ]);
     assert.equal(wrong.code, 7);
     assert.match(wrong.stderr, new RegExp(`CHECKSUM_MISMATCH: sha-256 is ${sha256Of(rotten)}, expected ${SHA256}`));

@@ -18,7 +18,7 @@ describe("a download and its disk", { concurrency: REAL.length }, () => {
   for (const fault of REAL) {
     const skip = nginx || (fault === "io-error" ? needsFailingMount.skip : needsMount.skip);
     test(`${fault}: ${DISK_FAULTS[fault].about}`, { skip }, async () => {
-      const { ok, values } = await diskFault({ fault, size: 6 * MIB, chunkSize: MIB / 2, rate: 2 * MIB });
+      const { ok, values } = await diskFault({ fault, size: 6 * MIB, chunkSize: MIB / 2, rate: MIB / 2 });
       assert.ok(ok, JSON.stringify(values, undefined, 2));
     });
   }

@@ -27,6 +27,9 @@ const LONGEST_SPAN = 64;
 /** Bytes below which a new request costs more than it brings. */
 const LEAST_TAKEN = 16 * 1024;
 
+/** How much quicker than another a connection has to be to leave it less than that: the slower one can then not take it back. */
+const MUCH_QUICKER = 2;
+
 /** What a connection has to do in this time, in seconds, is left to it. */
 const WORTH_S = 0.25;
 
@@ -125,6 +128,8 @@ export class Spans {
       const speed = Math.max(span.rate() ?? usual, 1);
       const seconds = bytes / speed;
       if (bytes < LEAST_TAKEN || seconds < WORTH_S || seconds <= (victim?.seconds ?? 0)) continue;
+      if (bytes < 2 * LEAST_TAKEN && !((rate() ?? 0) >= MUCH_QUICKER * (span.rate() ?? Number.POSITIVE_INFINITY)))
+        continue;
       victim = { span, rate: speed, seconds };
     }
     if (!victim) return undefined;

@@ -95,6 +95,25 @@ describe("spans", () => {
     assert.equal(spans.left, 10 * CHUNK);
   });
 
+  test("nobody takes all that another has: the two would take it from each other for ever, and no byte would come", () => {
+    for (const speeds of [
+      [undefined, undefined],
+      [30_000, 30_000],
+      [30_000, 40_000],
+      [undefined, 40_000],
+    ] as const) {
+      const [first, second] = speeds.map((speed) => (): number | undefined => speed);
+      const spans = new Spans(20 * 1024, CHUNK, none);
+      assert.ok(first && second && spans.take(2, first));
+      assert.equal(spans.take(2, second), undefined, String(speeds));
+    }
+    // One that is much slower cannot take it back.
+    const spans = new Spans(20 * 1024, CHUNK, none);
+    const slow = spans.take(2, () => 10_000);
+    assert.deepEqual(bounds(spans.take(2, () => 40_000)), [4 * 1024, 20 * 1024]);
+    assert.deepEqual(bounds(slow), [0, 4 * 1024]);
+  });
+
   test("what is done in a moment is not worth a request", () => {
     const spans = new Spans(CHUNK, CHUNK, none);
     spans.takeFirst(CHUNK, () => 100_000_000);

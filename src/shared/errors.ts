@@ -130,6 +130,13 @@ export const ERRORS = {
   DISK_FULL: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "There is no room for the file.", "Make room; it goes on by itself."),
   MEMORY_SHORT: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "Memory is short.", "It goes on by itself."),
   TOO_MANY_OPEN_FILES: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "The process may not open more files.", "Raise LimitNOFILE, or lower max_concurrent_downloads."),
+  // Media.
+  FFMPEG_MISSING: row("system-resource", "FAILED_PRECONDITION", false, EXIT.systemResource, "FFmpeg is not there, or does not run.", "The message says how to install it here; or name it in ffmpeg.path."),
+  FFMPEG_TOO_OLD: row("system-resource", "FAILED_PRECONDITION", false, EXIT.systemResource, "FFmpeg is older than is needed.", "Install FFmpeg 5.1 or newer, or name another in ffmpeg.path."),
+  FFMPEG_FAILED: row("download", "FAILED_PRECONDITION", false, EXIT.resource, "FFmpeg could not do what was asked.", "The message has its last lines. Nothing was left behind, and what it read is as it was."),
+  FFMPEG_TIMED_OUT: row("download", "DEADLINE_EXCEEDED", false, EXIT.resource, "FFmpeg took longer than it may.", "Raise ffmpeg.timeout if the file is very long."),
+  MEDIA_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The file is no media, or is damaged.", "Open it in a player; if that fails as well, fetch it anew with --force."),
+  MEDIA_UNFIT: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The container cannot hold what is to be in it.", "Choose another container; mkv holds nearly everything."),
   // The daemon.
   DAEMON_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.daemon, "No daemon answers at the address.", "Start it with `snatchctl daemon start`, or give --address."),
   ALREADY_RUNNING: row("download", "FAILED_PRECONDITION", false, EXIT.alreadyRunning, "Another daemon uses this state folder.", "Use that one, or another SNATCH_HOME."),

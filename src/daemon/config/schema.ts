@@ -107,6 +107,8 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
     }).prefault({}),
     ffmpeg: z.strictObject({
       path: kind.program(place).default("").meta(about({ description: "The FFmpeg program; empty: the `ffmpeg` in PATH." })),
+      processes: z.int().min(0).max(256).default(0).meta(about({ description: "FFmpeg processes that run at once; others wait. 0: as many as there are cores.", unit: "processes", ...restart })),
+      timeout: kind.seconds(1, 2_592_000).default(86_400).meta(about({ description: "How long one run of FFmpeg may take.", unit: "seconds", ...restart })),
     }).prefault({}),
     checks: z.strictObject({
       url: kind.httpUrl.default("").meta(about({ description: "URL that `snatchctl doctor` fetches to see whether the network is there. Empty: nothing is asked." })),

@@ -5,7 +5,19 @@
  */
 import type { DownloadError } from "./errors.ts";
 import type { NumberedEvent, SessionEvent } from "./events.ts";
-import type { Plan } from "./plan.ts";
+import type {
+  ChainTrial,
+  Container,
+  Cover,
+  MediaInfo,
+  MediaJob,
+  MediaMade,
+  MediaPart,
+  MediaRun,
+  MediaRunResult,
+  MediaToolVersion,
+} from "./media.ts";
+import type { Resolved } from "./plan.ts";
 import type { Receipt, ReceiptChunk } from "./receipt.ts";
 import type {
   Digest,
@@ -226,7 +238,7 @@ export interface Resolver {
   readonly name: string;
   claims(url: string): boolean;
   /** @throws DownloadError */
-  resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan>;
+  resolve(request: DownloadRequest, signal: AbortSignal): Promise<Resolved>;
   /** True if an answer of this media type has to be resolved, whatever its URL looked like. */
   claimsAnswer?(request: DownloadRequest, resource: ResourceInfo): boolean;
   /** What a description that the resource's origin named says of it; undefined if it is about something else. */
@@ -684,6 +696,38 @@ export interface Downloads extends Intake {
   live(id: string): LiveProgress | undefined;
   /** Bytes a second, all downloads. */
   rate(): number;
+}
+
+// ── media ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * What runs FFmpeg; implemented by the ffmpeg room. Every method throws SystemResourceError FFMPEG_MISSING or
+ * FFMPEG_TOO_OLD, and the signal's reason when it was aborted and nothing of it is left.
+ */
+export interface MediaTool {
+  /** The FFmpeg that is used; cheap after the first call. */
+  version(signal?: AbortSignal): Promise<MediaToolVersion>;
+  /** Whether this build has a part. */
+  has(part: MediaPart, name: string, signal?: AbortSignal): Promise<boolean>;
+  /** Tries a chain of filters for a tenth of a second; remembered. @returns why it does not run, undefined if it does */
+  refusesChain(chain: string, trial: ChainTrial): Promise<string | undefined>;
+  /**
+   * Runs FFmpeg once, when its turn comes.
+   * @throws DownloadError FFMPEG_FAILED with its last lines, FFMPEG_TIMED_OUT; TARGET_EXISTS, DISK_FULL and what else files can throw
+   */
+  run(run: MediaRun): Promise<MediaRunResult>;
+  /** What a file holds. @param format - demuxer, where it is known. @throws ResourceError MEDIA_INVALID */
+  probe(path: string, options?: { readonly format?: string; readonly signal?: AbortSignal }): Promise<MediaInfo>;
+  /** The picture that stands for a file, as it is in it; undefined if there is none. */
+  cover(path: string, signal?: AbortSignal): Promise<Cover | undefined>;
+  /** The container for these tracks as they are: the one wanted if it can hold them, else "mkv" (or "mka"). */
+  containerFor(tracks: readonly MediaInfo[], wanted?: Container): Container;
+  /**
+   * Makes a file of tracks: remuxes, merges, encodes audio anew, puts in tags, chapters, cover and subtitles. The result is
+   * read back, and has its name only if it has all tracks in their whole length.
+   * @throws ResourceError MEDIA_UNFIT if the container cannot hold a track, MEDIA_INVALID; and what `run` throws
+   */
+  make(job: MediaJob): Promise<MediaMade>;
 }
 
 // ── the house itself ────────────────────────────────────────────────────────────────────────────────────────────────

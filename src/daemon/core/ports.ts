@@ -16,7 +16,7 @@ import type {
   MediaRun,
   MediaRunResult,
   MediaToolVersion,
-} from "./media.ts";
+} from "./media-tool.ts";
 import type { Resolved } from "./plan.ts";
 import type { Receipt, ReceiptChunk } from "./receipt.ts";
 import type {

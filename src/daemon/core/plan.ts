@@ -1,4 +1,5 @@
 /** What a URL turned out to mean: where the bytes of one file can be had. The answer of the resolve stage. */
+import type { Expansion, Media } from "./resolved.ts";
 import type { Digest } from "./session.ts";
 
 /** One place that holds the bytes. */
@@ -10,8 +11,12 @@ export interface Candidate {
   readonly namedBy?: string;
 }
 
+/** What a URL means: one file, media to choose from, or several things. */
+export type Resolved = Plan | Media | Expansion;
+
 /** One file: its candidates in order of preference, all of the same bytes. */
 export interface Plan {
+  readonly kind?: "file";
   readonly candidates: readonly [Candidate, ...Candidate[]];
   /** Bytes that the file must have, where that is known from elsewhere. */
   readonly size?: number;

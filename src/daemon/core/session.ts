@@ -61,8 +61,26 @@ export interface DownloadOptions {
   readonly timeout?: number;
   readonly ifExists?: IfExists;
   readonly force?: boolean;
+  /** A selector of formats in yt-dlp's grammar, or a preset's name. */
   readonly format?: string;
+  /** A target, such as `320k` or `720p`. */
   readonly quality?: string;
+  /** False: what a page, playlist or feed names is not looked for, it is itself the file. True: it is in any case. */
+  readonly media?: boolean;
+  /** The file's name, with fields in yt-dlp's words; may name folders below the directory. */
+  readonly template?: string;
+  /** Languages of subtitles, or "all"; `embed` puts them into the file, else they lie beside it. */
+  readonly subtitles?: { readonly languages: readonly string[]; readonly embed: boolean };
+  /** Seconds for which a live stream is recorded. */
+  readonly recordFor?: number;
+  /** Of a playlist or feed: the newest so many. */
+  readonly newest?: number;
+  /** Tags, chapters and cover; default true. */
+  readonly tags?: boolean;
+  /** Steps of audio processing, in order, by name. */
+  readonly audio?: readonly string[];
+  /** The document that named the URL, if no person did. */
+  readonly namedBy?: string;
   /** A caller over TCP asked for it: only public places are asked, and without the logins of this machine's owner. */
   readonly remote?: true;
 }

@@ -136,6 +136,7 @@ export const ERRORS = {
   FFMPEG_FAILED: row("download", "FAILED_PRECONDITION", false, EXIT.resource, "FFmpeg could not do what was asked.", "The message has its last lines. Nothing was left behind, and what it read is as it was."),
   FFMPEG_TIMED_OUT: row("download", "DEADLINE_EXCEEDED", false, EXIT.resource, "FFmpeg took longer than it may.", "Raise ffmpeg.timeout if the file is very long."),
   MEDIA_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The file is no media, or is damaged.", "Open it in a player; if that fails as well, fetch it anew with --force."),
+  MEDIA_LOCKED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The media is locked by its publisher (DRM).", "Snatch does not unlock it; see whether another format is listed by `snatchctl formats URL`."),
   MEDIA_UNFIT: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The container cannot hold what is to be in it.", "Choose another container; mkv holds nearly everything."),
   // The daemon.
   DAEMON_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.daemon, "No daemon answers at the address.", "Start it with `snatchctl daemon start`, or give --address."),

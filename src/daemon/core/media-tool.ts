@@ -34,6 +34,8 @@ export interface MediaStream {
   readonly language?: string;
   /** A cover, not a moving picture. */
   readonly attachedPicture: boolean;
+  /** Under DRM: its bytes can be copied, not decoded. */
+  readonly encrypted: boolean;
   /** Flags that are set, such as "default" and "forced". */
   readonly disposition: readonly string[];
   /** By lower-case name. */
@@ -231,6 +233,7 @@ export interface MediaJob extends MediaControl, MediaDress {
   readonly target: string;
   /** Replace a file that is there; default: TARGET_EXISTS. The target may be one of the tracks only so. */
   readonly replace?: boolean;
+  /** Those that hold audio only (m4a, mka, mp3, aac, opus, ogg, flac, wav) take only audio; all but m4a and mka one track of it. */
   readonly container: Container;
   /** Encode audio anew; absent: every track is copied as it is. */
   readonly audio?: AudioEncoding;

@@ -24,6 +24,7 @@ import type {
   DownloadOptions,
   DownloadRequest,
   IfExists,
+  Progress,
   ResourceInfo,
   Session,
   SessionStatus,
@@ -364,8 +365,18 @@ export interface ArchiveKey {
   readonly target: string;
 }
 
-/** A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. */
-export type RecordedChunk = readonly [index: number, sha256: string, sources?: readonly number[]];
+/**
+ * A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. `length`: of a
+ * segment, in bytes; the grid says that of a chunk.
+ */
+export type RecordedChunk = readonly [index: number, sha256: string, sources?: readonly number[], length?: number];
+
+/** A segment that was recorded. */
+export interface RecordedSegment {
+  readonly sha256: string;
+  /** Bytes. */
+  readonly length: number;
+}
 
 /** Chunk digests of a session's current epoch, by index. */
 export type ChunkDigests = ReadonlyMap<number, string>;
@@ -391,7 +402,7 @@ export interface SessionStore {
    */
   updateAll(filter: SessionFilter, patch: SessionPatch, applies: (session: Session) => boolean): Promise<number>;
   /** Keeps fresh progress for `get` and events without writing it: a restart recounts it from the chunks. */
-  progress(id: string, downloadedBytes: number, totalBytes?: number): void;
+  progress(id: string, downloadedBytes: number, totalBytes?: number, segments?: Progress["segments"]): void;
   /** Forgets sessions and everything kept with them. */
   remove(ids: readonly string[]): Promise<void>;
   list(filter: SessionFilter, page: { size: number; token?: string; reverse?: boolean }): Promise<SessionPage>;
@@ -410,10 +421,12 @@ export interface SessionStore {
   /** Records chunks whose bytes are on disk and synced. Survives a power cut when it resolves. */
   recordChunks(id: string, epoch: number, chunks: readonly RecordedChunk[]): Promise<void>;
   chunks(id: string, epoch: number): Promise<ChunkDigests>;
+  /** Segments of an epoch of a track, by index. */
+  segments(id: string, epoch: number): Promise<ReadonlyMap<number, RecordedSegment>>;
   /** Which sources gave each chunk; empty for chunks of which nobody said so. */
   chunkSources(id: string, epoch: number): Promise<ReadonlyMap<number, readonly number[]>>;
-  /** Drops every chunk of a session, of all epochs. */
-  dropChunks(id: string): Promise<void>;
+  /** Drops every chunk of a session, of all epochs or of one. */
+  dropChunks(id: string, epoch?: number): Promise<void>;
 
   /** For each key the session that last brought, or brings, that URL to that place. */
   archived(keys: readonly ArchiveKey[]): Promise<(Session | undefined)[]>;
@@ -728,6 +741,40 @@ export interface MediaTool {
    * @throws ResourceError MEDIA_UNFIT if the container cannot hold a track, MEDIA_INVALID; and what `run` throws
    */
   make(job: MediaJob): Promise<MediaMade>;
+}
+
+/** A step that works on a finished file: on a copy, so that what was fetched and proved stays as it is. */
+export interface ProcessStep {
+  /** For people, the log and the receipt. */
+  readonly name: string;
+  /**
+   * Makes a new file of `input`, at `output` with an ending of the step's choice; nothing is left there if it throws.
+   * @param input - an absolute path; `name` is what the file is going to be called
+   * @returns the new file, or undefined if there was nothing to do
+   */
+  run(
+    input: { readonly path: string; readonly name: string },
+    output: string,
+    control: { readonly signal: AbortSignal; readonly onProgress?: (percent: number) => void },
+  ): Promise<{ readonly path: string; readonly ext?: string; readonly notes?: readonly string[] } | undefined>;
+}
+
+/** Small pictures that stand for media. */
+export interface Thumbnails {
+  /**
+   * A picture, proved to be one by its bytes.
+   * @throws ResourceError IMAGE_INVALID, IMAGE_TOO_LARGE; what fetching it throws
+   */
+  picture(
+    url: string,
+    options: { readonly namedBy?: string; readonly remote?: true; readonly signal: AbortSignal },
+  ): Promise<{ readonly type: string; readonly bytes: Uint8Array }>;
+}
+
+/** Makes the steps that a request, or the configuration, wants. */
+export interface StepFactory {
+  /** @throws DownloadError INVALID_ARGUMENT if there is no step of such a name */
+  steps(names: readonly string[]): readonly ProcessStep[];
 }
 
 // ── the house itself ────────────────────────────────────────────────────────────────────────────────────────────────

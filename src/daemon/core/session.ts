@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { type DownloadError, failure } from "./errors.ts";
+import type { Manifest } from "./manifest.ts";
 import type { Candidate } from "./plan.ts";
 
 /** Where a session stands. */
@@ -97,6 +98,8 @@ export interface DownloadRequest {
 export interface Progress {
   readonly downloadedBytes: number;
   readonly totalBytes?: number;
+  /** Of media that comes in segments. The total is absent while a live stream goes on. */
+  readonly segments?: { readonly done: number; readonly total?: number };
 }
 
 /** The answer that a resource was first seen in. */
@@ -152,6 +155,16 @@ export interface PartState {
   readonly epoch: number;
   /** The candidates' URLs, the first being the one whose version it is; with credentials if they had any. */
   readonly sources?: readonly string[];
+  /** Of media: where its tracks are collected, each in a file of its own. `path` is then what is made of them. */
+  readonly tracks?: readonly TrackState[];
+}
+
+/** A track on its way. Its segments are recorded like chunks, each with its length, in an epoch of the track's own. */
+export interface TrackState {
+  readonly path: string;
+  readonly epoch: number;
+  /** Tells one list of segments from another: with a different one the track begins again. */
+  readonly identity: string;
 }
 
 /** The finished file, as it was when it was put in place. */
@@ -203,6 +216,10 @@ export interface Session {
   readonly manifestRoot?: string;
   /** Digests of the whole that were compared with it, and right. Set with the root. */
   readonly digests?: readonly Digest[];
+  /** The bytes as they came, where a step made the file out of them: then the two differ. */
+  readonly sourceManifest?: Omit<Manifest, "chunks">;
+  /** The URL meant several things: they became sessions of this batch, and there is no file. */
+  readonly expansion?: { readonly batchId: string; readonly count: number };
   /** Where a hook sent the next attempt, before all other places. */
   readonly detour?: Candidate;
   /** The file was there already; nothing was fetched. */

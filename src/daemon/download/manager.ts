@@ -70,6 +70,7 @@ export class DownloadManager implements Downloads, Startable {
     this.#settings = settings;
     this.#engine = {
       ...parts,
+      intake: this,
       hooks: new HookRunner(clock, logger),
       hasher: new ChunkHasher(clock),
       slabs: new Slabs(() => (memory?.level ? 0 : IDLE_SLAB_BYTES)),

@@ -2,7 +2,7 @@
  * Records chunks, never before their bytes are safe: write → datasync → record. Chunks that arrive while a sync is under
  * way share the next one.
  */
-import type { PartFile, SessionStore } from "../core/ports.ts";
+import type { PartFile, RecordedChunk, SessionStore } from "../core/ports.ts";
 import type { WrittenChunk } from "./assembly.ts";
 
 /** Records the chunks of one session's epoch. */
@@ -12,6 +12,7 @@ export class Recorder {
   readonly #sessionId: string;
   readonly #epoch: number;
   readonly #onRecorded: (chunk: WrittenChunk) => void;
+  readonly #lengths: boolean;
   #waiting: WrittenChunk[] = [];
   #running: Promise<void> | undefined;
   #failed: { readonly error: unknown } | undefined;
@@ -22,12 +23,15 @@ export class Recorder {
     sessionId: string;
     epoch: number;
     onRecorded: (chunk: WrittenChunk) => void;
+    /** Segments: there is no grid that says how long each is. */
+    lengths?: boolean;
   }) {
     this.#part = init.part;
     this.#store = init.store;
     this.#sessionId = init.sessionId;
     this.#epoch = init.epoch;
     this.#onRecorded = init.onRecorded;
+    this.#lengths = init.lengths ?? false;
   }
 
   /** Takes a chunk whose bytes have been written. @throws what the sync or the record of an earlier chunk threw */
@@ -45,7 +49,10 @@ export class Recorder {
         const batch = this.#waiting;
         this.#waiting = [];
         await this.#part.sync();
-        const entries = batch.map(({ index, sha256, sources }) => [index, sha256, sources] as const);
+        const entries = batch.map(
+          ({ index, sha256, sources, length }): RecordedChunk =>
+            this.#lengths ? [index, sha256, sources, length] : [index, sha256, sources],
+        );
         await this.#store.recordChunks(this.#sessionId, this.#epoch, entries);
         for (const chunk of batch) this.#onRecorded(chunk);
       }

@@ -5,15 +5,36 @@
 import { basename, dirname } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
 import { chunkRange, makeManifest } from "../core/manifest.ts";
-import type { SessionPatch } from "../core/ports.ts";
-import type { StoredFile } from "../core/session.ts";
+import type { Claim, PartFile, SessionPatch } from "../core/ports.ts";
+import type { ResourceInfo, StoredFile } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
-import type { PlannedFile } from "./planned-file.ts";
 import type { Run } from "./run.ts";
 import { asidePath } from "./target.ts";
 
+/** A file whose bytes are all here and proved. */
+export interface Storable {
+  readonly part: PartFile;
+  /** The final path. */
+  readonly target: string;
+  readonly chunkSize: number;
+  readonly epoch: number;
+  /** SHA-256 of every chunk, by index. */
+  readonly done: ReadonlyMap<number, string>;
+  readonly origins: ReadonlyMap<number, readonly number[]>;
+  /** Its chunks are recorded already. */
+  readonly recorded: boolean;
+  /** An older part file that goes when this one is in place. */
+  readonly former?: string;
+  readonly resource: ResourceInfo;
+  /** What is to be recorded with its manifest. */
+  readonly patch?: SessionPatch;
+  retarget(claim: Claim): void;
+  /** Gives the claim on the target away. */
+  handOver(): Claim;
+}
+
 /** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */
-export async function store(run: Run, file: PlannedFile, size: number): Promise<StoredFile> {
+export async function store(run: Run, file: Storable, size: number): Promise<StoredFile> {
   const { engine, session } = run;
   run.signal.throwIfAborted();
   const count = Math.ceil(size / file.chunkSize);
@@ -24,7 +45,8 @@ export async function store(run: Run, file: PlannedFile, size: number): Promise<
     manifestRoot: root,
     digests: run.digests.length > 0 ? run.digests : undefined,
     progress: { downloadedBytes: size, totalBytes: size },
-    ...(file.former !== undefined && replaced(run, file)),
+    ...(file.former !== undefined && !file.patch && replaced(run, file)),
+    ...file.patch,
   };
   await file.part.sync();
   await file.part.close();
@@ -87,7 +109,7 @@ export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
 }
 
 /** From here on the stream's part file is the session's: the older one is of no use any more. */
-function replaced({ session }: Run, { part, chunkSize, epoch, resource }: PlannedFile): SessionPatch {
+function replaced({ session }: Run, { part, chunkSize, epoch, resource }: Storable): SessionPatch {
   const sources = session.part?.sources;
   return { resource, part: { path: part.path, chunkSize, epoch, ...(sources && { sources }) } };
 }

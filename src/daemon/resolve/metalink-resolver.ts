@@ -43,8 +43,10 @@ export class MetalinkResolver implements Resolver {
 
   /** @throws ResourceError METALINK_INVALID; what fetching the Metalink throws */
   async resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan> {
-    if (request.options.followMetalink === false)
-      return { ...(await this.#direct.resolve(request, signal)), final: true };
+    if (request.options.followMetalink === false) {
+      const itself = await this.#direct.resolve(request, signal);
+      return itself.kind === "media" || itself.kind === "expansion" ? itself : { ...itself, final: true };
+    }
     const shown = redactUrl(request.url);
     const { files, namedBy } = await this.#read(request, signal);
     const file = onlyFile(files, shown);

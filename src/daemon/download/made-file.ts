@@ -1,0 +1,96 @@
+/** A file that a step made, described like one that was fetched: on the session's grid, in an epoch of its own. */
+import { chunkCount, chunkRange, type Manifest, makeManifest } from "../core/manifest.ts";
+import type { Claim, PartFile, SessionPatch } from "../core/ports.ts";
+import type { ResourceInfo } from "../core/session.ts";
+import { sha256 } from "./digest.ts";
+import type { Run } from "./run.ts";
+import type { Storable } from "./store.ts";
+
+/** What is made into a file that can be put in place. */
+export interface MadeFileInit {
+  readonly path: string;
+  readonly claim: Claim;
+  readonly epoch: number;
+  readonly resource: ResourceInfo;
+  /** Recorded with the file's manifest. */
+  readonly patch: SessionPatch;
+  /** What it was made of, if that goes when it is in place. */
+  readonly former?: string;
+}
+
+/** Owns the open file and the claim on the target. */
+export class MadeFile implements Storable, AsyncDisposable {
+  readonly part: PartFile;
+  readonly size: number;
+  readonly chunkSize: number;
+  readonly epoch: number;
+  readonly done: ReadonlyMap<number, string>;
+  readonly origins: ReadonlyMap<number, readonly number[]> = new Map();
+  readonly recorded = false;
+  readonly resource: ResourceInfo;
+  readonly patch: SessionPatch;
+  readonly former?: string;
+  #claim: Claim;
+
+  private constructor(
+    init: MadeFileInit,
+    part: PartFile,
+    grid: Pick<Manifest, "size" | "chunkSize">,
+    chunks: readonly string[],
+  ) {
+    this.part = part;
+    this.size = grid.size;
+    this.chunkSize = grid.chunkSize;
+    this.epoch = init.epoch;
+    this.done = new Map(chunks.entries());
+    this.resource = init.resource;
+    this.patch = init.patch;
+    if (init.former !== undefined) this.former = init.former;
+    this.#claim = init.claim;
+  }
+
+  /** Reads the file and hashes its chunks. */
+  static async of(run: Run, init: MadeFileInit): Promise<MadeFile> {
+    const part = await run.engine.files.openPart(init.path);
+    try {
+      const { size, chunkSize, chunks } = await manifestOf(run, part);
+      return new MadeFile(init, part, { size, chunkSize }, chunks);
+    } catch (error) {
+      await part.close();
+      throw error;
+    }
+  }
+
+  get target(): string {
+    return this.#claim.path;
+  }
+
+  retarget(claim: Claim): void {
+    this.#claim[Symbol.dispose]();
+    this.#claim = claim;
+  }
+
+  handOver(): Claim {
+    const claim = this.#claim;
+    this.#claim = { path: claim.path, [Symbol.dispose]: () => undefined };
+    return claim;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#claim[Symbol.dispose]();
+    await this.part.close();
+  }
+}
+
+/** The manifest of a file that is here, on the configured grid. */
+export async function manifestOf(run: Run, part: PartFile): Promise<Manifest> {
+  const { chunkSize } = run.settings;
+  const size = await part.size();
+  const chunks: string[] = [];
+  for (let index = 0; index < chunkCount(size, chunkSize); index++) {
+    run.signal.throwIfAborted();
+    const { start, end } = chunkRange(index, size, chunkSize);
+    chunks.push(await sha256(Buffer.from(await part.read(start, end - start))));
+  }
+  return makeManifest(size, chunkSize, chunks);
+}

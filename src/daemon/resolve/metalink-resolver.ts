@@ -8,6 +8,7 @@ import { failure } from "../core/errors.ts";
 import type { Candidate, Plan } from "../core/plan.ts";
 import type { DescribedFile, Resolver, SourceFactory } from "../core/ports.ts";
 import type { DownloadRequest, ResourceInfo } from "../core/session.ts";
+import type { DirectResolver } from "./direct.ts";
 import { Documents, sameOrigin } from "./document.ts";
 import { type MetalinkLimits, readMetalink } from "./metalink.ts";
 import { fileName, sidecarDigest } from "./sidecar.ts";
@@ -25,10 +26,10 @@ const DESCRIPTION: MetalinkLimits = { characters: 2 * 1024 * 1024, elements: 20_
 export class MetalinkResolver implements Resolver {
   readonly name = "metalink";
   readonly #documents: Documents;
-  readonly #direct: Resolver;
+  readonly #direct: DirectResolver;
 
   /** @param direct - for requests that want the Metalink itself */
-  constructor(sources: SourceFactory, direct: Resolver) {
+  constructor(sources: SourceFactory, direct: DirectResolver) {
     this.#documents = new Documents(sources);
     this.#direct = direct;
   }
@@ -43,10 +44,8 @@ export class MetalinkResolver implements Resolver {
 
   /** @throws ResourceError METALINK_INVALID; what fetching the Metalink throws */
   async resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan> {
-    if (request.options.followMetalink === false) {
-      const itself = await this.#direct.resolve(request, signal);
-      return itself.kind === "media" || itself.kind === "expansion" ? itself : { ...itself, final: true };
-    }
+    if (request.options.followMetalink === false)
+      return { ...(await this.#direct.resolve(request, signal)), final: true };
     const shown = redactUrl(request.url);
     const { files, namedBy } = await this.#read(request, signal);
     const file = onlyFile(files, shown);

@@ -15,12 +15,12 @@ export function chunkWrites(id: string, epoch: number, chunks: readonly Recorded
     type: "put",
     space: SPACE.chunk,
     key: `${start}!${String(index).padStart(INDEX_WIDTH, "0")}`,
-    value: valueOf(sha256, sources, length),
+    value: chunkValue(sha256, sources, length),
   }));
 }
 
 /** `sha256`, `sha256 1,2`, or of a segment `sha256 1,2 4711`; the sources may be empty. */
-function valueOf(sha256: string, sources: readonly number[], length: number | undefined): string {
+function chunkValue(sha256: string, sources: readonly number[], length: number | undefined): string {
   if (length !== undefined) return `${sha256} ${sources.join(",")} ${length}`;
   return sources.length > 0 ? `${sha256} ${sources.join(",")}` : sha256;
 }

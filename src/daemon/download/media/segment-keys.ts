@@ -18,7 +18,7 @@ export class SegmentKeys {
   /** @throws ResourceError MEDIA_INVALID if what comes is no key; what the source throws */
   get(url: string, signal: AbortSignal): Promise<Buffer> {
     const known = this.#keys.get(url);
-    if (known) return known;
+    if (known !== undefined) return known;
     const asked = this.#fetch(this.#source(url), signal);
     this.#keys.set(url, asked);
     // Another attempt may have more luck.

@@ -272,7 +272,7 @@ export class TrackFetch {
 
   /** Writes what can be written, one at a time. */
   async #advance(): Promise<void> {
-    while (this.#writing) await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
     this.#writing = this.#write().finally(() => {
       this.#writing = undefined;
     });

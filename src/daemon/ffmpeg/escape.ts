@@ -43,7 +43,11 @@ export function concatList(paths: readonly string[]): string {
   return `ffconcat version 1.0\n${lines.join("")}`;
 }
 
-/** A name or value in an ffmetadata file. NUL, which it cannot hold, is left out. */
+/**
+ * A name or value in an ffmetadata file. NUL, which it cannot hold, is left out. A backslash at the end gets a space behind
+ * it: FFmpeg takes the line break behind a backslash into the value, also where that backslash is itself escaped.
+ */
 export function metadataText(text: string): string {
-  return text.replaceAll("\0", "").replace(/[=;#\\\n]/g, "\\$&");
+  const kept = text.replaceAll("\0", "").replace(/\\$/, "\\ ");
+  return kept.replace(/[=;#\\\n]/g, "\\$&");
 }

@@ -7,6 +7,8 @@ import type { Config } from "./config/schema.ts";
 import type { Check, Logger } from "./core/ports.ts";
 import { downloadFolderCheck } from "./disk/check.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
+import { ffmpegCheck } from "./ffmpeg/check.ts";
+import { FfmpegTool } from "./ffmpeg/tool.ts";
 import { httpChecks } from "./http/check.ts";
 import { LazyClient } from "./http/lazy-client.ts";
 import { osChecks } from "./os/checks.ts";
@@ -36,8 +38,11 @@ export function roomChecks(
   const { user_agent: userAgent } = config.http;
   const client = engine?.client ?? new LazyClient({ userAgent, proxies }, { clock, logger: silent, identity });
   const folder = { folder: config.download_dir, minFreeSpace: config.min_free_space };
+  const { path, processes, timeout } = config.ffmpeg;
+  const media = new FfmpegTool({ path, processes, timeoutMs: timeout * 1000 }, { clock });
   return [
     ...configChecks(config, paths),
+    ffmpegCheck(media, path !== ""),
     downloadFolderCheck(folder, engine?.parts.files ?? new DiskFileStore()),
     storeCheck(join(paths.stateDir, "db")),
     ...osChecks({

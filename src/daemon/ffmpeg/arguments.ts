@@ -2,7 +2,6 @@
  * A run as FFmpeg's arguments, put together by fluent-ffmpeg. Every input is fenced in: it may open files and pipes only
  * (no network, no playlists that lead elsewhere), and where its format is known nothing else is tried.
  */
-import ffmpeg from "fluent-ffmpeg";
 import type { MediaRun, MediaSource, MediaTarget } from "../core/media-tool.ts";
 import { fileUrl } from "./escape.ts";
 import { DEMUXERS } from "./whitelist.ts";
@@ -17,7 +16,13 @@ const GLOBAL = ["-nostdin", "-hide_banner", "-nostats", "-progress", "pipe:3", "
  * @param output - where the output grows, for an output that is a file
  * @param lists - the paths of the lists of the inputs that are concatenated, in their order
  */
-export function argumentsOf(run: MediaRun, output: string | undefined, lists: readonly string[]): string[] {
+export async function argumentsOf(
+  run: MediaRun,
+  output: string | undefined,
+  lists: readonly string[],
+): Promise<string[]> {
+  // Loaded when media is worked with: a daemon that never does so does without it.
+  const { default: ffmpeg } = await import("fluent-ffmpeg");
   const command = ffmpeg();
   const left = [...lists];
   for (const source of run.inputs) {

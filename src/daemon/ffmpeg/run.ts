@@ -68,7 +68,7 @@ export class Runner implements AsyncDisposable {
     const { output } = run;
     await using lists = await listsOf(run);
     await using staged = "path" in output ? await stage(output.path, output.replace ?? false) : undefined;
-    const args = argumentsOf(run, staged?.path, lists.paths);
+    const args = await argumentsOf(run, staged?.path, lists.paths);
     const result = await this.#process(run, program, args, signal);
     if ("path" in output && staged !== undefined) await finish(output, staged, result, signal);
     return result;

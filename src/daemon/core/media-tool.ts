@@ -108,7 +108,7 @@ export interface MediaProgress {
 }
 
 /** What all jobs have in common. */
-export interface MediaControl {
+interface MediaControl {
   /** Ends FFmpeg, and the run rejects with its reason when nothing of it is left. */
   readonly signal?: AbortSignal;
   /** Milliseconds that FFmpeg may run; default: the configured limit. */

@@ -24,7 +24,7 @@ const LINES: Readonly<Record<MediaPart, RegExp>> = {
 };
 
 /** The names in a list that FFmpeg printed. */
-export function partsIn(part: MediaPart, output: string): ReadonlySet<string> {
+function partsIn(part: MediaPart, output: string): ReadonlySet<string> {
   return new Set(Array.from(output.matchAll(LINES[part])).flatMap(([, names = ""]) => names.split(",")));
 }
 

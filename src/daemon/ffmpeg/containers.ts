@@ -144,7 +144,7 @@ const TRAITS: Readonly<Record<Container, ContainerTraits>> = {
 };
 
 /** Containers for audio alone by its codec, the first that holds it. */
-const FOR_AUDIO: readonly Container[] = ["mp3", "m4a", "opus", "ogg", "flac", "wav"];
+const FOR_AUDIO: readonly Container[] = ["mp3", "m4a", "opus", "flac", "ogg", "wav"];
 
 /** What is known of a container. */
 export function traitsOf(container: Container): ContainerTraits {

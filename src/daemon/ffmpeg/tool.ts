@@ -1,5 +1,6 @@
 /** The `MediaTool` of the house, over the one runner. */
 import { availableParallelism } from "node:os";
+import { failure } from "../core/errors.ts";
 import type {
   ChainTrial,
   Container,
@@ -40,6 +41,7 @@ export class FfmpegTool implements MediaTool, AsyncDisposable {
   readonly #trials: Runner;
   readonly #capabilities: Capabilities;
   readonly #clock: Clock;
+  readonly #end = new AbortController();
 
   constructor({ path, processes, timeoutMs }: FfmpegOptions, { clock }: { readonly clock: Clock }) {
     this.#clock = clock;
@@ -72,8 +74,10 @@ export class FfmpegTool implements MediaTool, AsyncDisposable {
     path: string,
     options: { readonly format?: string; readonly signal?: AbortSignal } = {},
   ): Promise<MediaInfo> {
-    const { ffprobe } = await this.#finder.find(options.signal);
-    return probe(ffprobe, path, { ...options, clock: this.#clock });
+    const given = options.signal === undefined ? [] : [options.signal];
+    const signal = AbortSignal.any([this.#end.signal, ...given]);
+    const { ffprobe } = await this.#finder.find(signal);
+    return probe(ffprobe, path, { ...options, signal, clock: this.#clock });
   }
 
   async cover(path: string, signal?: AbortSignal): Promise<Cover | undefined> {
@@ -103,6 +107,7 @@ export class FfmpegTool implements MediaTool, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort(failure("SHUTTING_DOWN", "the daemon is ending"));
     await Promise.all([this.#runner[Symbol.asyncDispose](), this.#trials[Symbol.asyncDispose]()]);
   }
 }

@@ -10,7 +10,7 @@ import { installHint } from "../../../src/daemon/ffmpeg/install-hint.ts";
 import { FfmpegTool } from "../../../src/daemon/ffmpeg/tool.ts";
 import { isTooOld, versionIn } from "../../../src/daemon/ffmpeg/version.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
-import { fakeFfmpeg } from "../../support/ffmpeg.ts";
+import { fakeFfmpeg, isAlive, pidIn } from "../../support/ffmpeg.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const clock = new SystemClock();
@@ -100,6 +100,17 @@ describe("the finder", () => {
     await chmod(path, 0o755);
     await assert.rejects(new ProgramFinder(path, clock).find(AbortSignal.timeout(100)), { name: "TimeoutError" });
   });
+});
+
+test("ffprobe that hangs ends with the tool", async () => {
+  await using folder = await temporaryFolder();
+  const path = await fakeFfmpeg(folder.path, 'echo $$ > "$0.pid"; exec sleep 600');
+  const tool = toolOf(path);
+  const probing = assert.rejects(tool.probe(path), { code: "SHUTTING_DOWN" });
+  const pid = await pidIn(join(folder.path, "ffprobe.pid"));
+  await tool[Symbol.asyncDispose]();
+  await probing;
+  assert.equal(await isAlive(pid), false);
 });
 
 describe("the check", () => {

@@ -40,7 +40,7 @@ describe("escaping, as FFmpeg undoes it", hasProgram("ffmpeg"), () => {
   let folder: TemporaryFolder;
   let runner: Runner;
   const at = (name: string) => join(folder.path, name);
-  const check = (property: fc.IAsyncPropertyWithHooks<[string]>) => fc.assert(property, { numRuns: 12 });
+  const check = (property: fc.IAsyncPropertyWithHooks<[string]>) => fc.assert(property, { numRuns: 8 });
 
   before(async () => {
     folder = await temporaryFolder();

@@ -68,7 +68,7 @@ describe("files that FFmpeg makes", hasProgram("ffmpeg"), () => {
     assert.equal(tool.containerFor(infos, "webm"), "mkv");
     assert.equal(tool.containerFor([await tool.probe(file("opus"))]), "opus");
     assert.equal(tool.containerFor([await tool.probe(file("opus"))], "mp3"), "mka");
-    for (const container of ["mp4", "mkv", "mov", "ts"] as const) {
+    for (const container of ["mp4", "mkv"] as const) {
       const { info, path } = await make({ tracks: tracks("video", "audio"), container });
       const kinds = info.streams.map(({ kind, codec }) => `${kind} ${codec}`).sort();
       assert.deepEqual(kinds, ["audio aac", "video h264"], container);

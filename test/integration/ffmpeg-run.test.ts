@@ -120,7 +120,7 @@ describe("FFmpeg", hasProgram("ffmpeg"), () => {
         async sink(bytes) {
           pieces.push(bytes);
           // The last ones are taken when FFmpeg has long ended.
-          await sleep(pieces.length > 1 ? 1200 : 0);
+          await sleep(pieces.length === 2 ? 1200 : 0);
         },
       },
     });

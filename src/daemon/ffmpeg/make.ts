@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { Cover, MediaInfo, MediaJob, MediaMade, MediaSource } from "../core/media-tool.ts";
 import type { MediaTool } from "../core/ports.ts";
-import { type ContainerTraits, traitsOf } from "./containers.ts";
+import { traitsOf } from "./containers.ts";
 import { chapterComments, mergedTags, metadataFile, type PictureKind, pictureBlock, pictureKind } from "./dress.ts";
 import { fileUrl } from "./escape.ts";
 import { type Layout, layOut, type ProbedTrack } from "./layout.ts";
@@ -35,8 +35,10 @@ export async function make(tool: Pick<MediaTool, "run" | "probe" | "cover">, job
   const layout = layOut(job, tracks);
   const traits = traitsOf(container);
   const notes = [...layout.notes];
-  const picture = await pictureFor(tool, job, traits, notes);
-  const chapters = job.chapters ?? tracks[0]?.info.chapters ?? [];
+  const [first] = tracks;
+  if (first === undefined) throw failure("INVALID_ARGUMENT", "there is no track to make a file of");
+  const picture = await pictureFor(tool, job, first.info, notes);
+  const chapters = job.chapters ?? first.info.chapters;
   if (traits.chapters === undefined && chapters.length > 0) notes.push(`${container} holds no chapters`);
   const durationSeconds = lengthOf(tracks);
   const folder = await mkdtemp(join(tmpdir(), "snatch-media-"));
@@ -85,11 +87,13 @@ function lengthOf(tracks: readonly ProbedTrack[]): number | undefined {
 async function pictureFor(
   tool: Pick<MediaTool, "run" | "cover">,
   job: MediaJob,
-  traits: ContainerTraits,
+  source: MediaInfo,
   notes: string[],
 ): Promise<Picture | undefined> {
+  const traits = traitsOf(job.container);
   if (job.cover === null) return undefined;
-  const cover = job.cover ?? (await tool.cover(job.tracks[0].path, job.signal));
+  const own = source.streams.some(({ attachedPicture }) => attachedPicture);
+  const cover = job.cover ?? (own ? await tool.cover(job.tracks[0].path, job.signal) : undefined);
   if (cover === undefined) return undefined;
   if (traits.cover === undefined) {
     notes.push(`${job.container} holds no cover`);

@@ -89,6 +89,7 @@ export const ERRORS = {
   SIZE_MISMATCH: row("resource", "DATA_LOSS", false, EXIT.integrity, "The file does not have the size that its description gives.", "The origin serves another file; look for another source."),
   CHECKSUM_NOT_FOUND: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "No checksum file was found that names the file.", "Name one with --checksum-file URL, or give the digest with --checksum."),
   METALINK_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A Metalink cannot be used.", "The message says why; --no-metalink fetches the Metalink itself."),
+  PLAYLIST_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A playlist or manifest cannot be used.", "The message says why, and where in it; --no-media fetches the playlist itself."),
   CHUNK_MISMATCH: row("download", "DATA_LOSS", true, EXIT.integrity, "A chunk on disk is not what was recorded.", "It is fetched again; if it recurs, the disk is failing."),
   RESOURCE_CHANGED: row("resource", "ABORTED", true, EXIT.integrity, "The resource changed while it was fetched.", "It begins again with the new version."),
   // The way to the origin.

@@ -5,11 +5,11 @@
 import { basename } from "node:path/posix";
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
-import type { Candidate, Plan } from "../core/plan.ts";
+import type { Plan } from "../core/plan.ts";
 import type { DescribedFile, Resolver, SourceFactory } from "../core/ports.ts";
 import type { DownloadRequest, ResourceInfo } from "../core/session.ts";
 import type { DirectResolver } from "./direct.ts";
-import { Documents, sameOrigin } from "./document.ts";
+import { Documents, headersFor } from "./document.ts";
 import { type MetalinkLimits, readMetalink } from "./metalink.ts";
 import { fileName, sidecarDigest } from "./sidecar.ts";
 
@@ -104,11 +104,6 @@ function onlyFile(files: readonly DescribedFile[], shown: string): DescribedFile
     `${shown} describes ${files.length} files; fetch it with --no-metalink, then give it as a list with -i`,
     { metadata: { files: String(files.length) } },
   );
-}
-
-/** What was given for the Metalink's origin is for no other one. */
-function headersFor(url: string, { url: asked, options }: DownloadRequest): Candidate["headers"] {
-  return sameOrigin(url, asked) ? (options.headers ?? []) : [];
 }
 
 function decode(bytes: Uint8Array): string {

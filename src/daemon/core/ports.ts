@@ -237,7 +237,8 @@ export interface DownloadCache {
 /** One kind of URL, and what it means. The first that claims a URL resolves it. */
 export interface Resolver {
   readonly name: string;
-  claims(url: string): boolean;
+  /** @param options - of the request; absent where it is only asked whether such URLs can be fetched at all */
+  claims(url: string, options?: DownloadOptions): boolean;
   /** @throws DownloadError */
   resolve(request: DownloadRequest, signal: AbortSignal): Promise<Resolved>;
   /** True if an answer of this media type has to be resolved, whatever its URL looked like. */

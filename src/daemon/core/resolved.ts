@@ -123,6 +123,14 @@ export interface MediaDetails {
   readonly playlist?: { readonly title?: string; readonly index: number; readonly count: number };
 }
 
+/** What a list or feed says of a file that it names, before anybody has looked at it. */
+export interface MediaAbout extends Partial<Omit<MediaDetails, "extractor" | "webpageUrl">> {
+  /** Media type. */
+  readonly type?: string;
+  /** Bytes, as far as the list knows: such numbers are often old. */
+  readonly fileSizeApprox?: number;
+}
+
 /** The answer of a resolver to a URL that leads to media: it is still to be chosen from. */
 export interface Media {
   readonly kind: "media";

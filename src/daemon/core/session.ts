@@ -6,6 +6,7 @@ import type { ErrorCode } from "../../shared/errors.ts";
 import { type DownloadError, failure } from "./errors.ts";
 import type { Manifest } from "./manifest.ts";
 import type { Candidate } from "./plan.ts";
+import type { MediaAbout } from "./resolved.ts";
 
 /** Where a session stands. */
 export type SessionStatus = "queued" | "waiting" | "active" | "paused" | "completed" | "failed" | "cancelled";
@@ -82,6 +83,8 @@ export interface DownloadOptions {
   readonly audio?: readonly string[];
   /** The document that named the URL, if no person did. */
   readonly namedBy?: string;
+  /** What that document says of it. */
+  readonly about?: MediaAbout;
   /** A caller over TCP asked for it: only public places are asked, and without the logins of this machine's owner. */
   readonly remote?: true;
 }

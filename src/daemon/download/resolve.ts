@@ -6,7 +6,7 @@ import type { Run } from "./run.ts";
 /** Asks the resolvers in order. @throws DownloadError UNSUPPORTED_SCHEME, or what the resolver threw */
 export async function resolve(run: Run): Promise<Resolved> {
   const { url, mirrors, options } = run.session;
-  const resolver = run.engine.resolvers.find((candidate) => candidate.claims(url));
+  const resolver = run.engine.resolvers.find((candidate) => candidate.claims(url, options));
   if (!resolver) throw failure("UNSUPPORTED_SCHEME", `nothing here can fetch ${url.split(":", 1)[0]}: URLs`);
   return inOrder(run, await resolver.resolve({ url, mirrors, options }, run.signal));
 }

@@ -137,6 +137,9 @@ export const ERRORS = {
   FFMPEG_FAILED: row("download", "FAILED_PRECONDITION", false, EXIT.resource, "FFmpeg could not do what was asked.", "The message has its last lines. Nothing was left behind, and what it read is as it was."),
   FFMPEG_TIMED_OUT: row("download", "DEADLINE_EXCEEDED", false, EXIT.resource, "FFmpeg took longer than it may.", "Raise ffmpeg.timeout if the file is very long."),
   MEDIA_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The file is no media, or is damaged.", "Open it in a player; if that fails as well, fetch it anew with --force."),
+  FORMAT_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A format or a quality cannot be read.", "The message names the place in the text; docs/FORMATS.md has the grammar."),
+  FORMAT_UNAVAILABLE: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "There is no format as it was asked for.", "See `snatchctl formats URL` for what there is."),
+  TEMPLATE_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A template of file names cannot be read, or leads out of the folder.", "The message names the place in the text; docs/FORMATS.md has the fields."),
   MEDIA_LOCKED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The media is locked by its publisher (DRM).", "Snatch does not unlock it; see whether another format is listed by `snatchctl formats URL`."),
   MEDIA_UNFIT: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The container cannot hold what is to be in it.", "Choose another container; mkv holds nearly everything."),
   // The daemon.

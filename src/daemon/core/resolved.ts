@@ -71,6 +71,8 @@ export interface MediaFormat {
   readonly language?: string;
   /** Higher is better; before everything else when sorting. */
   readonly preference?: number;
+  /** Of an extractor's own making; higher is better, behind language when sorting. */
+  readonly quality?: number;
   readonly languagePreference?: number;
   readonly sourcePreference?: number;
   readonly note?: string;
@@ -173,4 +175,6 @@ export interface MediaChoice {
   /** What was asked for and what it came to, for people. */
   readonly asked: { readonly format?: string; readonly quality?: string };
   readonly had: { readonly format: string; readonly quality?: string };
+  /** What was asked for and is not so, or cannot be, for people. */
+  readonly notes?: readonly string[];
 }

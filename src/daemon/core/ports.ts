@@ -360,23 +360,34 @@ export interface CreateOptions {
   readonly with?: (created: readonly Session[]) => readonly Write[];
 }
 
-/** What is looked up in the archive: a URL and the place it was asked for, a file's path or else a folder's. */
+/** What is looked up in the archive: a URL, the place it was asked for (a file's path or else a folder's), and in which form. */
 export interface ArchiveKey {
   readonly url: string;
   readonly target: string;
+  /** Format, quality, name and steps that were asked for; absent if none were. */
+  readonly variant?: string;
 }
 
 /**
- * A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. `length`: of a
- * segment, in bytes; the grid says that of a chunk.
+ * A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. `segment`: of
+ * one whose length no grid says.
  */
-export type RecordedChunk = readonly [index: number, sha256: string, sources?: readonly number[], length?: number];
+export type RecordedChunk = readonly [
+  index: number,
+  sha256: string,
+  sources?: readonly number[],
+  segment?: Omit<RecordedSegment, "sha256">,
+];
 
 /** A segment that was recorded. */
 export interface RecordedSegment {
   readonly sha256: string;
   /** Bytes. */
   readonly length: number;
+  /** Tells it from others of its track. */
+  readonly name: string;
+  /** Milliseconds of media; 0 if that is not known. */
+  readonly durationMs: number;
 }
 
 /** Chunk digests of a session's current epoch, by index. */

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { PLACES, Place } from "./places.ts";
 import { headLines, type RowReport, rowLines, tableLines } from "./report.ts";
 import { isKept, type Row } from "./row.ts";
+import { cacheCompaction } from "./rows/cache-compaction.ts";
+import { cacheHits } from "./rows/cache-hits.ts";
 import { cpuPerGib } from "./rows/cpu-per-gib.ts";
 import { idle } from "./rows/idle.ts";
 import { limitedOrigin } from "./rows/limited-origin.ts";
@@ -15,7 +17,17 @@ import { deviations, settings } from "./settings.ts";
 import { stop } from "./stop.ts";
 
 /** The rows, in the order in which they are run. */
-export const ROWS: readonly Row[] = [oneFile, limitedOrigin, manyFiles, smallUrls, millionQueued, cpuPerGib, idle];
+export const ROWS: readonly Row[] = [
+  oneFile,
+  limitedOrigin,
+  manyFiles,
+  smallUrls,
+  millionQueued,
+  cpuPerGib,
+  idle,
+  cacheHits,
+  cacheCompaction,
+];
 
 /** What came of a run. */
 export interface BenchReport {

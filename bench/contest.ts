@@ -14,34 +14,34 @@ import { Standings } from "./standings.ts";
 import { stop } from "./stop.ts";
 
 /** What is to be fetched. */
-export interface Work {
-  command(program: Contestant, folder: string): Promise<readonly string[]> | readonly string[];
+export interface Work<Program = Contestant> {
+  command(program: Program, folder: string): Promise<readonly string[]> | readonly string[];
   /** @throws Error if what is in the folder is not right */
   check(folder: string): Promise<void>;
 }
 
 /** A contest. */
-export interface Contest {
+export interface Contest<Program extends Pick<Contestant, "name"> = Contestant> {
   readonly title: string;
   readonly place: Place;
   readonly snatch: Snatch;
   /** Snatch first. */
-  readonly programs: readonly Contestant[];
-  readonly work: Work;
+  readonly programs: readonly Program[];
+  readonly work: Work<Program>;
   /** What warms each program, and is not counted; default: the work itself. */
-  readonly warmUp?: Work;
+  readonly warmUp?: Work<Program>;
   readonly files: "few" | "many";
 }
 
 /** Holds it. A program that fails is named, with what it said, and takes part no longer. */
-export async function compete(contest: Contest): Promise<Standings> {
+export async function compete<Program extends Pick<Contestant, "name">>(contest: Contest<Program>): Promise<Standings> {
   const { title, place, programs, work, warmUp = work } = contest;
   const standings = new Standings(
     title,
     programs.map(({ name }) => name),
   );
   const folder = await place.folder("contest");
-  const turn = async (program: Contestant, round: number): Promise<void> => {
+  const turn = async (program: Program, round: number): Promise<void> => {
     const { name } = program;
     stop.signal.throwIfAborted();
     if (standings.hasFailed(name) || round > settings.rounds) return;
@@ -62,14 +62,22 @@ export async function compete(contest: Contest): Promise<Standings> {
       standings.shortened = `${round - 1} of ${settings.rounds} rounds: one more would take longer than ${settings.budgetSeconds} s`;
       break;
     }
-    for (let at = 0; at < programs.length; at++)
-      await turn(programs[(at + round) % programs.length] as Contestant, round);
+    // Forwards and backwards, so that nobody always follows the same one: memory that a virtual machine has just had back is
+    // cheaper than what its host has taken away since.
+    const order = round % 2 === 1 ? programs : programs.toReversed();
+    const first = Math.floor((round - 1) / 2);
+    for (let at = 0; at < order.length; at++) await turn(order[(at + first) % order.length] as Program, round);
   }
   await place.drop(folder, contest);
   return standings;
 }
 
-async function runOnce({ place, snatch }: Contest, program: Contestant, work: Work, folder: string): Promise<Sample> {
+async function runOnce<Program extends Pick<Contestant, "name">>(
+  { place, snatch }: Contest<Program>,
+  program: Program,
+  work: Work<Program>,
+  folder: string,
+): Promise<Sample> {
   await mkdir(folder);
   const command = await work.command(program, folder);
   // What earlier runs wrote is not to be paid for by this one.

@@ -8,7 +8,7 @@ import { requireTool } from "../test/support/tools.ts";
 export const PARALLEL = 16;
 
 /** The programs. */
-export type ProgramName = "snatch" | "curl" | "aria2c" | "wget2";
+export type ProgramName = "snatch" | "curl" | "aria2c" | "wget2" | "disk";
 
 /** One file to fetch. Its name is the last part of its URL: wget2 gives no other names to the files of a list. */
 export interface Item {
@@ -31,6 +31,15 @@ export interface Contestant {
 /** All of them; `snatch` talks to a daemon that runs, whose configuration says how many files are fetched at once. */
 export function contestants(): readonly Contestant[] {
   return [snatch(), curl(), aria2c(), wget2()];
+}
+
+/**
+ * No download at all: a file that is in memory already is written past the page cache and synced. So long the disk takes for
+ * bytes that survive a power cut; the others, snatch excepted, end with theirs in the page cache and sync nothing.
+ */
+export function bareDisk(file: string): Pick<Contestant, "name" | "one"> {
+  const program = [requireTool("dd"), `if=${file}`, "bs=8M", "oflag=direct", "conv=fdatasync", "status=none"];
+  return { name: "disk", one: (item, folder) => [...program, `of=${join(folder, item.name)}`] };
 }
 
 function snatch(): Contestant {

@@ -9,6 +9,7 @@
 import { mkdir, mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withFrugalAllocator } from "../src/shared/allocator.ts";
 import { type Daemon, Home } from "../test/support/program.ts";
 import { runProgram } from "../test/support/run-program.ts";
 import { needsMount, type TemporaryFolder, temporaryFolder, temporaryMount } from "../test/support/temporary-folder.ts";
@@ -61,7 +62,9 @@ export class Place implements AsyncDisposable {
 
   /** A daemon that keeps its home here. @param config - config.toml; without one, all is as after installing */
   async snatch(config?: string): Promise<Snatch> {
-    const home = await Home.create({ parent: this.path, ...(config !== undefined && { config }) });
+    // As snatchctl and the units start it.
+    const env = withFrugalAllocator({}) as Record<string, string>;
+    const home = await Home.create({ parent: this.path, env, ...(config !== undefined && { config }) });
     try {
       return new Snatch(home, await home.start());
     } catch (error) {

@@ -30,11 +30,14 @@ export {
 } from "./daemon/core/plugin.ts";
 export type {
   ByteSink,
+  CacheFreed,
+  CacheKind,
+  CacheKindStats,
+  CacheStats,
   Check,
   CheckOutcome,
   CheckReport,
   ChunkSource,
-  DownloadCache,
   HttpClient,
   HttpRequest,
   HttpResponse,
@@ -45,4 +48,5 @@ export type {
 export type { Checksum, DownloadOptions, ResourceInfo, Session, SessionStatus, Stage } from "./daemon/core/session.ts";
 export type { BatchResult, DownloadResult, UrlOrMirrors } from "./daemon/download/manager.ts";
 export { DownloadManager, initializeConfig, type LibraryOptions, SessionManager } from "./daemon/library.ts";
+export { type CacheLibraryOptions, DownloadCache } from "./daemon/library-cache.ts";
 export type { ErrorCode } from "./shared/errors.ts";

@@ -6,7 +6,7 @@ import { makeFile } from "../../test/support/files.ts";
 import { startNginx } from "../../test/support/nginx.ts";
 import { sameFile } from "../checks.ts";
 import { compete } from "../contest.ts";
-import { contestants, type Extra, type Item } from "../contestants.ts";
+import { bareDisk, contestants, type Extra, type Item } from "../contestants.ts";
 import type { Place } from "../places.ts";
 import type { Row } from "../row.ts";
 import { settings } from "../settings.ts";
@@ -36,12 +36,13 @@ async function race(place: Place): Promise<Races> {
   await using nginx = await startNginx({ root: www, http: "access_log off;" });
   await using snatch = await place.snatch();
   const item: Item = { url: `${nginx.http}/large.bin`, name: "large.bin" };
+  const all = [...contestants(), ...(place.name === "disk" ? [bareDisk(served)] : [])];
   const contest = (title: string, extra: Extra, names?: readonly string[]): Promise<Standings> =>
     compete({
       title,
       place,
       snatch,
-      programs: contestants().filter(({ name }) => names?.includes(name) ?? true),
+      programs: all.filter(({ name }) => names?.includes(name) ?? true),
       files: "few",
       work: {
         command: (program, folder) => program.one(item, folder, extra),
@@ -65,6 +66,12 @@ export const oneFile: Row = {
     const wall = (standings: Standings): number => standings.ratio("aria2c", (run) => run.wall);
     return {
       contests: [plain, checked],
+      ...(place.name === "disk" && {
+        notes: [
+          `wall ÷ what the disk alone takes to write and sync as much: ${plain.ratio("disk", (run) => run.wall).toFixed(2)}`,
+          "snatch and disk end when their bytes survive a power cut; curl, aria2c and wget2 sync nothing",
+        ],
+      }),
       bounds: [
         { what: "wall ÷ aria2c -x4, which hashes nothing", value: wall(plain), most: 1, unit: "×" },
         { what: "wall ÷ aria2c -x4, --checksum on both", value: wall(checked), most: 0.6, unit: "×" },

@@ -6,12 +6,13 @@ import type { AddFlags } from "./commands/watch-folder.ts";
 import { action, examples, type Outcome } from "./definitions.ts";
 import type { Globals } from "./globals.ts";
 
-/** config, watch-folder, sessions, daemon and doctor. */
+/** config, watch-folder, sessions, cache, daemon and doctor. */
 export function defineDaemon(program: Command, outcome: Outcome): void {
   defineProcess(program, outcome);
   defineConfig(program, outcome);
   defineWatchFolder(program, outcome);
   defineSessions(program, outcome);
+  defineCache(program, outcome);
   const doctor = program
     .command("doctor")
     .summary("find out what does not work, and why")
@@ -112,6 +113,39 @@ function defineSessions(program: Command, outcome: Outcome): void {
     sessions,
     ["snatchctl sessions export sessions.jsonl", "keep a copy"],
     ["snatchctl sessions import sessions.jsonl", "take it in again"],
+  );
+}
+
+function defineCache(program: Command, outcome: Outcome): void {
+  const load = () => import("./commands/cache.ts");
+  const cache = program
+    .command("cache")
+    .summary("what is kept so that it need not be fetched again")
+    .description(
+      "Shows what the caches hold, and gives their room back. Nothing in them is lost for good, and what a running " +
+        "download uses stays. The daemon cleans and compacts by itself (cache.cleanup, cache.compact).",
+    );
+  cache
+    .command("stats")
+    .description("Shows what is kept of each kind, and how much it was of use since the daemon started.")
+    .action(action(outcome, async (flags: Globals) => (await load()).stats(flags)));
+  cache
+    .command("clean")
+    .description("Removes what is stale, and says what that freed.")
+    .action(action(outcome, async (flags: Globals) => (await load()).clean(flags)));
+  cache
+    .command("compact")
+    .description("Gives back room that is not used any more, in the cache's folder and in the database.")
+    .action(action(outcome, async (flags: Globals) => (await load()).compact(flags)));
+  cache
+    .command("clear")
+    .description("Removes everything, or everything of a kind.")
+    .addArgument(new Argument("[kind]", "what").choices(["metadata", "thumbnails", "fragments", "sessions"]))
+    .action(action(outcome, async (flags: Globals, kind: string | undefined) => (await load()).clear(flags, kind)));
+  examples(
+    cache,
+    ["snatchctl cache stats", "how much is kept, and is it of use?"],
+    ["snatchctl cache clear thumbnails", "remove everything of a kind"],
   );
 }
 

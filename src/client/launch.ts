@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { withFrugalAllocator } from "../shared/allocator.ts";
 import { EXIT, errorEntry } from "../shared/errors.ts";
 import { ClientError, fail, messageOf } from "./failure.ts";
 import type { Globals } from "./globals.ts";
@@ -57,6 +58,7 @@ export async function startDaemon(globals: Globals, target = resolveTarget(globa
     detached: true,
     stdio: ["ignore", fd, fd],
     cwd: dirname(logFile),
+    env: withFrugalAllocator(process.env),
   });
   closeSync(fd);
   const ended = Promise.race([once(child, "exit"), once(child, "error")]).then(

@@ -21,6 +21,7 @@ export function occurrenceLine(occurrence: Occurrence): string {
   if (status === "failed") return `FAILED ${url}: ${error ? describeError(error) : "for an unknown reason"}`;
   const path = escapeControls(session.path);
   const size = formatBytes(session.progress?.downloadedBytes ?? session.progress?.totalBytes ?? 0);
+  if (session.fromCache) return `saved ${path} (${size}, copied from a file that was here)`;
   return session.already ? `already here ${path} (${size})` : `saved ${path} (${size}, ${formatRate(occurrence.rate)})`;
 }
 

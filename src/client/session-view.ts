@@ -127,6 +127,7 @@ export function sessionJson(session: Session): Record<string, unknown> {
     next_attempt_at: time(session.nextAttemptTime),
     manifest_root: orNull(session.manifestRoot),
     already: session.already,
+    from_cache: session.fromCache,
     queue_position: session.queuePosition || null,
   };
 }

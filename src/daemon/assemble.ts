@@ -80,7 +80,7 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
     logger: logger.child({ room: "http" }),
     ...(store && { store }),
   });
-  const made = makeClient(init, holds);
+  const made = assembleClient(init, holds);
   const client = brought.httpClient ?? made;
   const memory = new MemoryProbe();
   const sources = new HttpSourceFactory({ client, clock });
@@ -132,7 +132,7 @@ export interface SessionParts {
 /** Makes the database, and what its sessions are made of. */
 export function assembleSessions({ config, paths, clock, logger }: EngineInit): SessionParts {
   const store = new Store({ directory: join(paths.stateDir, "db"), logger: logger.child({ room: "store" }) });
-  const { sessions, events } = config();
+  const { sessions, events, cache } = config();
   return {
     store,
     parts: {
@@ -144,6 +144,7 @@ export function assembleSessions({ config, paths, clock, logger }: EngineInit): 
         keepCount: sessions.keep_count,
         milestones: [25, 50, 75, 100],
         eventsKept: events.keep,
+        hotRecords: cache.sessions.max_entries,
       },
     },
   };
@@ -204,7 +205,8 @@ export function identityFrom(
   );
 }
 
-function makeClient({ config, clock, logger: parent, env }: EngineInit, holds: Holds): LazyClient {
+/** The HTTP client of a configuration. @param holds - what hosts have asked for, shared with whoever remembers it */
+export function assembleClient({ config, clock, logger: parent, env }: EngineInit, holds: Holds): LazyClient {
   const { http, timeout, connections_per_host } = config();
   const logger = parent.child({ room: "http" });
   return new LazyClient(

@@ -13,6 +13,7 @@ import {
   assembleSessions,
   type Engine,
 } from "./assemble.ts";
+import { assembleCaches, type Caches, scheduleCaches } from "./assemble-cache.ts";
 import { initializeConfig } from "./config/initialize.ts";
 import type { LoadedConfig, LoadOptions } from "./config/load.ts";
 import { problemLine } from "./config/problems.ts";
@@ -69,6 +70,7 @@ export class Daemon implements Startable, DaemonControl {
   #startedAt = 0;
   #addresses: readonly string[] = [];
   #engine: Engine | undefined;
+  #caches: Caches | undefined;
   #plugins: Plugins | undefined;
   #notify: SdNotify | undefined;
   #status: () => string = () => "";
@@ -117,9 +119,12 @@ export class Daemon implements Startable, DaemonControl {
     const sessions = await this.#begin(new SessionManager(kept.parts));
     // Made below, before anything is downloaded.
     const guarded = () => watchFolders.guarded();
+    const caches = assembleCaches(init, keyValue, sessions.hot);
+    this.#caches = caches;
+    for (const part of caches.parts) await this.#begin(part);
     const engine = assembleEngine(
       { ...init, guarded, env: this.#environment() },
-      { sessionManager: sessions },
+      { sessionManager: sessions, ...(caches.kept && { downloadCache: caches.kept.fragments }) },
       keyValue,
     );
     for (const part of engine.owned) this.#stack.use(part);
@@ -159,6 +164,7 @@ export class Daemon implements Startable, DaemonControl {
     const scheduler = new Scheduler({ clock, logger: logger.child({ room: "schedule" }) });
     if (config().sessions.cleanup !== "")
       scheduler.calendar("session clean-up", config().sessions.cleanup, async () => void (await sessions.cleanUp()));
+    scheduleCaches(scheduler, config(), caches.control, sessions);
     await this.#begin(scheduler);
 
     const { daemon } = config();
@@ -178,6 +184,7 @@ export class Daemon implements Startable, DaemonControl {
           events: sessions.log,
           lists,
           watchFolders,
+          cache: caches.control,
           control: this,
           memory: engine.watch,
           clock,
@@ -324,7 +331,8 @@ export class Daemon implements Startable, DaemonControl {
     const { checks } = await initializeConfig({
       ...this.#init.options,
       path: this.#loaded.file,
-      checks: (config, paths) => roomChecks(config, paths, this.#engine, this.#plugins),
+      checks: (config, paths) =>
+        roomChecks(config, paths, { engine: this.#engine, plugins: this.#plugins, caches: this.#caches }),
       ids,
       signal,
     });

@@ -2,13 +2,11 @@
  * The engine as a library: the spec's DownloadManager and SessionManager, put together from a configuration. Whoever
  * brings a part along keeps it: only what was made here is started and ended here.
  */
-import { locate } from "../shared/paths.ts";
-import { assembleEngine, assembleSessions, type BroughtParts, type Engine, type EngineInit } from "./assemble.ts";
+import { assembleEngine, assembleSessions, type BroughtParts, type Engine } from "./assemble.ts";
 import { type ConfigReport, type InitializeOptions, initializeConfig as initialize } from "./config/initialize.ts";
-import { configOf } from "./config/load.ts";
 import type { ConfigInput } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
-import type { KeyValue, Logger } from "./core/ports.ts";
+import type { HttpClient, KeyValue } from "./core/ports.ts";
 import type { DownloadOptions, Session } from "./core/session.ts";
 import {
   type BatchResult,
@@ -16,27 +14,13 @@ import {
   DownloadManager as Manager,
   type UrlOrMirrors,
 } from "./download/manager.ts";
-import { SystemClock } from "./os/clock.ts";
+import { DownloadCache } from "./library-cache.ts";
+import { type HomeOptions, libraryInit } from "./library-init.ts";
 import { roomChecks } from "./room-checks.ts";
 import { SessionManager as Sessions } from "./session/session-manager.ts";
 
 /** What may be brought along. */
-export interface LibraryOptions extends Partial<BroughtParts> {
-  /** As SNATCH_HOME: state and downloads go under this folder. */
-  readonly home?: string;
-  /** Default: nothing is logged. */
-  readonly logger?: Logger;
-}
-
-const nothing = (): void => undefined;
-const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
-
-/** @throws DownloadError CONFIG_INVALID */
-function init(input: ConfigInput, { home, logger = silent }: Pick<LibraryOptions, "home" | "logger">): EngineInit {
-  const paths = locate(home);
-  const config = configOf(input, paths);
-  return { config: () => config, paths, clock: new SystemClock(), logger };
-}
+export interface LibraryOptions extends Partial<BroughtParts>, HomeOptions {}
 
 /**
  * The spec's `initialize_config_async`: loads the configuration and runs the checks of every room side by side. What is
@@ -57,6 +41,7 @@ export class DownloadManager extends Manager {
   readonly sessions: Sessions;
   readonly #engine: Engine;
   readonly #ownSessions: Sessions | undefined;
+  readonly #ownCache: DownloadCache | undefined;
   #started: Promise<void> | undefined;
 
   /**
@@ -67,9 +52,20 @@ export class DownloadManager extends Manager {
   constructor(config: ConfigInput = {}, options: LibraryOptions = {}) {
     const sessionManager = options.sessionManager ?? new SessionManager(config, options);
     const store = sessionManager instanceof SessionManager ? sessionManager.keyValue : undefined;
-    const engine = assembleEngine(init(config, options), { ...options, sessionManager }, store);
+    const init = libraryInit(config, options);
+    // As the daemon has it, in the same database; its client is the engine's, which is made below.
+    const shared = sessionManager instanceof SessionManager && init.config().cache.enabled ? sessionManager : undefined;
+    const httpClient: HttpClient = { request: (request, signal) => engine.client.request(request, signal) };
+    const ownCache =
+      shared && !options.downloadCache
+        ? new DownloadCache(config, { ...options, sessionManager: shared, httpClient })
+        : undefined;
+    const downloadCache = options.downloadCache ?? ownCache;
+    const brought = { ...options, sessionManager, ...(downloadCache && { downloadCache }) };
+    const engine = assembleEngine(init, brought, store);
     super(engine.parts, engine.settings);
     this.#engine = engine;
+    this.#ownCache = ownCache;
     this.#ownSessions = sessionManager === options.sessionManager ? undefined : sessionManager;
     this.sessions = sessionManager;
   }
@@ -108,14 +104,16 @@ export class DownloadManager extends Manager {
 
   override async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#started) return;
-    await this.#started.catch(nothing);
+    await this.#started.catch(() => undefined);
     await super[Symbol.asyncDispose]();
+    await this.#ownCache?.[Symbol.asyncDispose]();
     for (const part of this.#engine.owned) await part[Symbol.asyncDispose]();
     await this.#ownSessions?.[Symbol.asyncDispose]();
   }
 
   async #start(): Promise<void> {
     await this.sessions.start();
+    await this.#ownCache?.start();
     await this.#engine.start();
     await super.start();
   }
@@ -129,8 +127,8 @@ export class SessionManager extends Sessions {
   #started: Promise<void> | undefined;
 
   /** @throws DownloadError CONFIG_INVALID */
-  constructor(config: ConfigInput = {}, options: Pick<LibraryOptions, "home" | "logger"> = {}) {
-    const { store, parts } = assembleSessions(init(config, options));
+  constructor(config: ConfigInput = {}, options: HomeOptions = {}) {
+    const { store, parts } = assembleSessions(libraryInit(config, options));
     super(parts);
     this.keyValue = parts.store;
     this.#store = store;
@@ -143,7 +141,7 @@ export class SessionManager extends Sessions {
 
   override async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#started) return;
-    await this.#started.catch(nothing);
+    await this.#started.catch(() => undefined);
     await super[Symbol.asyncDispose]();
     await this.#store[Symbol.asyncDispose]();
   }

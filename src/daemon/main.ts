@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** snatchd's launcher: says in one line when Node is too old, and starts the rest. */
+import { forgetFrugalAllocator } from "../shared/allocator.ts";
 import { loadFrugally } from "./os/heap.ts";
 
 const major = Number(process.versions.node.split(".")[0]);
@@ -9,6 +10,7 @@ if (major < 24) {
   );
   process.exit(1);
 }
+forgetFrugalAllocator(process.env);
 const loaded = loadFrugally();
 const { run } = await import("./cli.ts");
 process.exitCode = await run(process.argv.slice(2), process.env, loaded);

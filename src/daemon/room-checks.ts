@@ -2,6 +2,8 @@
 import { join } from "node:path";
 import type { Paths } from "../shared/paths.ts";
 import { type Engine, identityFrom, pluginsConfigOf, proxiesFrom } from "./assemble.ts";
+import type { Caches } from "./assemble-cache.ts";
+import { cacheCheck } from "./cache/check.ts";
 import { configChecks } from "./config/checks.ts";
 import type { Config } from "./config/schema.ts";
 import type { Check, Logger } from "./core/ports.ts";
@@ -21,30 +23,33 @@ import { storeCheck } from "./store/check.ts";
 const nothing = (): void => undefined;
 const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
 
-/**
- * The checks of every room. Those of a running engine use its parts; without one they make their own.
- *
- * @param plugins - those of a running daemon; without them they are loaded for the check, and not set up
- */
-export function roomChecks(
-  config: Config,
-  paths: Paths,
-  engine?: Engine,
-  plugins?: { readonly states: readonly PluginState[] },
-): readonly Check[] {
+/** What of a running daemon is examined in place of what the checks make themselves. */
+export interface RunningParts {
+  readonly engine?: Engine | undefined;
+  /** Without them plugins are loaded for the check, and not set up. */
+  readonly plugins?: { readonly states: readonly PluginState[] } | undefined;
+  readonly caches?: Pick<Caches, "control"> | undefined;
+}
+
+/** The checks of every room. */
+export function roomChecks(config: Config, paths: Paths, running: RunningParts = {}): readonly Check[] {
+  const { engine, plugins, caches } = running;
   const clock = new SystemClock();
   const proxies = proxiesFrom(config);
   const identity = identityFrom(config, { clock, logger: silent });
   const { user_agent: userAgent } = config.http;
   const client = engine?.client ?? new LazyClient({ userAgent, proxies }, { clock, logger: silent, identity });
   const folder = { folder: config.download_dir, minFreeSpace: config.min_free_space };
+  const files = engine?.parts.files ?? new DiskFileStore();
+  const { enabled, directory, max_size: maxBytes } = config.cache;
   const { path, processes, timeout } = config.ffmpeg;
   const media = new FfmpegTool({ path, processes, timeoutMs: timeout * 1000 }, { clock });
   return [
     ...configChecks(config, paths),
     ffmpegCheck(media, path !== ""),
-    downloadFolderCheck(folder, engine?.parts.files ?? new DiskFileStore()),
+    downloadFolderCheck(folder, files),
     storeCheck(join(paths.stateDir, "db")),
+    cacheCheck({ enabled, directory, maxBytes }, caches?.control),
     ...osChecks({
       memory: engine?.memory ?? new MemoryProbe(),
       memoryLimitPercent: () => config.memory_limit_percent,

@@ -118,6 +118,8 @@ export const ERRORS = {
   CONTENT_TYPE_CHANGED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The origin sent a page in place of the rest of the file, such as a login. What was fetched is kept.", "Give what it wants (--header 'Cookie: …', or a new URL), then `snatchctl retry ID` goes on."),
   CONTENT_CODING_UNKNOWN: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The origin sent the file in a content coding that Snatch cannot decode.", "The file was asked for uncoded already; look for another source."),
   RANGE_INVALID: row("resource", "UNAVAILABLE", true, EXIT.resource, "The origin answered a range with other bytes than were asked for.", "It is asked again; bytes that do not fit are never used."),
+  NOT_AN_IMAGE: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "What was to be a thumbnail is no image of a kind that is kept.", "JPEG, PNG, GIF, WebP, AVIF, HEIC and BMP are; SVG can hold scripts, and is not."),
+  IMAGE_TOO_LARGE: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "An image unpacks to more pixels than is safe, or its header lies about them.", "Use a smaller image."),
   // Files and folders.
   TARGET_EXISTS: row("file-system", "ALREADY_EXISTS", false, EXIT.fileSystem, "The target is there already and is not this session's.", "Use --if-exists rename or overwrite, or another -o."),
   TARGET_NOT_ALLOWED: row("file-system", "PERMISSION_DENIED", false, EXIT.fileSystem, "The target lies in a watched folder, or outside the folders that this caller may write to.", "Choose another folder, or add it to allowed_dirs in the configuration."),
@@ -142,6 +144,10 @@ export const ERRORS = {
   TEMPLATE_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A template of file names cannot be read, or leads out of the folder.", "The message names the place in the text; docs/FORMATS.md has the fields."),
   MEDIA_LOCKED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The media is locked by its publisher (DRM).", "Snatch does not unlock it; see whether another format is listed by `snatchctl formats URL`."),
   MEDIA_UNFIT: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The container cannot hold what is to be in it.", "Choose another container; mkv holds nearly everything."),
+  // The caches.
+  CACHE_TOO_LARGE: row("system-resource", "RESOURCE_EXHAUSTED", false, EXIT.systemResource, "It is larger than the cache may keep. It is read no further.", "Raise the limit that the message names, in the configuration."),
+  CACHE_FULL: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "The cache is full of what running downloads use.", "It goes on without being kept; raise cache.max_size if it recurs."),
+  CACHE_UNAVAILABLE: row("system-resource", "UNAVAILABLE", true, EXIT.systemResource, "The cache cannot be used. Everything is fetched anew.", "`snatchctl doctor` says why; another daemon may use the folder."),
   // The daemon.
   DAEMON_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.daemon, "No daemon answers at the address.", "Start it with `snatchctl daemon start`, or give --address."),
   ALREADY_RUNNING: row("download", "FAILED_PRECONDITION", false, EXIT.alreadyRunning, "Another daemon uses this state folder.", "Use that one, or another SNATCH_HOME."),

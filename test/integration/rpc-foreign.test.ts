@@ -11,9 +11,14 @@ import { HealthClient } from "../../src/gen/grpc/health/v1/health.ts";
 import { call, type RpcFixture, rpcFixture } from "../support/rpc-server.ts";
 
 const run = promisify(execFile);
-const SERVICES = ["DownloadService", "SessionService", "ReceiptService", "WatchFolderService", "DaemonService"].map(
-  (name) => `snatch.v1.${name}`,
-);
+const SERVICES = [
+  "DownloadService",
+  "SessionService",
+  "ReceiptService",
+  "WatchFolderService",
+  "CacheService",
+  "DaemonService",
+].map((name) => `snatch.v1.${name}`);
 let fixture: RpcFixture;
 before(async () => {
   fixture = await rpcFixture({ listen: ["127.0.0.1:0"] });

@@ -9,6 +9,7 @@ import type { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type CallOptions, type ChannelCredentials, credentials, Metadata, status } from "@grpc/grpc-js";
+import { CacheServiceClient } from "../../src/gen/snatch/v1/cache_service.ts";
 import { DaemonServiceClient } from "../../src/gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceClient } from "../../src/gen/snatch/v1/download_service.ts";
 import { DownloadOptions } from "../../src/gen/snatch/v1/session.ts";
@@ -171,10 +172,19 @@ describe("TCP", () => {
       folders.removeWatchFolder.bind(folders, { path: own }),
     ])
       assert.equal((await errorOf(call<unknown>(request, { metadata }))).code, status.PERMISSION_DENIED);
+    const cache = new CacheServiceClient(address, credentials.createInsecure());
+    for (const request of [
+      cache.cleanCache.bind(cache, {}),
+      cache.compactCache.bind(cache, {}),
+      cache.clearCache.bind(cache, { kind: "CACHE_KIND_UNSPECIFIED" }),
+    ])
+      assert.equal((await errorOf(call<unknown>(request, { metadata }))).code, status.PERMISSION_DENIED);
+    assert.deepEqual(fixture.daemon.cared, []);
+    assert.equal((await call(cache.getCacheStats.bind(cache, {}), { metadata })).bytes, 5000);
     const sessions = new SessionServiceClient(address, credentials.createInsecure());
     const [error] = await once(sessions.exportSessions({ filter: "" }, metadata), "error");
     assert.equal(detailsOf(error).info?.reason, "PERMISSION_DENIED");
-    for (const client of [downloads, house, folders, sessions]) client.close();
+    for (const client of [downloads, house, folders, cache, sessions]) client.close();
   });
 
   test("beyond loopback wants TLS, and a token file for its owner only", async () => {

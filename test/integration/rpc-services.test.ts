@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { credentials, status } from "@grpc/grpc-js";
+import { CacheKind, CacheServiceClient } from "../../src/gen/snatch/v1/cache_service.ts";
 import { DaemonServiceClient } from "../../src/gen/snatch/v1/daemon_service.ts";
 import {
   type AddListResponse,
@@ -26,6 +27,7 @@ let downloads: DownloadServiceClient;
 let sessions: SessionServiceClient;
 let folders: WatchFolderServiceClient;
 let house: DaemonServiceClient;
+let cache: CacheServiceClient;
 
 before(async () => {
   fixture = await rpcFixture();
@@ -35,9 +37,10 @@ before(async () => {
   sessions = new SessionServiceClient(address, credentials.createInsecure());
   folders = new WatchFolderServiceClient(address, credentials.createInsecure());
   house = new DaemonServiceClient(address, credentials.createInsecure());
+  cache = new CacheServiceClient(address, credentials.createInsecure());
 });
 after(async () => {
-  for (const client of [downloads, sessions, folders, house]) client.close();
+  for (const client of [downloads, sessions, folders, house, cache]) client.close();
   await fixture[Symbol.asyncDispose]();
 });
 
@@ -283,6 +286,35 @@ describe("SessionService", () => {
       upload.end();
     });
     assert.deepEqual(imported, { importedCount: 1, skippedCount: 1, refused: ["not JSON: rubbish"] });
+  });
+});
+
+describe("CacheService", () => {
+  test("tells what is kept of each kind", async () => {
+    const stats = await call(cache.getCacheStats.bind(cache, {}));
+    assert.deepEqual([stats.enabled, stats.directory, stats.problem], [true, "/c/snatch", ""]);
+    assert.equal(stats.lastCleanTime?.toISOString(), "2026-11-22T12:00:00.000Z");
+    assert.equal(stats.lastCompactTime, undefined);
+    assert.deepEqual(
+      stats.kinds.map(({ kind, maxBytes, maxEntries, damaged }) => [kind, maxBytes, maxEntries, damaged]),
+      [
+        ["CACHE_KIND_METADATA", 1e6, undefined, 6],
+        ["CACHE_KIND_SESSIONS", undefined, 1000, 0],
+      ],
+    );
+  });
+
+  test("cleans, compacts and clears, and says what was freed", async () => {
+    const clear = (kind: CacheKind) => call(cache.clearCache.bind(cache, { kind }));
+    for (const { freed } of [
+      await call(cache.cleanCache.bind(cache, {})),
+      await call(cache.compactCache.bind(cache, {})),
+      await clear(CacheKind.UNSPECIFIED),
+      await clear(CacheKind.THUMBNAILS),
+    ])
+      assert.deepEqual(freed, { entries: 2, bytes: 5000 });
+    assert.deepEqual(fixture.daemon.cared, ["clean", "compact", "clear all", "clear thumbnails"]);
+    assert.equal((await errorOf(clear(CacheKind.UNRECOGNIZED))).code, status.INVALID_ARGUMENT);
   });
 });
 

@@ -8,6 +8,8 @@ import { EventLog } from "../../src/daemon/core/events.ts";
 import type {
   Accepted,
   AcceptOptions,
+  CacheControl,
+  CacheFreed,
   DaemonControl,
   Downloads,
   ImportOutcome,
@@ -318,6 +320,32 @@ export class MemoryDaemon
       return Promise.reject(failure("WATCH_FOLDER_INVALID", `${path} is not watched`));
     },
   };
+
+  /** What it was asked to do. */
+  readonly cared: string[] = [];
+
+  readonly cache: CacheControl = {
+    stats: () =>
+      Promise.resolve({
+        enabled: true,
+        directory: "/c/snatch",
+        maxBytes: 1024 ** 3,
+        bytes: 5000,
+        kinds: [
+          { kind: "metadata", entries: 2, bytes: 5000, maxBytes: 1e6, hits: 3, misses: 4, evicted: 5, damaged: 6 },
+          { kind: "sessions", entries: 1, bytes: 0, maxEntries: 1000, hits: 7, misses: 8, evicted: 0, damaged: 0 },
+        ],
+        cleanedAt: Date.parse("2026-11-22T12:00:00Z"),
+      }),
+    clean: () => this.#care("clean"),
+    compact: () => this.#care("compact"),
+    clear: (kind) => this.#care(`clear ${kind ?? "all"}`),
+  };
+
+  #care(what: string): Promise<CacheFreed> {
+    this.cared.push(what);
+    return Promise.resolve({ entries: 2, bytes: 5000 });
+  }
 
   // ── the house ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -48,9 +48,11 @@ export async function rpcFixture(
     events: daemon.events,
     lists: daemon,
     watchFolders: daemon.watchFolders,
+    cache: daemon.cache,
     control: daemon.control,
     memory: {
       report: () => ({ level: 1, processBytes: 5e7, limitedBy: "/box", limitBytes: 1e9, usedBytes: 8.5e8 }) as const,
+      wake: () => undefined,
     },
     clock,
     logger,

@@ -6,6 +6,8 @@ export class TestClock implements Clock {
   readonly #timers = new Set<{ readonly due: number; readonly callback: () => void }>();
   readonly #start: number;
   #now: number;
+  /** What the wall's clock is ahead of the timers. */
+  #ahead = 0;
 
   /** @param start - milliseconds since the epoch */
   constructor(start = Date.parse("2026-11-22T12:00:00Z")) {
@@ -14,7 +16,7 @@ export class TestClock implements Clock {
   }
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#ahead;
   }
 
   monotonic(): number {
@@ -40,6 +42,11 @@ export class TestClock implements Clock {
     const timer = { due: this.#now + Math.max(0, ms), callback };
     this.#timers.add(timer);
     return () => void this.#timers.delete(timer);
+  }
+
+  /** The wall's clock jumps by `ms`, and no timer notices: the machine has slept, or somebody has set the clock. */
+  jump(ms: number): void {
+    this.#ahead += ms;
   }
 
   /** Timers that wait. */

@@ -23,7 +23,6 @@ function fields(session: Session): ReadonlyArray<readonly [string, string | unde
   const { progress, metadata, options, error } = session;
   const total = progress?.totalBytes === undefined ? "" : ` of ${formatBytes(progress.totalBytes)}`;
   const status = statusOf(session);
-  const stage = stageOf(session);
   const text = escapeControls;
   return [
     ["session", session.sessionId],
@@ -31,7 +30,7 @@ function fields(session: Session): ReadonlyArray<readonly [string, string | unde
     ["url", text(session.url)],
     ["led to", metadata?.finalUrl === session.url ? "" : text(metadata?.finalUrl ?? "")],
     ["mirrors", session.mirrors.map(text).join(" ")],
-    ["status", stage ? `${status} (${stage})` : session.already ? `${status} (it was here already)` : status],
+    ["status", status + remark(session)],
     ["in queue", session.queuePosition > 0 ? `at place ${session.queuePosition}` : ""],
     ["progress", `${formatBytes(progress?.downloadedBytes ?? 0)}${total} ${percentageOf(session)}`.trim()],
     [
@@ -54,6 +53,13 @@ function fields(session: Session): ReadonlyArray<readonly [string, string | unde
     ["next attempt", session.nextAttemptTime && nextAttempt(session)],
     ["error", error && describeError(asError(error))],
   ];
+}
+
+function remark(session: Session): string {
+  const stage = stageOf(session);
+  if (stage) return ` (${stage})`;
+  if (session.already) return " (it was here already)";
+  return session.fromCache ? " (copied from a file that was here)" : "";
 }
 
 const asError = (error: NonNullable<Session["error"]>): ClientError => fromDetail(error);

@@ -57,6 +57,7 @@ export const FIELDS: readonly Field[] = fieldsOf(
     {
       downloadDir: "~/Downloads",
       watchDir: "~/snatch-watch",
+      cacheDir: "~/.cache/snatch",
       tokenFile: "~/.local/state/snatch/token",
       pluginDir: "~/.config/snatch/plugins",
     },

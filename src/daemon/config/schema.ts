@@ -17,6 +17,9 @@ const name = () => z.string().regex(NAME, "a name has letters, digits, - and _, 
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const DAY = 86_400;
+/** Ten years: longer than anything that is cached is of use. */
+const LONGEST_TTL = 3650 * DAY;
 
 /** Particulars of a key, attached by `.meta()`. */
 interface About {
@@ -47,7 +50,7 @@ const IF_EXISTS = ["rename", "skip", "overwrite"] as const satisfies readonly If
  * @param place - where relative paths start
  */
 // biome-ignore format: one key, one line
-export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "tokenFile" | "pluginDir">, place: kind.Place) {
+export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "cacheDir" | "tokenFile" | "pluginDir">, place: kind.Place) {
   const watchFolder = z.preprocess(
     (value: string | { path: string; directory?: string }) => (typeof value === "string" ? { path: value } : value),
     z.strictObject({ path: kind.path(place), directory: z.exactOptional(kind.path(place)) }),
@@ -104,6 +107,32 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "to
       allow_private_redirects: z.boolean().default(false).meta(about({ description: "Follow redirects from public hosts to private, loopback and link-local addresses.", ...restart })),
       allow_remote_hosts: z.array(z.string().trim().min(1)).max(1000).default([]).meta(about({ description: "Hosts that callers over TCP may have asked as the owner may, with logins and cookies: written as in `no_proxy`. Of all others they reach public addresses only, and those without logins.", ...restart })),
       max_retry_after: kind.seconds(0, 2_592_000).default(86_400).meta(about({ description: "How long a host is left alone at most, whatever it asks for by Retry-After.", unit: "seconds", ...restart })),
+    }).prefault({}),
+    cache: z.strictObject({
+      enabled: z.boolean().default(true).meta(about({ description: "Keep metadata, thumbnails and fragments. Without it every one is fetched anew.", ...restart })),
+      directory: kind.path(place).default(paths.cacheDir).meta(about({ description: "Folder of the bodies. Nothing in it is lost for good: it may be emptied at any time.", ...restart })),
+      max_size: kind.bytes(0).default(1024 * MIB).meta(about({ description: "Room for all kinds together; the least recently used goes first.", unit: "bytes" })),
+      cleanup: kind.schedule.default("47 4 * * *").meta(about({ description: "When what is stale is removed: minute, hour, day of month, month, weekday. It waits for running downloads. Empty: never.", ...restart })),
+      compact: kind.schedule.default("7 5 * * sun").meta(about({ description: "When room that is not used any more is given back, in the folder and in the database. Empty: never.", ...restart })),
+      metadata: z.strictObject({
+        max_size: kind.bytes(0).default(64 * MIB).meta(about({ description: "Room for documents about files: what resolvers asked for.", unit: "bytes" })),
+        max_entry_size: kind.bytes(0).default(8 * MIB).meta(about({ description: "The largest document that is kept.", unit: "bytes" })),
+        ttl: kind.seconds(0, LONGEST_TTL).default(3600).meta(about({ description: "How long a document is fresh when neither its server nor who stored it says so.", unit: "seconds" })),
+      }).prefault({}),
+      thumbnails: z.strictObject({
+        max_size: kind.bytes(0).default(128 * MIB).meta(about({ description: "Room for preview images.", unit: "bytes" })),
+        max_entry_size: kind.bytes(0).default(8 * MIB).meta(about({ description: "The largest image that is kept.", unit: "bytes" })),
+        ttl: kind.seconds(0, LONGEST_TTL).default(30 * DAY).meta(about({ description: "How long an image is kept.", unit: "seconds" })),
+      }).prefault({}),
+      fragments: z.strictObject({
+        max_size: kind.bytes(0).default(768 * MIB).meta(about({ description: "Room for parts of files that lie nowhere else. Chunks of stored files are only noted, and take none.", unit: "bytes" })),
+        max_entry_size: kind.bytes(0).default(64 * MIB).meta(about({ description: "The largest fragment that is kept.", unit: "bytes" })),
+        ttl: kind.seconds(0, LONGEST_TTL).default(7 * DAY).meta(about({ description: "How long a fragment is kept.", unit: "seconds" })),
+        max_noted: z.int().min(0).max(100_000_000).default(200_000).meta(about({ description: "Chunks of stored files that are noted at most, so that the same bytes need not be fetched again.", unit: "chunks" })),
+      }).prefault({}),
+      sessions: z.strictObject({
+        max_entries: z.int().min(0).max(1_000_000).default(2048).meta(about({ description: "Records of sessions that are held in memory at most.", unit: "sessions", ...restart })),
+      }).prefault({}),
     }).prefault({}),
     ffmpeg: z.strictObject({
       path: kind.program(place).default("").meta(about({ description: "The FFmpeg program; empty: the `ffmpeg` in PATH." })),

@@ -111,6 +111,12 @@ export interface KeyValue {
   write(writes: readonly Write[], options?: { readonly sync?: boolean }): Promise<void>;
   /** Grows by one with every repair of a damaged database: whoever keeps derived entries then makes them anew. */
   readonly repairs?: number;
+  /**
+   * Gives back the room on the disk that deleted entries of a space take; other calls go on meanwhile. Absent where deleted
+   * entries take none.
+   * @returns bytes that the database is smaller now; 0 if it is not
+   */
+  compact?(space: string): Promise<number>;
 }
 
 // ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -228,10 +234,86 @@ export interface SourceFactory {
   http(url: string, options: Pick<HttpRequest, "headers" | "timeoutMs" | "namedBy" | "remote">): ChunkSource;
 }
 
+/** A finished file in its place, and what its bytes are. */
+export interface PlacedFile {
+  readonly file: StoredFile;
+  /** Bytes of every chunk but the last. */
+  readonly chunkSize: number;
+  /** SHA-256 of each chunk, lower-case hex. */
+  readonly chunks: readonly string[];
+  /** Digests of the whole that were compared with it, and right. */
+  readonly digests: readonly Digest[];
+}
+
 /** A cache that may hold whole resources by digest; asked before an origin is. */
 export interface DownloadCache {
   /** A source for bytes with this digest, if it has them all. */
   sourceFor(digest: { readonly algorithm: string; readonly value: string }): Promise<ChunkSource | undefined>;
+  /** A finished file is in its place. What is written down is handed to the store in this turn. Never rejects. */
+  placed?(file: PlacedFile): Promise<void>;
+}
+
+/** What is cached. */
+export type CacheKind = "metadata" | "thumbnails" | "fragments" | "sessions";
+
+/** What a cache holds of one kind. Uses are counted from the start on. */
+export interface CacheKindStats {
+  readonly kind: CacheKind;
+  readonly entries: number;
+  /** Bytes of the bodies; 0 for sessions. */
+  readonly bytes: number;
+  readonly maxBytes?: number;
+  readonly maxEntries?: number;
+  readonly hits: number;
+  readonly misses: number;
+  /** Left because of a limit. */
+  readonly evicted: number;
+  /** Dropped because the bytes were not those that had been stored. */
+  readonly damaged: number;
+}
+
+/** What all caches hold. */
+export interface CacheStats {
+  readonly enabled: boolean;
+  /** Where the bodies lie; absolute. */
+  readonly directory: string;
+  /** Each kind once; only sessions if the cache is off. */
+  readonly kinds: readonly CacheKindStats[];
+  readonly bytes: number;
+  readonly maxBytes: number;
+  /** Why it cannot be used now. */
+  readonly problem?: string;
+  /** When it was last cleaned and compacted, in milliseconds since the epoch; absent: not since the start. */
+  readonly cleanedAt?: number;
+  readonly compactedAt?: number;
+}
+
+/** What was given back. */
+export interface CacheFreed {
+  readonly entries: number;
+  /** Of bodies, and of the database where it was compacted. */
+  readonly bytes: number;
+}
+
+/** The records of sessions that are held in memory; implemented by the session room. */
+export interface HotRecords {
+  stats(): Omit<CacheKindStats, "kind">;
+  /** Lets go of all that are neither active nor being written. @returns how many */
+  clear(): number;
+}
+
+/**
+ * The care for all caches; implemented by the cache room. What an active download uses stays in each case. The three that
+ * change something wait for one another. Each throws CACHE_UNAVAILABLE if the cache is off or cannot be used.
+ */
+export interface CacheControl {
+  stats(): Promise<CacheStats>;
+  /** Removes what is stale. */
+  clean(signal?: AbortSignal): Promise<CacheFreed>;
+  /** Gives back room that is not used any more. */
+  compact(signal?: AbortSignal): Promise<CacheFreed>;
+  /** Removes all of a kind, or of all kinds. */
+  clear(kind?: CacheKind, signal?: AbortSignal): Promise<CacheFreed>;
 }
 
 /** One kind of URL, and what it means. The first that claims a URL resolves it. */
@@ -272,8 +354,11 @@ export type MetalinkReader = (document: string) => readonly DescribedFile[];
 /** A file under construction. It never bears the final name. */
 export interface PartFile {
   readonly path: string;
-  /** Writes all of `bytes` at `position`. */
-  write(bytes: Uint8Array, position: number): Promise<void>;
+  /**
+   * Writes all of `bytes` at `position`. With `passing`, nobody reads them again soon: they need not stay in memory, and go
+   * straight to the disk where page-aligned memory, position, length and the file system allow it.
+   */
+  write(bytes: Uint8Array, position: number, options?: { readonly passing: boolean }): Promise<void>;
   /** Reads `length` bytes at `position`; fewer only at the end of the file. */
   read(position: number, length: number): Promise<Uint8Array>;
   /** Until this resolves, what was written may be lost in a power cut (fdatasync). */
@@ -335,6 +420,16 @@ export interface FileStore {
 
 /** What may change in a session. `undefined` removes the field. */
 export type SessionPatch = { readonly [K in keyof Omit<Session, "id" | "seq" | "createdAt">]?: Session[K] | undefined };
+
+/** When a change of a session is on the disk. */
+export interface UpdateOptions {
+  readonly sync?: boolean;
+  /**
+   * Visible at once, and written with the session's next change that is not lazy, or some 200 ms later: if the process
+   * dies before that, the session is as it was. For what then costs no more than doing it again.
+   */
+  readonly lazy?: boolean;
+}
 
 /** Which sessions. */
 export interface SessionFilter {
@@ -405,7 +500,7 @@ export interface SessionStore {
    * death of the process, or with `sync` a power cut; the new value is visible to `get` at once.
    * @throws DownloadError SESSION_NOT_FOUND, WRONG_STATUS
    */
-  update(id: string, patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<Session>;
+  update(id: string, patch: SessionPatch, options?: UpdateOptions): Promise<Session>;
   /**
    * Changes all sessions in a batch or a status (the filter names one), in order, some hundred at a time, each lot durable.
    * @param applies - asked with the newest value, in the same turn in which it is changed

@@ -2,11 +2,12 @@
  * Targets that are spoken for. Two downloads of one name never get the same path, though neither file is there yet: a
  * path is held in this process from the moment it is chosen until the file is in place or given up.
  */
-import { lstat } from "node:fs/promises";
+import type { Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { Claim } from "../core/ports.ts";
 import type { IfExists } from "../core/session.ts";
+import { type Calls, called, POOLED } from "./calls.ts";
 import { fileError, isMissing } from "./file-error.ts";
 import { numberedName } from "./filename.ts";
 
@@ -20,13 +21,13 @@ export class Claims {
   readonly #numbers = new Map<string, number>();
 
   /** Claims `path`, or a numbered one beside it. @throws FileSystemError TARGET_EXISTS, TARGET_BUSY */
-  async claim(path: string, policy: IfExists): Promise<Claim> {
-    if (policy === "rename") return this.#claimFree(path);
+  async claim(path: string, policy: IfExists, calls: Calls = POOLED): Promise<Claim> {
+    if (policy === "rename") return this.#claimFree(path, calls);
     const claim = this.#take(path);
     if (claim === undefined)
       throw failure("TARGET_BUSY", `another download is on its way to ${path}`, { metadata: { path } });
     try {
-      const found = await kindOf(path);
+      const found = await kindOf(path, calls);
       if (found === "folder") throw failure("TARGET_EXISTS", `${path} is a folder`, { metadata: { path } });
       if (found !== undefined && policy === "skip")
         throw failure("TARGET_EXISTS", `${path} is there already, and is not to be replaced`, { metadata: { path } });
@@ -66,14 +67,14 @@ export class Claims {
     };
   }
 
-  async #claimFree(path: string): Promise<Claim> {
+  async #claimFree(path: string, calls: Calls): Promise<Claim> {
     for (let number = this.#numbers.get(path) ?? 0; ; number++) {
       const candidate = number === 0 ? path : join(dirname(path), numberedName(basename(path), number));
       // Taken before the file system is asked: the next one who asks meanwhile gets another.
       const claim = this.#take(candidate);
       if (claim === undefined) continue;
       try {
-        if ((await kindOf(candidate)) === undefined) {
+        if ((await kindOf(candidate, calls)) === undefined) {
           this.#remember(path, number);
           return claim;
         }
@@ -94,9 +95,13 @@ export class Claims {
 }
 
 /** What bears a name, also a symbolic link that leads nowhere. */
-export async function kindOf(path: string): Promise<"folder" | "file" | undefined> {
+export async function kindOf(
+  path: string,
+  { lstat }: Pick<Calls, "lstat"> = POOLED,
+): Promise<"folder" | "file" | undefined> {
   try {
-    return (await lstat(path)).isDirectory() ? "folder" : "file";
+    const stats = await called<Stats>((done) => lstat(path, done));
+    return stats.isDirectory() ? "folder" : "file";
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw fileError(error, "looking at", path);

@@ -2,12 +2,13 @@
  * Files and folders for downloads. What survives a power cut, and in which order, is decided here and in place.ts:
  * write < fdatasync < (the caller's record) < rename < fsync of the folder.
  */
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { access, mkdir, open, rm, stat, statfs, utimes } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize } from "node:path";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Claim, FileStore, PartFile, ReadableFile } from "../core/ports.ts";
 import type { IfExists } from "../core/session.ts";
+import { CALLS, type Calls, called, type Medium, mediumOf, POOLED } from "./calls.ts";
 import { Claims, kindOf } from "./claims.ts";
 import { fileError, isMissing, naming } from "./file-error.ts";
 import { fits, safeName } from "./filename.ts";
@@ -38,7 +39,7 @@ export class DiskFileStore implements FileStore {
   readonly #claims = new Claims();
   readonly #folders = new FolderSync();
   /** Folders that were there and could be written, and when that was. */
-  readonly #seen = new Map<string, number>();
+  readonly #seen = new Map<string, { readonly at: number; readonly medium: Medium }>();
   readonly #free = new Map<string, { readonly bytes: number; readonly at: number }>();
   readonly #guard: Guard;
   #mode: number | undefined;
@@ -50,7 +51,7 @@ export class DiskFileStore implements FileStore {
 
   async openPart(path: string, options: { readonly empty?: boolean } = {}): Promise<PartFile> {
     try {
-      return await openPartFile(path, options.empty);
+      return await openPartFile(path, options.empty, this.#callsIn(dirname(path)));
     } catch (error) {
       const folder = dirname(path);
       if (asDownloadError(error).code !== "DIRECTORY_MISSING" || !this.#seen.delete(folder)) throw error;
@@ -76,11 +77,16 @@ export class DiskFileStore implements FileStore {
 
   async ensureDirectory(path: string): Promise<void> {
     const known = this.#seen.get(path);
-    if (known !== undefined && performance.now() - known < REMEMBERED_MS) return;
+    if (known !== undefined && performance.now() - known.at < REMEMBERED_MS) return;
     await this.#guard.assertFree(path);
     await this.#makeDirectory(path);
+    const { type } = await naming("looking at", path, statfs(path));
     if (this.#seen.size >= REMEMBERED) this.#seen.clear();
-    this.#seen.set(path, performance.now());
+    this.#seen.set(path, { at: performance.now(), medium: mediumOf(type) });
+  }
+
+  #callsIn(folder: string): Calls {
+    return CALLS[this.#seen.get(folder)?.medium ?? "unknown"];
   }
 
   async #makeDirectory(path: string): Promise<void> {
@@ -102,13 +108,13 @@ export class DiskFileStore implements FileStore {
 
   async claim(directory: string, name: string, policy: IfExists): Promise<Claim> {
     await this.#guard.assertFree(directory);
-    return this.#claims.claim(join(directory, safeName(name)), policy);
+    return this.#claims.claim(join(directory, safeName(name)), policy, this.#callsIn(directory));
   }
 
   async claimPath(path: string, policy: IfExists): Promise<Claim> {
     checkLiteral(path);
     await this.#guard.assertFree(dirname(path));
-    return this.#claims.claim(normalize(path), policy);
+    return this.#claims.claim(normalize(path), policy, this.#callsIn(dirname(path)));
   }
 
   async reclaim(path: string, policy: IfExists): Promise<Claim | undefined> {
@@ -121,10 +127,17 @@ export class DiskFileStore implements FileStore {
     await this.#guard.assertFree(dirname(target));
     // What the user's mask leaves of the bits that open(2) with 0666 would give; asked once.
     this.#mode ??= 0o666 & ~process.umask();
-    await naming("moving the finished file to", target, renameInto(part, target, { ...options, mode: this.#mode }));
+    const folder = dirname(target);
+    const calls = dirname(part) === folder ? this.#callsIn(folder) : POOLED;
+    const how = { ...options, mode: this.#mode, calls };
+    await naming("moving the finished file to", target, renameInto(part, target, how));
     const [{ size, mtimeMs, ino }] = await Promise.all([
-      naming("looking at", target, stat(target)),
-      this.#folders.sync(dirname(target)),
+      naming(
+        "looking at",
+        target,
+        called<Stats>((done) => calls.statAgain(target, done)),
+      ),
+      this.#folders.sync(folder, calls),
     ]);
     return { size, mtimeMs, ino };
   }

@@ -2,7 +2,7 @@
  * Syncs folders in groups. A rename survives a power cut only when its folder is synced, and a sync covers every rename
  * before it: so whoever comes while one runs shares the next one.
  */
-import { close, fsync, open } from "node:fs";
+import { type Calls, POOLED } from "./calls.ts";
 import { fileError } from "./file-error.ts";
 
 /** File systems that cannot sync a folder say so; there is nothing more to be done then. */
@@ -24,7 +24,7 @@ export class FolderSync {
   }
 
   /** Resolves when every change to the folder's entries that was made before this call survives a power cut. */
-  sync(path: string): Promise<void> {
+  sync(path: string, calls: Calls = POOLED): Promise<void> {
     const running = this.#running.get(path);
     if (running) {
       running.waiting ??= Promise.withResolvers();
@@ -33,30 +33,30 @@ export class FolderSync {
     const folder: Folder = { waiting: undefined };
     this.#running.set(path, folder);
     return new Promise((resolve, reject) => {
-      this.#run(path, folder, (error) => (error ? reject(error) : resolve()));
+      this.#run(path, folder, calls, (error) => (error ? reject(error) : resolve()));
     });
   }
 
-  #run(path: string, folder: Folder, done: (error: Error | undefined) => void): void {
+  #run(path: string, folder: Folder, calls: Calls, done: (error: Error | undefined) => void): void {
     this.#count++;
-    syncFolder(path, (error) => {
+    syncFolder(path, calls, (error) => {
       done(error);
       const { waiting } = folder;
       folder.waiting = undefined;
-      if (waiting) this.#run(path, folder, (failed) => (failed ? waiting.reject(failed) : waiting.resolve()));
+      if (waiting) this.#run(path, folder, calls, (failed) => (failed ? waiting.reject(failed) : waiting.resolve()));
       else this.#running.delete(path);
     });
   }
 }
 
-function syncFolder(path: string, done: (error: Error | undefined) => void): void {
-  open(path, "r", (error, descriptor) => {
+function syncFolder(path: string, calls: Calls, done: (error: Error | undefined) => void): void {
+  calls.open(path, "r", 0, (error, descriptor) => {
     if (error) {
       done(fileError(error, "opening", path));
       return;
     }
-    fsync(descriptor, (failed) => {
-      close(descriptor, () => {
+    calls.fsync(descriptor, (failed) => {
+      calls.closeSynced(descriptor, () => {
         done(failed && !CANNOT.has(failed.code ?? "") ? fileError(failed, "syncing", path) : undefined);
       });
     });

@@ -2,22 +2,27 @@
  * A file under construction, on a bare descriptor: one call to the thread pool and one promise for each write, at its own
  * position, so that any number of them can be under way side by side.
  */
-import { close, constants, fdatasync, fstat, ftruncate, open, read, statfs, write } from "node:fs";
+import { close, constants, fstat, ftruncate, read, statfs, write } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { PartFile, ReadableFile } from "../core/ports.ts";
+import { type Calls, POOLED } from "./calls.ts";
+import { DirectDescriptor } from "./direct-descriptor.ts";
 import { fileError, naming } from "./file-error.ts";
 
 /** Not through a symbolic link: in a folder that others can write to it may lead anywhere. */
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 
+/** A piece of more bytes is copied in the thread pool, whatever it is copied to. */
+const SMALL = 64 * 1024;
+
 /** Only for us until it is whole. */
 const MODE = 0o600;
 
 /** Opens or makes a part file. @throws FileSystemError, SystemResourceError */
-export function openPartFile(path: string, empty = false): Promise<PartFile> {
-  return openWith(path, empty ? FLAGS | constants.O_TRUNC : FLAGS);
+export function openPartFile(path: string, empty = false, calls: Calls = POOLED): Promise<PartFile> {
+  return openWith(path, empty ? FLAGS | constants.O_TRUNC : FLAGS, calls);
 }
 
 /** Without waiting for the other end of a FIFO. */
@@ -38,11 +43,11 @@ export async function requireFile(path: string): Promise<void> {
   });
 }
 
-function openWith(path: string, flags: number): Promise<PartFile> {
+function openWith(path: string, flags: number, calls: Calls = POOLED): Promise<PartFile> {
   return new Promise((resolve, reject) => {
-    open(path, flags, MODE, (error, descriptor) => {
+    calls.open(path, flags, MODE, (error, descriptor) => {
       if (error) reject(fileError(error, "opening", path));
-      else resolve(new DescriptorPartFile(path, descriptor));
+      else resolve(new DescriptorPartFile(path, descriptor, calls));
     });
   });
 }
@@ -50,24 +55,34 @@ function openWith(path: string, flags: number): Promise<PartFile> {
 class DescriptorPartFile implements PartFile {
   readonly path: string;
   readonly #descriptor: number;
+  readonly #calls: Calls;
+  readonly #direct: DirectDescriptor;
   #closed: Promise<void> | undefined;
+  /** All that was written is on the disk. */
+  #synced = false;
 
-  constructor(path: string, descriptor: number) {
+  constructor(path: string, descriptor: number, calls: Calls) {
     this.path = path;
     this.#descriptor = descriptor;
+    this.#calls = calls;
+    this.#direct = new DirectDescriptor(descriptor);
   }
 
-  write(bytes: Uint8Array, position: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const writeFrom = (offset: number): void => {
-        write(this.#descriptor, bytes, offset, bytes.length - offset, position + offset, (error, written) => {
-          if (error) reject(fileError(error, "writing", this.path));
+  async write(bytes: Uint8Array, position: number, options?: { readonly passing: boolean }): Promise<void> {
+    this.#synced = false;
+    const direct = options?.passing ? await this.#direct.suiting(bytes, position) : undefined;
+    const put = bytes.length <= SMALL ? this.#calls.write : write;
+    await new Promise<void>((resolve, reject) => {
+      const writeFrom = (offset: number, descriptor: number): void => {
+        put(descriptor, bytes, offset, bytes.length - offset, position + offset, (error, written) => {
+          if (error && descriptor === direct && this.#direct.refused(error)) writeFrom(offset, this.#descriptor);
+          else if (error) reject(fileError(error, "writing", this.path));
           // A nearly full disk takes a part and says why only when it is asked for the rest.
-          else if (offset + written < bytes.length) writeFrom(offset + written);
+          else if (offset + written < bytes.length) writeFrom(offset + written, this.#descriptor);
           else resolve();
         });
       };
-      this.#check(reject, "writing", () => writeFrom(0));
+      this.#check(reject, "writing", () => writeFrom(0, direct ?? this.#descriptor));
     });
   }
 
@@ -85,8 +100,15 @@ class DescriptorPartFile implements PartFile {
     });
   }
 
-  sync(): Promise<void> {
-    return this.#call("syncing", (done) => fdatasync(this.#descriptor, done));
+  async sync(): Promise<void> {
+    // A write that begins meanwhile says otherwise again.
+    this.#synced = true;
+    try {
+      await this.#call("syncing", (done) => this.#calls.fdatasync(this.#descriptor, done));
+    } catch (error) {
+      this.#synced = false;
+      throw error;
+    }
   }
 
   async reserve(size: number): Promise<void> {
@@ -111,10 +133,18 @@ class DescriptorPartFile implements PartFile {
   }
 
   close(): Promise<void> {
-    this.#closed ??= new Promise((resolve, reject) => {
-      close(this.#descriptor, (error) => (error ? reject(fileError(error, "closing", this.path)) : resolve()));
-    });
+    this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const end = this.#synced ? this.#calls.closeSynced : close;
+    await Promise.all([
+      this.#direct.close(),
+      new Promise<void>((resolve, reject) => {
+        end(this.#descriptor, (error) => (error ? reject(fileError(error, "closing", this.path)) : resolve()));
+      }),
+    ]);
   }
 
   #stat(): Promise<{ size: number; blocks: number }> {

@@ -4,10 +4,11 @@
  */
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { chmod, copyFile, lstat, open, rename, rm, stat, utimes } from "node:fs/promises";
+import { copyFile, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { failure } from "../core/errors.ts";
-import { isMissing } from "./file-error.ts";
+import { type Calls, called } from "./calls.ts";
+import { kindOf } from "./claims.ts";
 
 /** How to place. */
 export interface PlaceOptions {
@@ -15,6 +16,7 @@ export interface PlaceOptions {
   readonly replace: boolean;
   /** Permission bits of the finished file. */
   readonly mode: number;
+  readonly calls: Calls;
 }
 
 /**
@@ -27,15 +29,16 @@ export interface PlaceOptions {
  * @throws FileSystemError TARGET_EXISTS; errors of Node
  */
 export async function renameInto(part: string, target: string, options: PlaceOptions): Promise<void> {
-  const { mtimeMs, replace, mode } = options;
+  const { mtimeMs, replace, mode, calls } = options;
   const [, , taken] = await Promise.all([
-    mtimeMs !== undefined && utimes(part, new Date(), new Date(mtimeMs)),
-    chmod(part, mode),
-    !replace && isThere(target),
+    mtimeMs !== undefined && called((done) => calls.utimes(part, new Date(), new Date(mtimeMs), done)),
+    called((done) => calls.chmod(part, mode, done)),
+    // Looked at when it was claimed.
+    !replace && kindOf(target, { lstat: calls.lstatAgain }),
   ]);
   if (taken) throw failure("TARGET_EXISTS", `${target} has appeared meanwhile`, { metadata: { path: target } });
   try {
-    await rename(part, target);
+    await called((done) => calls.rename(part, target, done));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
     await copyAcross(part, target);
@@ -57,14 +60,4 @@ async function copyAcross(part: string, target: string): Promise<void> {
     throw error;
   }
   await rm(part);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
 }

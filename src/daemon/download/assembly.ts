@@ -29,6 +29,8 @@ export interface AssemblyInit {
   readonly chunkSize: number;
   /** Absent if nobody knows how long the file is. */
   readonly size?: number;
+  /** True if nobody reads the bytes again soon; see {@link PartFile.write}. */
+  readonly passing?: boolean;
   /** Takes a chunk whose bytes are written. */
   readonly onChunk: (chunk: WrittenChunk) => Promise<void>;
 }
@@ -126,21 +128,23 @@ export class Assembly implements Disposable {
 
   #complete(index: number, { slab, sources }: Open, bytes: SharedBytes): void {
     this.#open.delete(index);
-    const { part, chunkSize, onChunk, slabs, hasher } = this.#init;
+    const { part, chunkSize, onChunk, slabs, hasher, passing = false } = this.#init;
     const { length } = bytes;
     const settled = (thrown: unknown): void => {
       this.#error ??= { thrown };
     };
-    const written = Promise.all([part.write(bytes, index * chunkSize), hasher.sha256(bytes)]).then(([, digest]) => {
-      slabs.give(slab);
-      const recorded = onChunk({ index, sha256: digest, length, sources: [...sources] })
-        .catch(settled)
-        .finally(() => {
-          this.#pending -= length;
-          this.#recording.delete(recorded);
-        });
-      this.#recording.add(recorded);
-    });
+    const written = Promise.all([part.write(bytes, index * chunkSize, { passing }), hasher.sha256(bytes)]).then(
+      ([, digest]) => {
+        slabs.give(slab);
+        const recorded = onChunk({ index, sha256: digest, length, sources: [...sources] })
+          .catch(settled)
+          .finally(() => {
+            this.#pending -= length;
+            this.#recording.delete(recorded);
+          });
+        this.#recording.add(recorded);
+      },
+    );
     const job = written.catch(settled).finally(() => this.#inFlight.delete(job));
     this.#inFlight.add(job);
   }

@@ -9,6 +9,7 @@ import type { RangeStream } from "../core/ports.ts";
 import { Assembly, type WrittenChunk } from "./assembly.ts";
 import { ConnectionCount } from "./connection-count.ts";
 import { Lane } from "./lane.ts";
+import { TINY } from "./plan.ts";
 import type { PlannedFile } from "./planned-file.ts";
 import { Recorder } from "./recorder.ts";
 import type { Run } from "./run.ts";
@@ -25,8 +26,8 @@ const RECONNECT_MS = 250;
 /** Errors by which an origin says that there are too many connections. */
 const OBJECTIONS = new Set(["HTTP_TOO_MANY_REQUESTS", "HTTP_SERVER_ERROR", "CONNECT_REFUSED", "CONNECTION_LOST"]);
 
-/** Bytes that come in one piece with the answer's head: nothing to share out. */
-const TINY = 64 * 1024;
+/** Bytes from which a file is not kept in memory for whoever opens it next: it would push out what others need. */
+const PASSING = 128 * 1024 * 1024;
 
 /** Milliseconds between two looks at how it goes. */
 const LOOK_MS = 50;
@@ -43,6 +44,8 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
     hasher: run.engine.hasher,
     chunkSize: file.chunkSize,
     ...(size !== undefined && { size }),
+    // For a digest of the whole they are read back while they come.
+    passing: size !== undefined && size >= PASSING && !file.digest,
     onChunk: recording(run, file),
   });
   run.pending = () => assembly.pendingBytes;

@@ -19,6 +19,9 @@ import { expectedDigests } from "./verify.ts";
 /** Attempts in vain after which a place is left for another, with what it gave. */
 const FAITHFUL = 2;
 
+/** Bytes that come in one piece with the answer's head: nothing to share out, nothing to go on with. */
+export const TINY = 64 * 1024;
+
 /** The smallest chunk, in bytes: below it the records would cost more than the bytes. */
 const SMALLEST_CHUNK = 64 * 1024;
 
@@ -157,6 +160,8 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
   if (former === undefined) {
     // Before the part file is emptied: after a power cut no record of older chunks may stand for what is in it then.
     const sync = epoch > 1;
+    // What comes in one piece is there before it could be gone on with.
+    const lazy = !sync && resource.size !== undefined && resource.size <= Math.min(TINY, chunkSize);
     if (epoch > 1) {
       await engine.store.dropChunks(session.id);
       // Of an earlier attempt that was killed, or gave up, between the two.
@@ -172,7 +177,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
         metadata: { title: basename(claim.path), ...session.metadata },
         progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
       },
-      { sync },
+      { sync, lazy },
     );
   } else await run.update({ stage: "fetch", target: claim.path, progress: won });
   // First what is of no use any more goes, also what nobody knows of, then the room for the new version is looked at.

@@ -23,16 +23,13 @@ export function askedOf(run: Run, candidate: Candidate): Asked {
  */
 export async function probe(
   run: Run,
-  { candidates, size }: Plan,
+  plan: Plan,
   chunkSize: number,
 ): Promise<{ source: Asked; opening: RangeStream; others: readonly Asked[] }> {
-  const wanted = size ?? run.session.options.size;
-  const asked = candidates.map((candidate) => askedOf(run, candidate));
-  const cached = await fromCache(run);
-  if (cached) {
-    const opening = await cached.open({ start: 0, end: chunkSize, signal: run.signal });
-    return { source: { candidate: candidates[0], source: cached }, opening, others: [] };
-  }
+  const wanted = plan.size ?? run.session.options.size;
+  const asked = plan.candidates.map((candidate) => askedOf(run, candidate));
+  const cached = await fromCache(run, plan, wanted);
+  if (cached) return { ...cached, others: asked };
   const failures: DownloadError[] = [];
   for (const source of asked) {
     try {
@@ -69,9 +66,47 @@ async function openFirst(run: Run, source: ChunkSource, chunkSize: number): Prom
   return source.open({ start: 0, signal });
 }
 
-function fromCache(run: Run): Promise<ChunkSource | undefined> {
-  const { checksum } = run.session.options;
-  return run.engine.cache && checksum ? run.engine.cache.sourceFor(checksum) : Promise.resolve(undefined);
+/**
+ * What is stored here already with a digest that the file must have, in one stream. Its bytes are compared like any others.
+ *
+ * Not for a caller over TCP: whether anybody is asked for a file would tell what is on this machine. Not by force, which is
+ * to fetch, and not where one place alone is to be asked.
+ */
+async function fromCache(
+  run: Run,
+  { digests = [], alone, candidates }: Plan,
+  wanted: number | undefined,
+): Promise<{ source: Asked; opening: RangeStream } | undefined> {
+  const { cache } = run.engine;
+  const { checksum, remote, force } = run.session.options;
+  if (!cache || remote || force || alone) return undefined;
+  for (const digest of [...(checksum ? [checksum] : []), ...digests]) {
+    const source = await cache.sourceFor(digest);
+    if (!source) continue;
+    try {
+      const opening = await source.open({ start: 0, signal: run.signal });
+      refuseOtherSize(opening, wanted, source.id);
+      // Nothing is known of the URL itself, but for its name.
+      const known = { ...opening.resource, finalUrl: candidates[0].url, ranges: false };
+      run.logger.info({ source: source.id }, "the file is here already, under another name");
+      return { source: { candidate: { url: source.id, headers: [] }, source }, opening: withResource(opening, known) };
+    } catch (error) {
+      run.signal.throwIfAborted();
+      run.logger.info({ source: source.id, code: asDownloadError(error).code }, "the cache cannot give it after all");
+    }
+  }
+  return undefined;
+}
+
+function withResource(stream: RangeStream, resource: RangeStream["resource"]): RangeStream {
+  const { start, end } = stream;
+  return {
+    start,
+    ...(end !== undefined && { end }),
+    resource,
+    pipe: (sink) => stream.pipe(sink),
+    cancel: () => stream.cancel(),
+  };
 }
 
 /** Makes the source of a candidate. */

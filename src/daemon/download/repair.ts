@@ -48,9 +48,10 @@ export class ChunkFetcher {
     const { url, mirrors, sources, resource, headers, remote } = receipt;
     const named = new Set(ours ? [url, ...mirrors] : []);
     const { origin } = new URL(url);
-    this.#places = [...new Set([...sources, ...(resource.mirrors ?? [])])]
+    // What came from the cache may be had where it was asked for.
+    this.#places = [...new Set([...sources, ...(sources.some(isHttp) ? [] : [url]), ...(resource.mirrors ?? [])])]
       // Shown once and carried out like that: it leads nowhere.
-      .filter((each) => !each.includes("***"))
+      .filter((each) => isHttp(each) && !each.includes("***"))
       .map((each) => ({
         source: parts.sources.http(each, {
           timeoutMs: parts.timeoutMs(),
@@ -157,6 +158,8 @@ function yields(place: Place, failed: DownloadError): boolean {
 }
 
 const impossible = (message: string, cause?: unknown) => failure("REPAIR_IMPOSSIBLE", message, { cause });
+
+const isHttp = (url: string): boolean => /^https?:/i.test(url);
 
 /** True for what another try may mend, also at a host that asks for patience. */
 function mayPass(error: DownloadError): boolean {

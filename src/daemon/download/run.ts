@@ -13,6 +13,7 @@ import type {
   SourceFactory,
   StepFactory,
   Thumbnails,
+  UpdateOptions,
 } from "../core/ports.ts";
 import type { Digest, Session } from "../core/session.ts";
 import type { ChunkHasher } from "./chunk-hasher.ts";
@@ -109,7 +110,7 @@ export class Run {
     return this.#proved > this.#provedBefore;
   }
 
-  async update(patch: SessionPatch, options?: { readonly sync?: boolean }): Promise<void> {
+  async update(patch: SessionPatch, options?: UpdateOptions): Promise<void> {
     this.#session = await this.engine.store.update(this.#session.id, patch, options);
   }
 }

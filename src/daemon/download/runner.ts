@@ -55,7 +55,11 @@ export class Runner {
     this.#runs.set(session.id, { run, abort });
     if (this.#stopping.signal.aborted) abort.abort(new Stop("shutdown"));
     try {
-      await run.update({ status: "active", stage: "resolve", attempt: session.attempt + 1, nextAttemptAt: undefined });
+      // Died right after it, it is queued as it was.
+      await run.update(
+        { status: "active", stage: "resolve", attempt: session.attempt + 1, nextAttemptAt: undefined },
+        { lazy: true },
+      );
       await pipeline(run);
     } catch (error) {
       // Steered elsewhere in the moment in which it was to begin.

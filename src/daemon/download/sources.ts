@@ -53,7 +53,8 @@ export interface SourcesInit {
 
 /** Gives connections a place to ask. Disposal ends a comparison that is under way. */
 export class Sources implements Disposable {
-  readonly #ended = new AbortController();
+  /** Made for the first comparison: most files need none. */
+  #ended: AbortController | undefined;
   readonly #init: SourcesInit;
   readonly #places: readonly Place[];
   #proving: Promise<void> | undefined;
@@ -126,7 +127,9 @@ export class Sources implements Disposable {
   /** Compares a piece that is here with what the place has. Drops it if they differ. */
   async #prove(place: Place, outer: AbortSignal): Promise<void> {
     const { resource, chunkSize, done, part, digest } = this.#init;
-    const signal = AbortSignal.any([outer, this.#ended.signal, AbortSignal.timeout(LONGEST_PROOF_MS)]);
+    this.#ended ??= new AbortController();
+    const ended = this.#ended.signal;
+    const signal = AbortSignal.any([outer, ended, AbortSignal.timeout(LONGEST_PROOF_MS)]);
     const { source } = place;
     const chunks = [...done.keys()];
     const chunk = chunks[Math.floor(Math.random() * chunks.length)] ?? 0;
@@ -161,14 +164,14 @@ export class Sources implements Disposable {
       place.expected = other;
     } catch (error) {
       outer.throwIfAborted();
-      if (this.#ended.signal.aborted) return;
+      if (ended.aborted) return;
       place.dropped = asDownloadError(error);
       this.#init.logger.warn({ source: source.id }, `a mirror is not used: ${place.dropped.message}`);
     }
   }
 
   [Symbol.dispose](): void {
-    this.#ended.abort(new Error("the file needs no more sources"));
+    this.#ended?.abort(new Error("the file needs no more sources"));
   }
 
   #nobody(): DownloadError {

@@ -5,8 +5,8 @@
 import { basename, dirname } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
 import { chunkRange, makeManifest } from "../core/manifest.ts";
-import type { Claim, PartFile, SessionPatch } from "../core/ports.ts";
-import type { ResourceInfo, StoredFile } from "../core/session.ts";
+import type { Claim, PartFile, PlacedFile, SessionPatch } from "../core/ports.ts";
+import type { ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
 import type { Run } from "./run.ts";
 import { asidePath } from "./target.ts";
@@ -34,7 +34,7 @@ export interface Storable {
 }
 
 /** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */
-export async function store(run: Run, file: Storable, size: number): Promise<StoredFile> {
+export async function store(run: Run, file: Storable, size: number): Promise<PlacedFile> {
   const { engine, session } = run;
   run.signal.throwIfAborted();
   const count = Math.ceil(size / file.chunkSize);
@@ -69,7 +69,7 @@ export async function store(run: Run, file: Storable, size: number): Promise<Sto
         replace: policyOf(run) === "overwrite",
       });
       if (file.former !== undefined) await engine.files.remove(file.former);
-      return { path: target, ...placed };
+      return { file: { path: target, ...placed }, chunkSize: file.chunkSize, chunks, digests: run.digests };
     } catch (error) {
       // Someone has put a file there since the name was claimed; with another name nothing is lost.
       if (asDownloadError(error).code !== "TARGET_EXISTS" || policyOf(run) !== "rename") throw error;
@@ -82,7 +82,7 @@ export async function store(run: Run, file: Storable, size: number): Promise<Sto
  * A run that died between the rename and its record left a file in place and no part file. It is the session's own only
  * if every chunk is what was recorded.
  */
-export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
+export async function alreadyPlaced(run: Run): Promise<PlacedFile | undefined> {
   const { session, engine } = run;
   const { target, part, manifestRoot, progress } = session;
   if (manifestRoot === undefined || target === undefined || !part || (await engine.files.exists(part.path)))
@@ -102,7 +102,7 @@ export async function alreadyPlaced(run: Run): Promise<StoredFile | undefined> {
     }
     if (makeManifest(found.size, part.chunkSize, chunks).root !== manifestRoot) return undefined;
     await engine.files.remove(asidePath(part.path));
-    return { path: target, ...found };
+    return { file: { path: target, ...found }, chunkSize: part.chunkSize, chunks, digests: session.digests ?? [] };
   } finally {
     await file.close();
   }

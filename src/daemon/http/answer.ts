@@ -5,13 +5,13 @@
 import { failure } from "../core/errors.ts";
 import type { HttpResponse, RangeRequest, RangeStream } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
+import { statusError } from "../core/status-error.ts";
 import { checkCodings, isCodedFile, parseCodings, pipeDecoded } from "./coding.ts";
 import { dispositionName } from "./content-disposition.ts";
 import { originDigests } from "./digest-fields.ts";
 import { allLinks, duplicateLinks } from "./link-field.ts";
 import { formatRange, parseContentRange } from "./range.ts";
 import { rangeStream } from "./range-stream.ts";
-import { statusError } from "./status.ts";
 import { contradiction, isEntityTag, strongValidator, unproved, type Version } from "./validators.ts";
 
 /**

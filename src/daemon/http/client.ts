@@ -4,6 +4,8 @@
  */
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { ByteSink, ByteTarget, Clock, HttpClient, HttpRequest, HttpResponse, Logger } from "../core/ports.ts";
+import { retryAfterMs } from "../core/retry-after.ts";
+import { statusError } from "../core/status-error.ts";
 import type { Lookup } from "./address-race.ts";
 import { checkCodings, parseCodings, pipeDecoded } from "./coding.ts";
 import { Connections } from "./connections.ts";
@@ -18,8 +20,6 @@ import { Politeness } from "./politeness.ts";
 import { type Proxies, type ProxyServer, proxiesOf, proxyAuthorization } from "./proxy.ts";
 import { type Bypass, bypassOf } from "./proxy-bypass.ts";
 import { requireAdmission } from "./proxy-connect.ts";
-import { retryAfterMs } from "./retry-after.ts";
-import { statusError } from "./status.ts";
 import { UndiciHandler } from "./undici-handler.ts";
 import { isPlainRequest, WireConnection } from "./wire-connection.ts";
 import { Wires } from "./wires.ts";

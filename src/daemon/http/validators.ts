@@ -2,8 +2,9 @@
  * Which version of a resource an answer belongs to. A strong validator promises the same bytes; a weak one only much the
  * same content (RFC 9110 §8.8.1). Only strong ones may go into If-Range (§13.1.5).
  */
+
+import { parseHttpDate } from "../core/http-date.ts";
 import type { ResourceInfo } from "../core/session.ts";
-import { parseHttpDate } from "./http-date.ts";
 
 /**
  * How much older than the answer's Date a Last-Modified must be before it counts as strong. One second is the least that

@@ -3,6 +3,7 @@
 import type { Session as WireSession } from "../../gen/snatch/v1/session.ts";
 import type { EventLog } from "../core/events.ts";
 import type {
+  CacheControl,
   Clock,
   DaemonControl,
   Downloads,
@@ -29,8 +30,9 @@ export interface RpcPorts {
   readonly events: Pick<EventLog, "after" | "newest" | "oldest" | "subscribe">;
   readonly lists: Pick<ListTaker, "take">;
   readonly watchFolders: WatchFolderControl;
+  readonly cache: CacheControl;
   readonly control: DaemonControl;
-  readonly memory: Pick<MemoryPressure, "report">;
+  readonly memory: Pick<MemoryPressure, "report" | "wake">;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -12,7 +12,7 @@ import type * as Health from "grpc-health-check";
 import { FILE_DESCRIPTORS } from "../../gen/descriptors.ts";
 import { once } from "./once.ts";
 
-const require = createRequire(import.meta.url);
+const requirePackage = createRequire(import.meta.url);
 
 type Description = ConstructorParameters<typeof Reflection.ReflectionService>[0];
 /** What a package hands to `addService`. */
@@ -35,7 +35,7 @@ export class LazyHealth {
 
   addTo(server: Server): void {
     const load = once(() => {
-      const { HealthImplementation } = require("grpc-health-check") as typeof Health;
+      const { HealthImplementation } = requirePackage("grpc-health-check") as typeof Health;
       this.#implementation ??= new HealthImplementation(
         Object.fromEntries(this.#names.map((name) => [name, this.#serving ? "SERVING" : "NOT_SERVING"])),
       );
@@ -56,7 +56,7 @@ export class LazyHealth {
 export function addReflection(server: Server): () => void {
   const streams = new Set<Stream>();
   const load = once(() => {
-    const { ReflectionService } = require("@grpc/reflection") as typeof Reflection;
+    const { ReflectionService } = requirePackage("@grpc/reflection") as typeof Reflection;
     // Only the descriptors are read of a package definition. grpc-health-check's own are no use: their types have relative
     // names, which other clients do not resolve.
     const all = { all: { fileDescriptorProtos: FILE_DESCRIPTORS.map((text) => Buffer.from(text, "base64")) } };

@@ -121,6 +121,7 @@ export function presentSession(session: Session, { live, queuePosition }: Moment
     manifestRoot: session.manifestRoot ?? "",
     already: session.already ?? false,
     queuePosition: whole(queuePosition ?? 0),
+    fromCache: session.part?.sources?.[0]?.startsWith("cache:") ?? false,
   };
 }
 

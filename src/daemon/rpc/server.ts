@@ -12,6 +12,7 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { CacheServiceDefinition, CacheServiceService } from "../../gen/snatch/v1/cache_service.ts";
 import { DaemonServiceDefinition, DaemonServiceService } from "../../gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceDefinition, DownloadServiceService } from "../../gen/snatch/v1/download_service.ts";
 import { ReceiptServiceDefinition, ReceiptServiceService } from "../../gen/snatch/v1/receipt_service.ts";
@@ -22,6 +23,7 @@ import type { Environment } from "../../shared/paths.ts";
 import { failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import { loadToken, requireToken } from "./auth.ts";
+import { cacheService } from "./cache-service.ts";
 import { Calls, tolerant } from "./calls.ts";
 import { daemonService } from "./daemon-service.ts";
 import type { RpcPorts } from "./deps.ts";
@@ -71,6 +73,7 @@ const SERVICES = [
   SessionServiceDefinition,
   ReceiptServiceDefinition,
   WatchFolderServiceDefinition,
+  CacheServiceDefinition,
   DaemonServiceDefinition,
 ];
 
@@ -195,6 +198,7 @@ export class RpcServer implements Startable {
     add(SessionServiceService, sessionService(this.#ports, this.#calls, reach));
     add(ReceiptServiceService, receiptService(this.#ports, this.#calls, reach));
     add(WatchFolderServiceService, watchFolderService(this.#ports, this.#calls, reach));
+    add(CacheServiceService, cacheService(this.#ports, this.#calls, reach));
     add(DaemonServiceService, daemonService(this.#ports, this.#calls, reach));
     this.#health.addTo(server);
     this.#endReflection.push(addReflection(server));

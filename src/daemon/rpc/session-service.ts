@@ -44,6 +44,8 @@ export function sessionService(ports: RpcPorts, calls: Calls, reach: Reach): Ses
       const read = await readPage(sessions, parseFilter(request.filter), page, (session) =>
         mask(presentNow(session, ports)),
       );
+      // A large page leaves much behind, to be given back when nobody asks any more.
+      ports.memory.wake();
       return { ...read, statusCounts: { ...sessions.counts() } };
     }),
     watchSessions: calls.serverStream((request: WatchSessionsRequest, send, signal) => {

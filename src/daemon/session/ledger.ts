@@ -3,7 +3,7 @@
  * is written, in the order of the writes.
  */
 import { EventLog, type NumberedEvent, type SessionEvent } from "../core/events.ts";
-import type { Clock, KeyValue, Logger, Write } from "../core/ports.ts";
+import type { Clock, KeyValue, Logger, SessionStore, Write } from "../core/ports.ts";
 import { EventNumbers } from "./event-numbers.ts";
 import { Milestones } from "./milestones.ts";
 import type { SessionRecord } from "./record.ts";
@@ -12,10 +12,15 @@ import type { Change, Records } from "./records.ts";
 /** Sync or not, and what else is written in the same batch. */
 export interface CommitOptions {
   readonly sync: boolean;
+  /** It need not be written at once: see {@link SessionStore.update}. */
+  readonly lazy?: boolean;
   readonly extra?: readonly Write[];
   /** Nothing happened that anyone is told of. */
   readonly silent?: boolean;
 }
+
+/** Milliseconds after which a lazy change is written in any case. */
+const LAZY_MS = 200;
 
 /** Commits, and tells of them. */
 export class Ledger {
@@ -29,6 +34,7 @@ export class Ledger {
   readonly #listeners = new Set<(event: NumberedEvent) => void>();
   readonly #outboxes = new Set<(events: readonly SessionEvent[]) => readonly Write[]>();
   #log: EventLog;
+  #cancelFlush: (() => void) | undefined;
 
   constructor(init: {
     records: Records;
@@ -58,6 +64,8 @@ export class Ledger {
   }
 
   async end(): Promise<void> {
+    this.#cancelFlush?.();
+    await this.flush();
     await this.#numbers.end(this.#log.newest);
   }
 
@@ -93,7 +101,10 @@ export class Ledger {
         continue;
       }
       const after = make(before);
-      if (after !== before) await this.commit([{ before, after }], options);
+      if (after === before) return after;
+      // What is made of its events goes into the same batch.
+      if (options.lazy && this.#outboxes.size === 0) this.#defer({ before, after });
+      else await this.commit([{ before, after }], options);
       return after;
     }
   }
@@ -119,6 +130,21 @@ export class Ledger {
     }
   }
 
+  #defer(change: Required<Change>): void {
+    this.#records.defer(change);
+    this.#tell(this.#eventsOf(change));
+    this.#cancelFlush ??= this.#clock.timer(LAZY_MS, () => {
+      this.flush().catch((error: unknown) => this.#logger.error({ err: error }, "changes could not be written"));
+    });
+  }
+
+  /** Writes lazy changes: for those who look for sessions by what is written. */
+  async flush(): Promise<void> {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    await this.#records.flush();
+  }
+
   #outboxWrites(events: readonly SessionEvent[]): Write[] {
     return [...this.#outboxes].flatMap((make) => {
       try {
@@ -131,8 +157,12 @@ export class Ledger {
   }
 
   /** Tells of progress that is not written. */
-  progressed({ before, after }: Required<Change>): void {
-    const events = this.#progressEvents({ before, after });
+  progressed(change: Required<Change>): void {
+    this.#tell(this.#progressEvents(change));
+  }
+
+  /** Emits events of what is not written. */
+  #tell(events: readonly SessionEvent[]): void {
     if (events.length === 0) return;
     const reserve = this.#numbers.announce(this.#log.newest, events.length);
     for (const event of events) this.#log.emit(event);

@@ -7,16 +7,14 @@
  * loop, and the store keeps the order.
  */
 import { failure } from "../core/errors.ts";
-import type { KeyValue, Logger, Write } from "../core/ports.ts";
+import type { CacheKindStats, HotRecords, KeyValue, Logger, Write } from "../core/ports.ts";
+import type { SessionStatus } from "../core/session.ts";
 import { decodeRecord } from "./codec.ts";
 import { FrontIndex } from "./front-index.ts";
 import { recordWrites, SPACE, sequenceKey } from "./keys.ts";
 import { rebuild } from "./rebuild.ts";
 import type { SessionRecord } from "./record.ts";
-import { State } from "./state.ts";
-
-/** Records in the cache besides active ones and those being written. */
-const CAPACITY = 2048;
+import { type Counts, State } from "./state.ts";
 
 /** A change of one record: made, changed or forgotten. */
 export interface Change {
@@ -32,7 +30,7 @@ interface Cached {
 }
 
 /** The records of all sessions. */
-export class Records {
+export class Records implements HotRecords {
   readonly queue: FrontIndex;
   readonly due: FrontIndex;
   readonly #store: KeyValue;
@@ -40,15 +38,23 @@ export class Records {
   readonly #cache = new Map<string, Cached>();
   /** Who is in the cache, by the keys that records are stored under: what is there need not be decoded again. */
   readonly #cachedKeys = new Map<string, Cached>();
+  /** Changes that are in the cache only: what was written before them, and the status that they have led to. */
+  readonly #unwritten = new Map<string, { readonly written: SessionRecord; readonly status: SessionStatus }>();
   /** Being forgotten. */
   readonly #gone = new Set<string>();
   /** For each read under way, the ids whose record left the cache since it began. */
   readonly #readings = new Set<Set<string>>();
+  readonly #capacity: number;
   #state = State.empty(0);
+  #hits = 0;
+  #misses = 0;
+  #evicted = 0;
 
-  constructor(store: KeyValue, logger: Logger) {
+  /** @param capacity - records in the cache besides active ones and those being written */
+  constructor(store: KeyValue, logger: Logger, capacity: number) {
     this.#store = store;
     this.#logger = logger;
+    this.#capacity = capacity;
     this.queue = new FrontIndex(store, SPACE.queue);
     this.due = new FrontIndex(store, SPACE.due);
   }
@@ -80,10 +86,12 @@ export class Records {
     const cached = this.#cache.get(id);
     if (cached !== undefined) {
       // The most recently used is the last to leave.
+      this.#hits++;
       this.#cache.delete(id);
       this.#cache.set(id, cached);
       return cached.record;
     }
+    this.#misses++;
     const seq = await this.#store.get(SPACE.id, id);
     return seq === undefined ? this.#cache.get(id)?.record : (await this.bySequence([seq], true))[0];
   }
@@ -123,7 +131,7 @@ export class Records {
     this.#readings.add(left);
     try {
       for await (const [key, text] of this.#store.entries(SPACE.record, range)) {
-        const record = this.#newest(key, text, left, this.#cache.size < CAPACITY);
+        const record = this.#newest(key, text, left, this.#cache.size < this.#capacity);
         if (record !== undefined) yield record;
       }
     } finally {
@@ -206,6 +214,39 @@ export class Records {
     for (const id of ids) this.#gone.delete(id);
   }
 
+  /** Changes a record that is in the cache, and leaves it to its next commit, or to {@link Records.flush}, to write it. */
+  defer({ before, after }: Required<Change>): void {
+    const { id, status } = after.session;
+    const written = this.#unwritten.get(id)?.written ?? before;
+    this.#unwritten.set(id, { written, status });
+    this.#count(before, after);
+    this.refresh(id, after);
+  }
+
+  /** Writes what was deferred. */
+  async flush(): Promise<void> {
+    const changes = [...this.#unwritten.keys()].flatMap((id) => {
+      const record = this.cached(id);
+      return record === undefined ? [] : [{ before: record, after: record }];
+    });
+    if (changes.length > 0) await this.commit(changes, [], false);
+  }
+
+  #count(before: SessionRecord | undefined, after: SessionRecord | undefined): void {
+    if (before) this.#state.counts[before.session.status]--;
+    if (after) this.#state.counts[after.session.status]++;
+  }
+
+  /** The counts as they are right for what is written. */
+  #writtenCounts(): Counts {
+    const counts = { ...this.#state.counts };
+    for (const { written, status } of this.#unwritten.values()) {
+      counts[status]--;
+      counts[written.session.status]++;
+    }
+    return counts;
+  }
+
   /**
    * Writes changes, all or nothing. Counts and cache change at once, and back if the write fails.
    *
@@ -215,15 +256,16 @@ export class Records {
   async commit(changes: readonly Change[], extra: readonly Write[], sync: boolean): Promise<void> {
     const writes: Write[] = [];
     let counted = false;
-    for (const { before, after } of changes) {
-      for (const write of recordWrites(before, after)) writes.push(write);
-      if (before?.session.status === after?.session.status && before?.place === after?.place) continue;
-      counted = true;
-      if (before) this.#state.counts[before.session.status]--;
-      if (after) this.#state.counts[after.session.status]++;
+    /** What each change begins with on the disk. */
+    const bases = changes.map(({ before }) => this.#takeUnwritten(before));
+    for (const [at, { before, after }] of changes.entries()) {
+      const base = bases[at];
+      for (const write of recordWrites(base, after)) writes.push(write);
+      this.#count(before, after);
+      if (base?.session.status !== after?.session.status || base?.place !== after?.place) counted = true;
     }
     for (const write of extra) writes.push(write);
-    if (counted) writes.push(this.#state.write());
+    if (counted) writes.push(this.#state.write(this.#writtenCounts()));
     const put = (space: string): string[] =>
       writes.flatMap((write) => (write.type === "put" && write.space === space ? [write.key] : []));
     const ended = [this.queue.putting(put(SPACE.queue)), this.due.putting(put(SPACE.due))];
@@ -231,17 +273,31 @@ export class Records {
     try {
       await this.#store.write(writes, { sync });
     } catch (error) {
-      for (const { before, after } of changes) {
-        if (before) this.#state.counts[before.session.status]++;
-        if (after) this.#state.counts[after.session.status]--;
+      for (const [at, { before, after }] of changes.entries()) {
         // What is on the disk counts again.
-        this.#drop((before ?? after)?.session.id ?? "");
+        const { id = "" } = (before ?? after)?.session ?? {};
+        const later = this.#unwritten.get(id);
+        if (later !== undefined) {
+          this.#state.counts[later.status]--;
+          this.#state.counts[later.written.session.status]++;
+          this.#unwritten.delete(id);
+        }
+        this.#count(after, bases[at]);
+        this.#drop(id);
       }
       throw error;
     } finally {
       for (const cached of held) cached.writing--;
       for (const end of ended) end();
     }
+  }
+
+  /** A record as it is on the disk, which a commit is about to change. */
+  #takeUnwritten(record: SessionRecord | undefined): SessionRecord | undefined {
+    const id = record?.session.id ?? "";
+    const base = this.#unwritten.get(id)?.written ?? record;
+    this.#unwritten.delete(id);
+    return base;
   }
 
   /** Puts changed records into the cache and keeps them there until they are written. New ones stay on the disk. */
@@ -263,9 +319,10 @@ export class Records {
     this.#cache.set(id, cached);
     this.#cachedKeys.set(sequenceKey(cached.record.session.seq), cached);
     for (const [oldest, entry] of this.#cache) {
-      if (this.#cache.size <= CAPACITY || oldest === id) return;
-      if (entry.writing === 0 && entry.record.session.status !== "active") {
+      if (this.#cache.size <= this.#capacity || oldest === id) return;
+      if (maySpare(entry) && !this.#unwritten.has(oldest)) {
         this.#drop(oldest);
+        this.#evicted++;
       } else {
         this.#cache.delete(oldest);
         this.#cache.set(oldest, entry);
@@ -281,8 +338,32 @@ export class Records {
     for (const left of this.#readings) left.add(id);
   }
 
+  /** How much the cache is of use; a record that is here but had to be looked for by its place does not count. */
+  stats(): Omit<CacheKindStats, "kind"> {
+    return {
+      entries: this.#cache.size,
+      bytes: 0,
+      maxEntries: this.#capacity,
+      hits: this.#hits,
+      misses: this.#misses,
+      evicted: this.#evicted,
+      damaged: 0,
+    };
+  }
+
+  clear(): number {
+    const spare = [...this.#cache].filter(([id, entry]) => maySpare(entry) && !this.#unwritten.has(id));
+    for (const [id] of spare) this.#drop(id);
+    return spare.length;
+  }
+
   async #isEmpty(): Promise<boolean> {
     for await (const _ of this.#store.entries(SPACE.record, { limit: 1 })) return false;
     return true;
   }
+}
+
+/** True if the record on the disk is as good. */
+function maySpare({ writing, record }: Cached): boolean {
+  return writing === 0 && record.session.status !== "active";
 }

@@ -13,6 +13,7 @@ import type {
   ChunkDigests,
   Clock,
   CreateOptions,
+  HotRecords,
   ImportOutcome,
   KeyValue,
   Logger,
@@ -24,6 +25,7 @@ import type {
   SessionPatch,
   SessionStore,
   SessionTransfer,
+  UpdateOptions,
   Write,
 } from "../core/ports.ts";
 import { type DownloadRequest, hasEnded, type Progress, type Session, type SessionStatus } from "../core/session.ts";
@@ -45,12 +47,17 @@ import { exportLine, importLines } from "./transfer.ts";
 /** Characters of an id's beginning that are enough to look for it. */
 const SHORTEST_PREFIX = 4;
 
+/** Records held in memory unless the options say otherwise. */
+const HOT_RECORDS = 2048;
+
 /** Settings of the room. */
 export interface SessionOptions extends Retention {
   /** Percentages at which an event is emitted. */
   readonly milestones: readonly number[];
   /** Events kept in memory for clients that come back. */
   readonly eventsKept: number;
+  /** Records held in memory, besides active ones and those being written; default 2048. */
+  readonly hotRecords?: number;
 }
 
 /** What the room is made of. */
@@ -80,7 +87,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     this.#clock = clock;
     this.#logger = logger;
     this.#retention = options;
-    this.#records = new Records(store, logger);
+    this.#records = new Records(store, logger, options.hotRecords ?? HOT_RECORDS);
     const { milestones, eventsKept } = options;
     this.#ledger = new Ledger({ records: this.#records, store, clock, logger, milestones, eventsKept });
     this.#order = new QueueOrder(store, this.#records, this.#ledger);
@@ -101,6 +108,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     if (!this.#started) return;
     this.#started = false;
     // Every change that was begun is written before the last number is.
+    await this.#ledger.flush();
     await this.#store.write([]);
     await this.#ledger.end();
   }
@@ -175,10 +183,10 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     return (await this.#records.need(ids[0] ?? prefix)).session;
   }
 
-  async update(id: string, patch: SessionPatch, options: { readonly sync?: boolean } = {}): Promise<Session> {
+  async update(id: string, patch: SessionPatch, { sync = false, lazy = false }: UpdateOptions = {}): Promise<Session> {
     const make = (record: SessionRecord): SessionRecord =>
       patched(record, patch, this.#clock.now(), () => this.#records.state.takeTail());
-    return (await this.#ledger.change(id, make, { sync: options.sync ?? false })).session;
+    return (await this.#ledger.change(id, make, { sync, lazy })).session;
   }
 
   async updateAll(filter: SessionFilter, patch: SessionPatch, applies: (session: Session) => boolean): Promise<number> {
@@ -186,6 +194,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
       applies(record.session)
         ? patched(record, patch, this.#clock.now(), () => this.#records.state.takeTail())
         : undefined;
+    await this.#ledger.flush();
     return changeAll({ store: this.#store, records: this.#records, ledger: this.#ledger }, filter, make);
   }
 
@@ -228,7 +237,8 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     this.#retention = retention;
   }
 
-  list(filter: SessionFilter, page: PageRequest): Promise<SessionPage> {
+  async list(filter: SessionFilter, page: PageRequest): Promise<SessionPage> {
+    if (filter.batchId === undefined) await this.#ledger.flush();
     return listPage(this.#store, this.#records, filter, page);
   }
 
@@ -248,11 +258,13 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     return this.#order.nextDue();
   }
 
-  move(id: string, to: Destination): Promise<void> {
+  async move(id: string, to: Destination): Promise<void> {
+    await this.#ledger.flush();
     return this.#order.move(id, to);
   }
 
-  queuePosition(id: string): Promise<number | undefined> {
+  async queuePosition(id: string): Promise<number | undefined> {
+    await this.#ledger.flush();
     return this.#order.position(id);
   }
 
@@ -293,6 +305,7 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
   }
 
   async *exportLines(filter: SessionFilter): AsyncGenerator<string> {
+    await this.#ledger.flush();
     for await (const { session } of matching(this.#store, this.#records, filter, false)) yield exportLine(session);
   }
 
@@ -306,6 +319,11 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
 
   alongside(make: (events: readonly SessionEvent[]) => readonly Write[]): () => void {
     return this.#ledger.alongside(make);
+  }
+
+  /** The records that are held in memory. */
+  get hot(): HotRecords {
+    return this.#records;
   }
 
   /** The events since the start of this process; their numbers go on from those of earlier ones. */

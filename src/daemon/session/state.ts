@@ -82,11 +82,11 @@ export class State {
     return Array.from({ length: count }, () => this.takeTail());
   }
 
-  /** The entry to write with a change. */
-  write(): Write {
+  /** The entry to write with a change. @param counts - of the records as they are written */
+  write(counts: Counts = this.counts): Write {
     const value = {
       version: VERSION,
-      counts: this.counts,
+      counts,
       next_sequence: this.#nextSequence,
       head: this.#head,
       tail: this.#tail,

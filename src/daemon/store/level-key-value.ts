@@ -17,6 +17,7 @@ export class LevelKeyValue implements KeyValue {
   readonly #commits: GroupCommit;
   readonly #onCorruption: (error: unknown) => void;
   readonly #renewLog: () => Promise<void>;
+  readonly #sizeBytes: () => Promise<number>;
   #closed = false;
   /** A write has failed: the log may end in half a record, and nothing may be written behind that. */
   #torn = false;
@@ -26,9 +27,16 @@ export class LevelKeyValue implements KeyValue {
   /**
    * @param onCorruption - told when a read or write meets damaged data
    * @param renewLog - begins a new log, before the next write after one that failed
+   * @param sizeBytes - what the database takes on the disk
    */
-  constructor(level: Level, onCorruption: (error: unknown) => void, renewLog: () => Promise<void>) {
+  constructor(
+    level: Level,
+    onCorruption: (error: unknown) => void,
+    renewLog: () => Promise<void>,
+    sizeBytes: () => Promise<number>,
+  ) {
     this.#level = level;
+    this.#sizeBytes = sizeBytes;
     this.#renewLog = renewLog;
     this.#onCorruption = onCorruption;
     this.#commits = new GroupCommit((writes, sync) => this.#guard(() => this.#put(writes, sync)));
@@ -77,6 +85,15 @@ export class LevelKeyValue implements KeyValue {
   async write(writes: readonly Write[], options: { readonly sync?: boolean } = {}): Promise<void> {
     if (this.#closed) throw failure("SHUTTING_DOWN", "the database is closed");
     return this.#commits.write(writes, options.sync ?? false);
+  }
+
+  /** See {@link KeyValue.compact}. LevelDB does it in a thread of its own. */
+  async compact(space: string): Promise<number> {
+    const before = await this.#sizeBytes();
+    // The types of `level` leave it out because browsers do not have it.
+    const compactable = this.#level as unknown as { compactRange(start: string, end: string): Promise<void> };
+    await this.#guard(() => compactable.compactRange(prefix(space), space + END_OF_SPACE));
+    return Math.max(0, before - (await this.#sizeBytes()));
   }
 
   /** Refuses new writes and resolves when those under way are done. */

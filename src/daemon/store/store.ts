@@ -116,6 +116,7 @@ export class Store implements Startable {
       getMany: async (space, keys) => open().getMany(space, keys),
       entries: (space, range) => open().entries(space, range),
       write: async (writes, options) => open().write(writes, options),
+      compact: async (space) => open().compact(space),
       get repairs() {
         return open().repairs;
       },
@@ -147,6 +148,7 @@ export class Store implements Startable {
       level,
       () => undefined,
       () => renewLog(level, draft),
+      () => directorySize(draft),
     );
     await stampVersion(keyValue, this.#migrations);
     await level.close();
@@ -233,6 +235,7 @@ export class Store implements Startable {
       level,
       (error) => void this.#mark(error),
       () => renewLog(level, this.#directory),
+      () => this.sizeBytes(),
     );
   }
 

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { parseHttpDate } from "../../../src/daemon/core/http-date.ts";
+import { LONGEST_WAIT_MS, retryAfterMs } from "../../../src/daemon/core/retry-after.ts";
 import type { ResourceInfo } from "../../../src/daemon/core/session.ts";
+import { statusError } from "../../../src/daemon/core/status-error.ts";
 import { dispositionName } from "../../../src/daemon/http/content-disposition.ts";
-import { parseHttpDate } from "../../../src/daemon/http/http-date.ts";
 import { formatRange, parseContentRange } from "../../../src/daemon/http/range.ts";
-import { LONGEST_WAIT_MS, retryAfterMs } from "../../../src/daemon/http/retry-after.ts";
-import { statusError } from "../../../src/daemon/http/status.ts";
 import { contradiction, parseEntityTag, strongValidator, unproved } from "../../../src/daemon/http/validators.ts";
 
 const NOON = Date.UTC(2026, 10, 22, 12);

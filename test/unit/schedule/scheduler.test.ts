@@ -25,35 +25,29 @@ describe("the calendar", () => {
   let scheduler: Scheduler;
 
   beforeEach(() => {
-    // node-cron has no clock that could be handed to it: the process's own stands still instead.
-    mock.timers.enable({ apis: ["setTimeout", "Date"], now: new Date(2026, 10, 22, 11, 59, 30) });
-    clock = new TestClock();
+    clock = new TestClock(new Date(2026, 10, 22, 11, 59, 30).getTime());
     logger = new RecordLogger();
     scheduler = new Scheduler({ clock, logger, jitterMs: 1000 });
   });
 
   afterEach(async () => {
-    mock.timers.reset();
     await scheduler[Symbol.asyncDispose]();
   });
 
-  const pass = async (ms: number) => {
-    mock.timers.tick(ms);
-    await settle();
-  };
+  const pass = (ms: number) => clock.advance(ms);
 
   test("runs a job at its time, at most the jitter late, again and again", async () => {
     let runs = 0;
     scheduler.calendar("clean-up", HOURLY, async () => void runs++);
     await scheduler.start();
     await pass(29_000);
-    assert.equal(clock.pending, 0, "it is not yet time");
+    assert.equal(clock.pending, 1, "it is not yet time: only the calendar waits");
     for (const expected of [1, 2, 3]) {
       await pass(1000);
-      assert.equal(clock.pending, 1, "it waits out its delay");
+      assert.equal(clock.pending, 2, "it waits out its delay");
       await clock.advance(1000);
       assert.equal(runs, expected);
-      await pass(HOUR - 1000);
+      await pass(HOUR - 2000);
     }
   });
 
@@ -92,8 +86,7 @@ describe("the calendar", () => {
     let runs = 0;
     scheduler.calendar("nightly", HOURLY, async () => void runs++);
     await scheduler.start();
-    // The wall clock goes on while the machine sleeps, timers do not.
-    mock.timers.setTime(Date.now() + 5 * HOUR + 600_000);
+    clock.jump(5 * HOUR + 600_000);
     await pass(30_000);
     await clock.advance(1000);
     assert.equal(runs, 1);
@@ -101,6 +94,38 @@ describe("the calendar", () => {
     await pass(HOUR);
     await clock.advance(1000);
     assert.equal(runs, 2, "the calendar goes on");
+  });
+
+  test("a clock that is set back does not repeat a run of the same day, and one that was wrong by more is forgotten", async () => {
+    let runs = 0;
+    scheduler.calendar("hourly", HOURLY, async () => void runs++);
+    await scheduler.start();
+    await pass(31_000);
+    assert.equal(runs, 1);
+    clock.jump(-600_000);
+    await pass(HOUR - 60_000);
+    assert.equal(runs, 1, "twelve o'clock came again");
+    clock.jump(-400 * 24 * HOUR);
+    await pass(HOUR + 301_000);
+    assert.equal(runs, 2, "it does not wait for four hundred days");
+  });
+
+  test("waits until there is no work, but not for ever", async () => {
+    let busy = true;
+    const runs: number[] = [];
+    const remove = scheduler.calendar("idle", "0 0 * * *", async () => void runs.push(clock.monotonic()), {
+      idle: () => !busy,
+    });
+    await scheduler.start();
+    await pass(13 * HOUR);
+    assert.deepEqual(runs, []);
+    busy = false;
+    await pass(31_000);
+    assert.equal(runs.length, 1, "it begins when the work is done");
+    busy = true;
+    await pass(26 * HOUR);
+    assert.equal(runs.length, 2, "it did not wait until the next day");
+    remove();
   });
 
   test("a job that fails is logged and has its next turn", async () => {
@@ -126,8 +151,9 @@ describe("the calendar", () => {
     await scheduler.start();
     scheduler.calendar("waiting", HOURLY, async () => void order.push("must not run"));
     await pass(30_000);
-    assert.equal(clock.pending, 1);
+    assert.equal(clock.pending, 2);
     await scheduler[Symbol.asyncDispose]();
+    assert.equal(clock.pending, 0, "nothing is left to wait for");
     assert.equal(order.length, 0);
 
     scheduler = new Scheduler({ clock, logger, jitterMs: 0 });

@@ -375,6 +375,8 @@ export interface Session {
   already: boolean;
   /** 1 for the next to start; 0 when it is not queued. Set only where one session is asked for. */
   queuePosition: number;
+  /** True when the bytes came from a file that was stored here, and not from the network. */
+  fromCache: boolean;
 }
 
 /** How far a session has come. */
@@ -516,6 +518,7 @@ function createBaseSession(): Session {
     manifestRoot: "",
     already: false,
     queuePosition: 0,
+    fromCache: false,
   };
 }
 
@@ -580,6 +583,9 @@ export const Session: MessageFns<Session> = {
     }
     if (message.queuePosition !== 0) {
       writer.uint32(160).int64(message.queuePosition);
+    }
+    if (message.fromCache !== false) {
+      writer.uint32(168).bool(message.fromCache);
     }
     return writer;
   },
@@ -757,6 +763,14 @@ export const Session: MessageFns<Session> = {
             message.queuePosition = longToNumber(reader.int64());
             continue;
           }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.fromCache = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -823,6 +837,11 @@ export const Session: MessageFns<Session> = {
         : isSet(object.queue_position)
         ? globalThis.Number(object.queue_position)
         : 0,
+      fromCache: isSet(object.fromCache)
+        ? globalThis.Boolean(object.fromCache)
+        : isSet(object.from_cache)
+        ? globalThis.Boolean(object.from_cache)
+        : false,
     };
   },
 
@@ -888,6 +907,9 @@ export const Session: MessageFns<Session> = {
     if (message.queuePosition !== 0) {
       obj.queuePosition = Math.round(message.queuePosition);
     }
+    if (message.fromCache !== false) {
+      obj.fromCache = message.fromCache;
+    }
     return obj;
   },
 
@@ -924,6 +946,7 @@ export const Session: MessageFns<Session> = {
     message.manifestRoot = object.manifestRoot ?? "";
     message.already = object.already ?? false;
     message.queuePosition = object.queuePosition ?? 0;
+    message.fromCache = object.fromCache ?? false;
     return message;
   },
 };

@@ -78,6 +78,7 @@ const options = maybe<Session["options"]>(
     audio: fc.array(line, { maxLength: 3 }),
     namedBy: url,
     about,
+    depth: fc.nat(10),
     remote: fc.constant(true as const),
   },
   [],

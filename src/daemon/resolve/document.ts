@@ -44,10 +44,11 @@ export class Documents {
   ): Promise<Document> {
     const { options } = request;
     const { timeout } = options;
+    const named = namedBy ?? options.namedBy;
     const source = this.#sources.http(url, {
       headers: headersFor(url, request),
       ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
-      ...(namedBy !== undefined && { namedBy }),
+      ...(named !== undefined && { namedBy: named }),
       ...(options.remote && { remote: true }),
     });
     const stream = await source.open({ start: 0, signal });

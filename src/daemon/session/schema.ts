@@ -59,6 +59,7 @@ const options = z.strictObject({
   audio: z.array(line(2000)).max(100).optional(),
   named_by: address.optional(),
   about: aboutSchema.optional(),
+  depth: count.optional(),
   remote: z.literal(true).optional(),
 });
 

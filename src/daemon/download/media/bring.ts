@@ -9,13 +9,14 @@ import type { Plan } from "../../core/plan.ts";
 import type { Expansion, Media, MediaChoice, MediaDetails } from "../../core/resolved.ts";
 import type { ResourceInfo, Session, TrackState } from "../../core/session.ts";
 import { chooseFormats } from "../../resolve/choose.ts";
+import { quoteId } from "../../resolve/format-selector.ts";
 import { fillTemplate } from "../../resolve/template.ts";
 import { MadeFile } from "../made-file.ts";
 import { askHooks } from "../plan.ts";
 import type { Run } from "../run.ts";
 import { claimTarget, partPath, reclaimWithEnding, requireSpace } from "../target.ts";
 import { feasible, makeFile, NATURAL } from "./make.ts";
-import { proveTracks } from "./prove.ts";
+import { proveDigest, proveTracks } from "./prove.ts";
 import { basePath, removeRemains } from "./remains.ts";
 import { type SplitTrack, split } from "./split.ts";
 import { refuseUnfit } from "./subtitles.ts";
@@ -42,9 +43,10 @@ export async function bringMedia(run: Run, media: Media): Promise<MadeFile | Pla
   const filename = fillTemplate(options.template, details, choice);
   for (const note of choice.notes ?? []) run.logger.info({ note }, "not all is as it was asked for");
   await run.update({ metadata: { ...metadata, title: details.title, ...choice.had } });
-  const [{ file }] = choice.formats;
+  const [{ file, ext }] = choice.formats;
+  const plain = choice.formats.length === 1 && !choice.transcode && choice.ext === ext;
   // Nothing to be done to it.
-  if (file && choice.formats.length === 1 && !choice.transcode && choice.subtitles.length === 0)
+  if (file && plain && choice.subtitles.length === 0)
     return { candidates: file, filename, nested: true, final: true, noPage: true };
   return await bring(run, { media: { ...media, details }, choice, tool });
 }
@@ -68,7 +70,9 @@ async function bring(run: Run, wanted: Wanted): Promise<MadeFile> {
   const { media, tool } = wanted;
   const { session, settings, signal } = run;
   const { checksum, size } = session.options;
-  if (checksum || size !== undefined)
+  const [format, ...more] = wanted.choice.formats;
+  // Of one file that is made into another they are meant for what is fetched.
+  if ((checksum || size !== undefined) && (!format.file || more.length > 0))
     throw failure(
       "INVALID_ARGUMENT",
       `${checksum ? "checksum" : "size"}: the file is made here of ${media.live ? "a recording" : "tracks"}; nobody can know it beforehand`,
@@ -99,6 +103,7 @@ async function bring(run: Run, wanted: Wanted): Promise<MadeFile> {
   const count = fetched.reduce((sum, { lengths }) => sum + lengths.length, 0);
   const progress = { downloadedBytes: sizeOf(fetched), segments: { done: count, total: count } };
   await run.update({ stage: "verify", progress });
+  await proveDigest(run, fetched[0]);
   const infos = await proveTracks(run, fetched, tool);
   await run.update({ stage: "process" });
   await requireSpace(run, dirname(base), tool ? sizeOf(fetched) : 0);
@@ -155,7 +160,7 @@ function sideBySide(run: Run, media: Media, choices: readonly MediaChoice[]): Ex
     namedBy: run.session.options.namedBy ?? run.session.url,
     items: choices.map(({ formats }) => ({
       url: run.session.url,
-      options: { format: formats.map(({ id }) => id).join("+"), media: true },
+      options: { format: formats.map(({ id }) => quoteId(id)).join("+"), media: true },
     })),
   };
 }

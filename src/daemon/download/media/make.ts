@@ -45,6 +45,9 @@ const CONTAINERS: Readonly<Record<Container, "all" | "audio">> = {
   wav: "audio",
 };
 
+/** What holds no picture. */
+const SOUND_ONLY: ReadonlySet<string> = new Set<Container>(["m4a", "mka", "mp3", "aac", "opus", "ogg", "flac", "wav"]);
+
 const TAKEN: Readonly<Record<TrackKind, MediaTrackFile["take"]>> = {
   both: ["audio", "video"],
   video: ["video"],
@@ -91,11 +94,16 @@ export async function feasible(run: Run, choice: MediaChoice): Promise<boolean> 
   } catch (error) {
     run.signal.throwIfAborted();
     const embeds = choice.subtitles.length > 0 && run.session.options.subtitles?.embed;
-    if (choice.formats.length === 1 && !choice.transcode && !embeds) return false;
+    if (choice.formats.length === 1 && !choice.transcode && !embeds && !takesSound(choice)) return false;
     const failed = asDownloadError(error);
-    const why = choice.transcode ? `to make ${choice.ext} of it` : "to put its tracks together";
+    const why = choice.transcode || takesSound(choice) ? `to make ${choice.ext} of it` : "to put its tracks together";
     throw failure(failed.code, `FFmpeg is needed ${why}: ${failed.message}`, { cause: error });
   }
+}
+
+/** True if only the sound is wanted of what has a picture. */
+function takesSound({ formats: [{ vcodec }], ext }: MediaChoice): boolean {
+  return vcodec !== undefined && vcodec !== "none" && SOUND_ONLY.has(ext);
 }
 
 /** Makes the file. The tracks stay. @throws DownloadError FFMPEG_FAILED, MEDIA_UNFIT, MEDIA_INVALID; the signal's reason */

@@ -29,6 +29,15 @@ export interface OrderFlags {
   readonly force?: boolean;
   readonly format?: string;
   readonly quality?: string;
+  /** `--media` makes it true, `--no-media` false. */
+  readonly media?: boolean;
+  readonly template?: string;
+  readonly subs?: string;
+  readonly embedSubs?: boolean;
+  readonly for?: string;
+  readonly newest?: string;
+  /** `--no-tags` makes it false. */
+  readonly tags?: boolean;
 }
 
 /** One text that was meant as a URL. */
@@ -97,7 +106,25 @@ function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {
     quality: flags.quality ?? "",
     checksumFile: flags.checksumFile === undefined ? "" : nonEmpty("--checksum-file", flags.checksumFile),
     followMetalink: flags.metalink === false ? false : undefined,
+    media: flags.media,
+    template: flags.template === undefined ? "" : nonEmpty("--template", flags.template),
+    subtitles: readSubtitles(flags),
+    recordFor: flags.for === undefined ? undefined : readDuration("--for", flags.for),
+    newest: flags.newest === undefined ? 0 : readCount("--newest", flags.newest, 1),
+    tags: flags.tags === false ? false : undefined,
   });
+}
+
+/** "en,de" or "all". @throws ClientError */
+function readSubtitles({ subs, embedSubs = false }: OrderFlags): { languages: string[]; embed: boolean } | undefined {
+  if (subs === undefined) {
+    if (embedSubs) throw misuse("--embed-subs says where subtitles go, not which", "Name languages with --subs en,de.");
+    return undefined;
+  }
+  const languages = subs.split(",").map((tag) => tag.trim());
+  const wrong = languages.find((tag) => !/^[A-Za-z0-9]{2,8}(-[A-Za-z0-9]{1,8})*$/.test(tag));
+  if (wrong !== undefined) throw misuse(`--subs: "${wrong}" is no language`, "Write --subs en,pt-BR, or --subs all.");
+  return { languages, embed: embedSubs };
 }
 
 const IF_EXISTS = { rename: IfExists.RENAME, skip: IfExists.SKIP, overwrite: IfExists.OVERWRITE };

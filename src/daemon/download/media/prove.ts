@@ -2,6 +2,7 @@
  * Stage 4 for media: what came is what the playlist said. No digest tells that; a key that was wrong, a page in place of a
  * segment and a list that was cut short show in the beginning of a track and in its length.
  */
+import { createHash } from "node:crypto";
 import { failure } from "../../core/errors.ts";
 import type { MediaInfo } from "../../core/media-tool.ts";
 import type { TrackContainer } from "../../core/resolved.ts";
@@ -53,6 +54,26 @@ export async function proveTracks(
     found.push(info);
   }
   return found;
+}
+
+/** What was asked of a file that something else is made of. @throws ResourceError CHECKSUM_MISMATCH, SIZE_MISMATCH */
+export async function proveDigest(run: Run, only: FetchedTrack | undefined): Promise<void> {
+  const { checksum, size } = run.session.options;
+  if (!only) return;
+  if (size !== undefined && only.size !== size)
+    throw failure("SIZE_MISMATCH", `what came has ${only.size} bytes, expected ${size}`);
+  if (!checksum) return;
+  const hash = createHash(checksum.algorithm.replace("-", ""));
+  for await (const bytes of run.engine.files.readStream(only.path)) {
+    run.signal.throwIfAborted();
+    hash.update(bytes);
+  }
+  const found = hash.digest("hex");
+  if (found !== checksum.value)
+    throw failure("CHECKSUM_MISMATCH", `what came has the ${checksum.algorithm} ${found}, expected ${checksum.value}`, {
+      metadata: { expected: checksum.value, found },
+    });
+  run.digests = [{ ...checksum, from: "the request" }];
 }
 
 async function proveBeginning(run: Run, { track: { container, kind }, path }: FetchedTrack): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
+import { redactUrl } from "../../../shared/redact.ts";
 import { asDownloadError, type DownloadError, failure, NetworkError } from "../../core/errors.ts";
 import type { PartFile } from "../../core/ports.ts";
 import type { Segment, Track } from "../../core/resolved.ts";
@@ -384,10 +385,11 @@ export class TrackFetch {
     const of = this.#ended ? ` of ${this.#segments.length}` : "";
     // Signatures in URLs last for a while: the playlist is asked for new ones, and what is here stays.
     const expired = EXPIRED.has(failed.code) && this.#recordedCount > this.#init.prefix.recorded.length;
-    return failure(failed.code, `segment ${index + 1}${of}: ${failed.message}`, {
+    const url = redactUrl(this.#segments[index]?.url ?? "");
+    return failure(failed.code, `segment ${index + 1}${of} (${url}): ${failed.message}`, {
       cause: failed,
       retryable: failed.retryable || expired,
-      metadata: { ...failed.metadata, segment: String(index) },
+      metadata: { ...failed.metadata, segment: String(index + 1), url },
     });
   }
 }

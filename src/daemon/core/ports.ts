@@ -19,7 +19,9 @@ import type {
 } from "./media-tool.ts";
 import type { Resolved } from "./plan.ts";
 import type { Receipt, ReceiptChunk } from "./receipt.ts";
+import type { MediaAbout } from "./resolved.ts";
 import type {
+  Checksum,
   Digest,
   DownloadOptions,
   DownloadRequest,
@@ -344,6 +346,37 @@ export interface DescribedFile {
   readonly size?: number;
   /** The strongest of those that can be compared. */
   readonly digest?: Digest;
+}
+
+/** An episode, or whatever else a feed brings. */
+export interface FeedItem {
+  /** What it is known by from one day to the next: its identifier, or else its address without what passes. */
+  readonly key: string;
+  readonly url: string;
+  /** More places with the same bytes. */
+  readonly mirrors: readonly string[];
+  readonly about: MediaAbout;
+  readonly checksum?: Checksum;
+}
+
+/** A feed that was read. */
+export interface Feed {
+  readonly title?: string;
+  /** The newest first; what brings no file is not among them. */
+  readonly items: readonly FeedItem[];
+}
+
+/** Reads feeds; implemented by the resolve room. */
+export interface FeedReader {
+  /**
+   * @param wanted - where an item can be had in several ways, the format and quality decide
+   * @throws ResourceError FEED_INVALID; the signal's reason
+   */
+  read(
+    document: { readonly bytes: Uint8Array; readonly url: string; readonly contentType?: string },
+    wanted: Pick<DownloadOptions, "format" | "quality">,
+    signal: AbortSignal,
+  ): Promise<Feed>;
 }
 
 /** Reads a Metalink. @throws DownloadError METALINK_INVALID */

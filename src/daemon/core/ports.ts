@@ -19,7 +19,7 @@ import type {
 } from "./media-tool.ts";
 import type { Resolved } from "./plan.ts";
 import type { Receipt, ReceiptChunk } from "./receipt.ts";
-import type { MediaAbout } from "./resolved.ts";
+import type { Expansion, Media, MediaAbout, MediaChoice, MediaFormat } from "./resolved.ts";
 import type {
   Checksum,
   Digest,
@@ -909,6 +909,28 @@ export interface Thumbnails {
     url: string,
     options: { readonly namedBy?: string; readonly remote?: true; readonly signal: AbortSignal },
   ): Promise<{ readonly type: string; readonly bytes: Uint8Array }>;
+}
+
+/** In which formats media can be had. */
+export interface FormatList {
+  readonly media: Media;
+  /** The best first, by what was asked for. */
+  readonly formats: readonly MediaFormat[];
+  /** What would be fetched; empty if there is a refusal. */
+  readonly choices: readonly MediaChoice[];
+  /** Why nothing of it would be fetched. */
+  readonly refusal?: DownloadError;
+}
+
+/** Says in which formats media can be had; implemented with the resolvers. */
+export interface FormatLister {
+  /**
+   * Looks at what a URL leads to; fetches no format.
+   *
+   * @returns the formats, or the things of which each has its own
+   * @throws DownloadError FORMAT_INVALID; ResourceError MEDIA_NOT_FOUND if it is a file by itself; what resolving throws
+   */
+  list(request: DownloadRequest, signal: AbortSignal): Promise<FormatList | Expansion>;
 }
 
 /** Makes the steps that a request, or the configuration, wants. */

@@ -32,7 +32,7 @@ const NAMED = 12;
 const USUAL_FPS = 30;
 
 /** What is asked for, read. */
-interface Wanted {
+export interface Wanted {
   readonly text: string;
   readonly selector: Selector;
   readonly quality: Quality | undefined;
@@ -84,7 +84,7 @@ export function chooseFormats(
   merges = true,
 ): readonly [MediaChoice, ...MediaChoice[]] {
   const wanted = readFormat(asked, presets, merges);
-  const sorted = sortedFor(media.formats, wanted);
+  const sorted = sortedFormats(media.formats, wanted);
   const { subtitles, missing } = chooseSubtitles(media.subtitles, asked.subtitles?.languages ?? []);
   const notes = missing.map((language) => missingSubtitles(media, language));
   const choose = (picked: Picked): MediaChoice => choiceOf(wanted, picked, { asked, subtitles, notes });
@@ -99,7 +99,10 @@ export function chooseFormats(
 }
 
 /** The formats in the order of what is asked for, the best first. */
-function sortedFor(formats: readonly MediaFormat[], { quality, sound, kind }: Wanted): readonly MediaFormat[] {
+export function sortedFormats(
+  formats: readonly MediaFormat[],
+  { quality, sound, kind }: Wanted,
+): readonly MediaFormat[] {
   // Of what has a picture it is its sound that counts, if that is all that is wanted.
   const steps = (quality?.steps ?? []).map(
     (step): SortStep => (step.field === "rate" && (sound || kind) ? { ...step, field: "abr" } : step),

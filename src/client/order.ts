@@ -122,8 +122,12 @@ function readSubtitles({ subs, embedSubs = false }: OrderFlags): { languages: st
     return undefined;
   }
   const languages = subs.split(",").map((tag) => tag.trim());
-  const wrong = languages.find((tag) => !/^[A-Za-z0-9]{2,8}(-[A-Za-z0-9]{1,8})*$/.test(tag));
-  if (wrong !== undefined) throw misuse(`--subs: "${wrong}" is no language`, "Write --subs en,pt-BR, or --subs all.");
+  const wrong = languages.find((tag) => !/^-?[\w*]{1,16}(-[\w*]{1,16})*$/.test(tag));
+  if (wrong !== undefined)
+    throw misuse(
+      `--subs: "${wrong}" is no language`,
+      "Write --subs en,pt-BR, --subs 'de-*', or --subs all,-live_chat.",
+    );
   return { languages, embed: embedSubs };
 }
 

@@ -7,6 +7,7 @@ import { EXIT } from "../shared/errors.ts";
 import { VERSION } from "../shared/version.ts";
 import { defineCompletion, defineDaemon } from "./define-daemon.ts";
 import { defineDownloads } from "./define-downloads.ts";
+import { defineMedia } from "./define-media.ts";
 import { defineReceipts } from "./define-receipts.ts";
 import { examples, type Outcome } from "./definitions.ts";
 import type { Globals } from "./globals.ts";
@@ -36,6 +37,7 @@ export function buildProgram(
     .showHelpAfterError("(see --help)")
     .exitOverride();
   defineDownloads(program, outcome);
+  defineMedia(program, outcome);
   defineReceipts(program, outcome);
   defineDaemon(program, outcome);
   if (options.completion) defineCompletion(program, outcome, () => buildProgram({ exit: 0 }, { completion: false }));

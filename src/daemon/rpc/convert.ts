@@ -98,8 +98,7 @@ function toSubtitles(
 }
 
 function toLanguage(tag: string, field: string): string {
-  if (!/^[A-Za-z0-9]{2,8}(-[A-Za-z0-9]{1,8})*$/.test(tag))
-    throw badField(field, `"${tag.slice(0, 40)}" is no language`);
+  if (!/^-?[\w*]{1,16}(-[\w*]{1,16})*$/.test(tag)) throw badField(field, `"${tag.slice(0, 40)}" is no language`);
   return tag;
 }
 

@@ -3,7 +3,7 @@
  * what is new is asked for as RFC 8216 §6.3.4 has it, told by its media sequence numbers.
  */
 import { failure } from "../core/errors.ts";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Logger } from "../core/ports.ts";
 import type { Segment, SegmentKey } from "../core/resolved.ts";
 import { absolute, invalid } from "./hls-lines.ts";
 import type { MediaPlaylist, PlaylistKey, PlaylistSegment } from "./hls-playlist.ts";
@@ -149,87 +149,4 @@ function keyFor(keys: readonly PlaylistKey[], number: number | undefined): Segme
     throw invalid("its EXT-X-MAP is encrypted, and for that the key needs an IV", line);
   const digits = iv === undefined ? (number ?? 0).toString(16) : iv.slice(2).toLowerCase();
   return { method: "AES-128", url: absolute(uri, base, line), iv: digits.padStart(32, "0") };
-}
-
-/** What a live track is followed with. */
-export interface LiveInit {
-  readonly follower: PlaylistFollower;
-  /** As it was when the track was opened. */
-  readonly playlist: MediaPlaylist;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  reload(signal: AbortSignal): Promise<MediaPlaylist>;
-}
-
-/** Seconds in which nothing new comes before a stream counts as ended; at least ten target durations. */
-const PATIENCE = 60;
-
-/** Waits for what is new in a live playlist. */
-export class LiveTrack {
-  readonly #init: LiveInit;
-  #targetMs: number;
-  #ended = false;
-  /** Monotonic: when it was last asked for, and last had something new. */
-  #asked: number;
-  #changed: number;
-  #unchanged = false;
-
-  constructor(init: LiveInit) {
-    this.#init = init;
-    this.#targetMs = targetMs(init.playlist);
-    this.#asked = this.#changed = init.clock.monotonic();
-  }
-
-  /**
-   * What has come since; undefined if the stream has ended: it says so, or has not changed for long.
-   *
-   * @throws DownloadError if it could not be asked for so long; the signal's reason
-   */
-  async more(signal: AbortSignal): Promise<readonly Segment[] | undefined> {
-    const { clock, logger, follower } = this.#init;
-    while (!this.#ended) {
-      // RFC 8216 §6.3.4: a target duration after the last time, half of one if nothing had changed.
-      const wait = this.#unchanged ? this.#targetMs / 2 : this.#targetMs;
-      await clock.sleep(Math.max(0, this.#asked + wait - clock.monotonic()), signal);
-      this.#asked = clock.monotonic();
-      const late = this.#asked - this.#changed > Math.max(PATIENCE * 1000, 10 * this.#targetMs);
-      let playlist: MediaPlaylist;
-      try {
-        playlist = await this.#init.reload(signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (late) return this.#gone(error);
-        logger.info({ error: String(error) }, "the live playlist could not be read; asking again");
-        this.#unchanged = true;
-        continue;
-      }
-      this.#targetMs = targetMs(playlist);
-      const found = follower.take(playlist);
-      this.#ended = !isLive(playlist);
-      this.#unchanged = found.length === 0;
-      if (found.length > 0) {
-        this.#changed = this.#asked;
-        return found;
-      }
-      if (late && !this.#ended) {
-        logger.warn({ url: playlist.url }, "the live playlist has not changed for long: the stream counts as ended");
-        this.#ended = true;
-      }
-    }
-    return undefined;
-  }
-
-  /** Many origins take a playlist away when its stream is over. */
-  #gone(error: unknown): undefined {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code !== "HTTP_NOT_FOUND" && code !== "HTTP_GONE") throw error;
-    this.#init.logger.warn({ url: this.#init.playlist.url }, "the live playlist is gone: the stream counts as ended");
-    this.#ended = true;
-    return undefined;
-  }
-}
-
-/** Whatever a playlist says, nobody is asked more than twice a second, or left alone for ten minutes. */
-function targetMs({ targetDuration }: MediaPlaylist): number {
-  return Math.min(600, Math.max(1, targetDuration)) * 1000;
 }

@@ -12,7 +12,8 @@ import { type Document, Documents, headersFor } from "./document.ts";
 import { type Known, type Offer, offersOf, wordsOf } from "./hls-formats.ts";
 import { invalid } from "./hls-lines.ts";
 import { type MasterPlaylist, type MediaPlaylist, readPlaylist } from "./hls-playlist.ts";
-import { isLive, LiveTrack, lockOf, PlaylistFollower } from "./hls-track.ts";
+import { isLive, lockOf, PlaylistFollower } from "./hls-track.ts";
+import { LiveTrack } from "./live-track.ts";
 import type { ManifestOpener } from "./manifest-opener.ts";
 import { mediaTitle } from "./media-title.ts";
 
@@ -275,9 +276,11 @@ class MediaReader {
     const live = isLive(playlist);
     if (!live && segments.length === 0) throw invalid("it names no segment");
     const container = (await this.#container(playlist, signal)) ?? (kind === "subtitle" ? "webvtt" : "ts");
-    const following = live
-      ? new LiveTrack({ follower, playlist, clock, logger, reload: (until) => this.#read(place, until) })
-      : undefined;
+    const look = async (until: AbortSignal) => {
+      const now = await this.#read(place, until);
+      return { found: follower.take(now), ended: !isLive(now), period: now.targetDuration };
+    };
+    const following = live ? new LiveTrack({ clock, logger, period: playlist.targetDuration, look }) : undefined;
     return {
       kind,
       container,

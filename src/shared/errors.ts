@@ -151,6 +151,7 @@ export const ERRORS = {
   MEDIA_NOT_FOUND: row("resource", "NOT_FOUND", false, EXIT.resource, "A page, feed or list names nothing that can be fetched.", "Open it in a browser to see what it is; --no-media saves the document itself."),
   PAGE_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A page cannot be read.", "The message says why; --no-media saves the page itself."),
   FEED_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A feed cannot be read.", "The message says why, and where in it; --no-media saves the feed itself."),
+  FEED_NOT_FOUND: row("download", "NOT_FOUND", false, EXIT.usage, "No such feed is followed.", "See `snatchctl feed list`."),
   // The daemon.
   DAEMON_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.daemon, "No daemon answers at the address.", "Start it with `snatchctl daemon start`, or give --address."),
   ALREADY_RUNNING: row("download", "FAILED_PRECONDITION", false, EXIT.alreadyRunning, "Another daemon uses this state folder.", "Use that one, or another SNATCH_HOME."),

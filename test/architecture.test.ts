@@ -18,6 +18,7 @@ const FLOORS: ReadonlyArray<readonly [prefix: string, floor: number]> = [
   ["src/daemon/rpc/", 5],
   ["src/daemon/assemble.ts", 5],
   ["src/daemon/assemble-cache.ts", 5],
+  ["src/daemon/assemble-media.ts", 5],
   ["src/daemon/library-init.ts", 5],
   ["src/daemon/library-cache.ts", 6],
   ["src/daemon/room-checks.ts", 6],

@@ -2,11 +2,13 @@
 import type { Config } from "./config/schema.ts";
 import type { Clock, Logger, MediaTool, Resolver, SourceFactory } from "./core/ports.ts";
 import { FfmpegTool } from "./ffmpeg/tool.ts";
+import { DashResolver } from "./resolve/dash.ts";
 import { DirectResolver } from "./resolve/direct.ts";
 import { FeedResolver } from "./resolve/feed.ts";
 import { HlsResolver } from "./resolve/hls.ts";
 import { MediaFileResolver } from "./resolve/media-file-resolver.ts";
 import { MetalinkResolver } from "./resolve/metalink-resolver.ts";
+import { PageResolver } from "./resolve/page.ts";
 
 /** What resolvers work with. */
 export interface ResolverInit {
@@ -20,8 +22,10 @@ export function assembleResolvers({ sources, clock, logger: parent }: ResolverIn
   const logger = parent.child({ room: "resolve" });
   const direct = new DirectResolver(sources);
   const hls = new HlsResolver({ sources, clock, logger, direct });
+  const dash = new DashResolver({ sources, clock, logger, direct });
   const feed = new FeedResolver(sources);
-  return [new MetalinkResolver(sources, direct), hls, feed, new MediaFileResolver(sources), direct];
+  const page = new PageResolver({ sources, manifests: { hls, dash }, feed });
+  return [new MetalinkResolver(sources, direct), hls, dash, feed, page, new MediaFileResolver(sources), direct];
 }
 
 /** What runs FFmpeg. */

@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { foreignClient } from "../support/scenarios/foreign-client.ts";
 import { killedDownload } from "../support/scenarios/killed-download.ts";
 import { killedList } from "../support/scenarios/killed-list.ts";
+import { killedMedia } from "../support/scenarios/killed-media.ts";
 import { listSpeed } from "../support/scenarios/list-speed.ts";
 import type { Outcome } from "../support/scenarios/outcome.ts";
 import { rottenFile } from "../support/scenarios/rotten-file.ts";
@@ -29,6 +30,10 @@ describe("in small", () => {
 
   test("fifty flipped bits are found, and repaired by one range of one chunk each", { skip }, async () => {
     met(await rottenFile({ size: 16 * MIB + 1234, chunkSize: MIB / 16, flips: 50, seed: 4 }));
+  });
+
+  test("media of segments goes on after two kills with what is missing", { skip }, async () => {
+    met(await killedMedia({ segments: 120, packets: 200, kills: 2, rate: 256 * 1024 }));
   });
 
   test("bytes, record, name and folder reach the disk in this order", {

@@ -88,7 +88,8 @@ export function chooseFormats(
   const { subtitles, missing } = chooseSubtitles(media.subtitles, asked.subtitles?.languages ?? []);
   const notes = missing.map((language) => missingSubtitles(media, language));
   const choose = (picked: Picked): MediaChoice => choiceOf(wanted, picked, { asked, subtitles, notes });
-  const native = wanted.kind && audioOf(wanted.kind, sorted);
+  const native =
+    wanted.kind && audioOf(wanted.kind, sorted, wanted.quality?.worst ? sorted : sortFormats(media.formats, []));
   if (native) return [choose([native])];
   const { picked, locked } = selectFormats(wanted.selector, sorted, wanted.text);
   const [barred] = locked;

@@ -1,7 +1,7 @@
 /** Kinds of audio that a format's word asks for: taken where there is such a one, else made of the best sound there is. */
 import type { MediaChoice, MediaFormat } from "../core/resolved.ts";
 import { codecName } from "./format-container.ts";
-import { isAudioOnly, ratesOf } from "./format-fields.ts";
+import { isAudioOnly, mayHaveAudio, ratesOf } from "./format-fields.ts";
 import type { Selector } from "./format-selector.ts";
 
 /** A kind of audio file. */
@@ -33,17 +33,28 @@ export function audioKind(word: string | undefined): AudioKind | undefined {
   return KINDS.find((kind) => kind.word === word);
 }
 
-/** What of the formats is of this kind, or is to be made into it. The formats are sorted, the best first. */
-export function audioOf(kind: AudioKind, formats: readonly MediaFormat[]): MediaFormat | undefined {
-  const open = formats.filter(({ locked }) => locked === undefined);
-  const alone = open.filter(isAudioOnly);
+/**
+ * What of the formats is of this kind, or is to be made into it: then of the best sound there is, whatever its rate.
+ *
+ * @param sorted - by what was asked for, the best first
+ * @param best - by quality alone
+ */
+export function audioOf(
+  kind: AudioKind,
+  sorted: readonly MediaFormat[],
+  best: readonly MediaFormat[],
+): MediaFormat | undefined {
+  const alone = sorted.filter((format) => isOpen(format) && isAudioOnly(format));
+  const heard = best.filter((format) => isOpen(format) && mayHaveAudio(format));
   return (
     alone.find((format) => isNamedSo(kind, format)) ??
     alone.find((format) => isOf(kind, format)) ??
-    alone[0] ??
-    open.find(({ acodec }) => acodec !== "none")
+    heard.find(isAudioOnly) ??
+    heard[0]
   );
 }
+
+const isOpen = ({ locked }: MediaFormat): boolean => locked === undefined;
 
 /** True if the sound is of this kind as it is. */
 export function isOf(kind: AudioKind, format: MediaFormat): boolean {

@@ -70,7 +70,7 @@ export function soundContainer(formats: readonly MediaFormat[]): Container {
   const [only, ...others] = formats;
   if (!only || others.length > 0) return formats.every(({ acodec }) => codecName(acodec) === "aac") ? "m4a" : "mka";
   const codec = codecName(only.acodec);
-  if (only.container === "webm" && isAudioOnly(only)) return "webm";
+  if ((only.container ?? only.ext) === "webm" && isAudioOnly(only)) return "webm";
   if (codec !== undefined) return FOR_SOUND[codec] ?? "mka";
   if (only.container === "mp3") return "mp3";
   // What a playlist does not name is AAC, as RFC 8216 has it from the beginning.

@@ -5,11 +5,13 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment, Paths } from "../shared/paths.ts";
+import { assembleThumbnails, asThumbnails } from "./assemble-cache.ts";
 import { assembleMediaTool, assembleResolvers } from "./assemble-media.ts";
+import type { CacheVault } from "./cache/cache-vault.ts";
 import type { Config } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { HookRegistry } from "./core/plugin.ts";
-import type { Clock, DownloadCache, HttpClient, KeyValue, Logger, MemoryPressure } from "./core/ports.ts";
+import type { Clock, DownloadCache, HttpClient, KeyValue, Logger, MemoryPressure, Thumbnails } from "./core/ports.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
 import type { EngineParts } from "./download/run.ts";
 import type { DownloadSettings } from "./download/settings.ts";
@@ -37,6 +39,10 @@ export interface BroughtParts {
   readonly sessionManager: SessionManager;
   readonly downloadCache?: DownloadCache;
   readonly httpClient?: HttpClient;
+  /** Pictures of media. */
+  readonly thumbnails?: Thumbnails;
+  /** Where pictures of media are kept, if nobody brings a place to have them from. */
+  readonly vault?: CacheVault;
 }
 
 /** Everything below the download manager. */
@@ -81,6 +87,8 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
   });
   const made = assembleClient(init, holds);
   const client = brought.httpClient ?? made;
+  const pictures = brought.vault && assembleThumbnails(init, brought.vault, client);
+  const thumbnails = brought.thumbnails ?? (pictures && asThumbnails(pictures));
   const memory = new MemoryProbe();
   const sources = new HttpSourceFactory({ client, clock });
   const watch = new MemoryWatch({
@@ -98,6 +106,7 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
       sources,
       resolvers: assembleResolvers({ sources, clock, logger }),
       media: assembleMediaTool(config(), clock),
+      ...(thumbnails && { thumbnails }),
       ...(brought.downloadCache && { cache: brought.downloadCache }),
       memory: watch,
       clock,
@@ -108,7 +117,7 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
     memory,
     watch,
     start: () => holds.start(),
-    owned: [holds, made, watch],
+    owned: [holds, made, watch, ...(pictures ? [pictures] : [])],
   };
 }
 

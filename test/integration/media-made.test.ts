@@ -82,7 +82,7 @@ describe("media from nginx", needsNginx, () => {
 
   test("a page: bestaudio at 320k is the audio, with its tags, asked and had", async () => {
     await using got = await fetched("page.html", { format: "bestaudio", quality: "320k" });
-    assert.deepEqual(kinds(got.path), ["audio:aac"]);
+    assert.deepEqual(kinds(got.path), ["audio:aac", "video:png"], "the cover is in it");
     const { seconds, tags } = probe(got.path);
     assert.ok(Math.abs(seconds - SITE_SECONDS) < 0.3);
     assert.equal(tags["title"], "A Film: of bars");

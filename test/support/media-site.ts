@@ -80,6 +80,7 @@ export function makeSite(root: string): void {
   ffmpeg(join(root, "dash"), ...both(), ...x264, ...aac(), ...dash, ...timeline, "index.mpd");
   const template = ["-use_timeline", "0", "-use_template", "1"];
   ffmpeg(join(root, "dash-template"), ...both(), ...x264, ...aac(), ...dash, ...template, "index.mpd");
+  ffmpeg(root, "-f", "lavfi", "-i", "color=red:size=64x64", "-frames:v", "1", "cover.png");
   ffmpeg(join(root, "plain"), ...both(), ...x264, ...aac(), "-movflags", "+faststart", "film.mp4");
   writeFileSync(
     join(root, "page.html"),
@@ -92,6 +93,7 @@ export function makeSite(root: string): void {
       duration: "PT8S",
       author: { "@type": "Person", name: "Jane Doe" },
       uploadDate: "2025-02-03",
+      thumbnailUrl: "cover.png",
     })}</script></head><body>words</body></html>`,
   );
 }

@@ -7,6 +7,9 @@ import type { Run } from "../run.ts";
 /** The longest tag that is written, in characters: descriptions may be whole articles. */
 const LONGEST_TAG = 10_000;
 
+/** Pictures that can stand in a file. */
+const EMBEDDED = new Set(["image/jpeg", "image/png", "image/webp"]);
+
 /** @returns nothing if no tags are wanted */
 export async function dressOf(run: Run, media: Media): Promise<MediaDress> {
   if (run.session.options.tags === false) return {};
@@ -52,8 +55,7 @@ async function coverOf(run: Run, { details, namedBy }: Media): Promise<Uint8Arra
       ...(run.session.options.remote && { remote: true }),
       signal: run.signal,
     });
-    // What players know in every container.
-    return picture.type === "image/jpeg" || picture.type === "image/png" ? picture.bytes : undefined;
+    return EMBEDDED.has(picture.type) ? picture.bytes : undefined;
   } catch (error) {
     run.signal.throwIfAborted();
     run.logger.info({ code: asDownloadError(error).code }, `no cover: ${asDownloadError(error).message}`);

@@ -175,14 +175,16 @@ export function readHeader(text: string): { name: string; value: string } {
   return { name: match[1], value };
 }
 
-function readCount(name: string, text: string, least: number): number {
+/** A whole number. @throws ClientError */
+export function readCount(name: string, text: string, least: number): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < least || value > 0x7fffffff)
     throw misuse(`${name}: "${text}" is not a whole number from ${least} on`);
   return value;
 }
 
-function readDuration(name: string, text: string): { seconds: number; nanos: number } {
+/** A duration as the wire has it. @throws ClientError */
+export function readDuration(name: string, text: string): { seconds: number; nanos: number } {
   const value = option(name, () => parseDuration(text));
   const seconds = Math.floor(value);
   return { seconds, nanos: Math.round((value - seconds) * 1e9) };

@@ -7,6 +7,7 @@ import { EXIT } from "../shared/errors.ts";
 import { VERSION } from "../shared/version.ts";
 import { defineCompletion, defineDaemon } from "./define-daemon.ts";
 import { defineDownloads } from "./define-downloads.ts";
+import { defineFeed } from "./define-feed.ts";
 import { defineMedia } from "./define-media.ts";
 import { defineReceipts } from "./define-receipts.ts";
 import { examples, type Outcome } from "./definitions.ts";
@@ -38,6 +39,7 @@ export function buildProgram(
     .exitOverride();
   defineDownloads(program, outcome);
   defineMedia(program, outcome);
+  defineFeed(program, outcome);
   defineReceipts(program, outcome);
   defineDaemon(program, outcome);
   if (options.completion) defineCompletion(program, outcome, () => buildProgram({ exit: 0 }, { completion: false }));

@@ -12,6 +12,8 @@ import type {
   CacheFreed,
   DaemonControl,
   Downloads,
+  FeedControl,
+  FeedState,
   ImportOutcome,
   ListJob,
   ListTaken,
@@ -322,6 +324,27 @@ export class MemoryDaemon
       if (this.#folders.delete(path)) return Promise.resolve();
       return Promise.reject(failure("WATCH_FOLDER_INVALID", `${path} is not watched`));
     },
+  };
+
+  readonly #feeds = new Map<string, FeedState>();
+
+  readonly feeds: FeedControl = {
+    list: () => [...this.#feeds.values()],
+    add: (url, settings) => {
+      const state = { ...settings, id: `${"f".repeat(7)}${this.#feeds.size}`, url, nextPollAt: 1000, episodeCount: 0 };
+      this.#feeds.set(url, state);
+      return Promise.resolve(state);
+    },
+    remove: (feed) => {
+      if (this.#feeds.delete(feed)) return Promise.resolve();
+      return Promise.reject(failure("FEED_NOT_FOUND", `${feed} is not followed`));
+    },
+    poll: (feed) =>
+      Promise.resolve(
+        [...this.#feeds.values()]
+          .filter(({ url }) => feed === undefined || url === feed)
+          .map((state) => ({ feed: { ...state, title: "Polled", lastPollAt: 2000 }, newCount: 3, removedCount: 1 })),
+      ),
   };
 
   /** What it was asked to do. */

@@ -51,6 +51,7 @@ export async function rpcFixture(
     lists: daemon,
     watchFolders: daemon.watchFolders,
     cache: daemon.cache,
+    feeds: daemon.feeds,
     control: daemon.control,
     memory: {
       report: () => ({ level: 1, processBytes: 5e7, limitedBy: "/box", limitBytes: 1e9, usedBytes: 8.5e8 }) as const,

@@ -6,7 +6,16 @@ import { randomUUID } from "node:crypto";
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type { Clock, FeedControl, FeedPolled, FeedReader, FeedSettings, FeedState, HttpClient, Write } from "../core/ports.ts";
+import type {
+  Clock,
+  FeedControl,
+  FeedPolled,
+  FeedReader,
+  FeedSettings,
+  FeedState,
+  HttpClient,
+  Write,
+} from "../core/ports.ts";
 import { askFeed } from "./ask.ts";
 import { EPISODES, episodesOf, FEEDS, type FeedRecord, putFeed, readFeedRecord } from "./record.ts";
 import { type TakeParts, takeEpisodes } from "./take.ts";

@@ -7,6 +7,7 @@ import type {
   Clock,
   DaemonControl,
   Downloads,
+  FeedControl,
   FileVerifier,
   FormatLister,
   ListTaker,
@@ -33,6 +34,7 @@ export interface RpcPorts {
   readonly lists: Pick<ListTaker, "take">;
   readonly watchFolders: WatchFolderControl;
   readonly cache: CacheControl;
+  readonly feeds: FeedControl;
   readonly control: DaemonControl;
   readonly memory: Pick<MemoryPressure, "report" | "wake">;
   readonly clock: Clock;

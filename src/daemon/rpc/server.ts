@@ -15,6 +15,7 @@ import {
 import { CacheServiceDefinition, CacheServiceService } from "../../gen/snatch/v1/cache_service.ts";
 import { DaemonServiceDefinition, DaemonServiceService } from "../../gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceDefinition, DownloadServiceService } from "../../gen/snatch/v1/download_service.ts";
+import { FeedServiceDefinition, FeedServiceService } from "../../gen/snatch/v1/feed_service.ts";
 import { ReceiptServiceDefinition, ReceiptServiceService } from "../../gen/snatch/v1/receipt_service.ts";
 import { ResolveServiceDefinition, ResolveServiceService } from "../../gen/snatch/v1/resolve_service.ts";
 import { SessionServiceDefinition, SessionServiceService } from "../../gen/snatch/v1/session_service.ts";
@@ -29,6 +30,7 @@ import { Calls, tolerant } from "./calls.ts";
 import { daemonService } from "./daemon-service.ts";
 import type { RpcPorts } from "./deps.ts";
 import { downloadService } from "./download-service.ts";
+import { feedService } from "./feed-service.ts";
 import { addReflection, LazyHealth } from "./lazy.ts";
 import { inheritedDescriptors, listenInherited, listenTcp, listenUnix } from "./listeners.ts";
 import { once } from "./once.ts";
@@ -77,6 +79,7 @@ const SERVICES = [
   ResolveServiceDefinition,
   WatchFolderServiceDefinition,
   CacheServiceDefinition,
+  FeedServiceDefinition,
   DaemonServiceDefinition,
 ];
 
@@ -203,6 +206,7 @@ export class RpcServer implements Startable {
     add(ResolveServiceService, resolveService(this.#ports, this.#calls, reach));
     add(WatchFolderServiceService, watchFolderService(this.#ports, this.#calls, reach));
     add(CacheServiceService, cacheService(this.#ports, this.#calls, reach));
+    add(FeedServiceService, feedService(this.#ports, this.#calls, reach));
     add(DaemonServiceService, daemonService(this.#ports, this.#calls, reach));
     this.#health.addTo(server);
     this.#endReflection.push(addReflection(server));

@@ -102,7 +102,10 @@ function fromList(of: Representation, list: Attributes, live: LiveTime | undefin
       durationSeconds: seconds(line.duration, scale),
     };
   });
-  return { ...(initialization && { initialization }), segments };
+  // What begins when the period is over is not shown any more.
+  const end = of.periodStart + (of.periodDuration ?? Number.POSITIVE_INFINITY);
+  const shown = segments.filter(({ start, durationSeconds }) => start + durationSeconds / 1000 < end);
+  return { ...(initialization && { initialization }), segments: length > 0n && !timed ? shown : segments };
 }
 
 function initializationOf(of: Representation, information: Attributes): Segment | undefined {
@@ -221,7 +224,8 @@ function filled(
     if (name === "") return "$";
     if (name === "RepresentationID") return of.id;
     const value = name === "Bandwidth" ? whole(of.attributes["bandwidth"]) : values[name as "Number" | "Time"];
-    if (value === undefined) throw unusable(`the template of ${of.id} has ${written}, for which there is no value`);
+    // It stays as it is written: the origin has no such thing, and says so by its name.
+    if (value === undefined) return written;
     return String(value).padStart(Number(width), "0");
   });
 }

@@ -47,11 +47,12 @@ export class PlaylistFollower {
    */
   take(playlist: MediaPlaylist): readonly Segment[] {
     const { segments, sequence } = playlist;
-    const first = this.#next === undefined;
-    const from = this.#next === undefined ? startOf(playlist) : this.#from(playlist, this.#next);
+    const next = this.#next;
+    const first = next === undefined;
+    const from = next === undefined ? startOf(playlist) : this.#from(playlist, next);
     this.#next = Math.max(from, sequence + segments.length);
     const taken: Segment[] = [];
-    let missed = !first && sequence > from;
+    let missed = next !== undefined && (sequence > next || from < next);
     for (let index = Math.max(0, from - sequence); index < segments.length; index++) {
       const segment = segments[index];
       if (!segment) break;

@@ -69,7 +69,7 @@ function timeFields({ publishedAt, durationSeconds }: MediaDetails): TemplateFie
   };
 }
 
-/** "1:02:03", "2:03", "7". */
+/** "1-02-03", "2-03", "7": colons are not for names. */
 function clock(seconds: number): string {
   const whole = Math.floor(seconds);
   const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
@@ -77,7 +77,7 @@ function clock(seconds: number): string {
   return parts
     .slice(first === -1 ? 2 : first)
     .map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, "0")))
-    .join(":");
+    .join("-");
 }
 
 function formatFields({ formats, ext, transcode }: MediaChoice): TemplateFields {

@@ -29,26 +29,32 @@ const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu;
 /** A dot hides a file, a dash is an option, a tilde a home folder. */
 const LEADING = /^[\s.~-]+/u;
 
-/** What a value may bring into a name: one line, no separators, nothing that is not seen. */
+/** What a value may bring into a name: one line, no separators, nothing that is not seen. Empty only if it was before. */
 export function safeValue(text: string): string {
-  return text
+  const safe = text
     .slice(0, MOST_CHARACTERS)
     .toWellFormed()
     .normalize("NFC")
     .replace(/[\r\n\t\v\f]+/g, " ")
     .replace(UNSEEN, "")
     .replace(/[/\\]/g, "_");
+  return text === "" ? "" : safe || FALLBACK;
 }
 
 /** A name of its parts, short enough: the longest values are cut first. */
 export function safeName(parts: readonly NamePart[]): string {
-  const name = filenamify(shortened(parts).replace(UNSEEN, "").replace(LEADING, ""), {
-    replacement: "_",
-    maxLength: Number.POSITIVE_INFINITY,
-  }).replace(LEADING, "");
+  const [stem, ending] = splitName(shortened(parts).replace(UNSEEN, ""));
+  // So that of "...mp4" not the ending becomes the name.
+  const begun = (stem.replace(LEADING, "") || FALLBACK) + ending;
+  const name = filenamify(begun, { replacement: "_", maxLength: Number.POSITIVE_INFINITY }).replace(LEADING, "");
+  const [start, extension] = splitName(name);
+  return trimEnd(trimEnd(cutBytes(start, MOST_BYTES - Buffer.byteLength(extension))) + extension) || FALLBACK;
+}
+
+/** What only looks like an extension, because nothing stands before it, is none. */
+function splitName(name: string): readonly [stem: string, extension: string] {
   const extension = EXTENSION.exec(name)?.[0] ?? "";
-  const stem = cutBytes(name.slice(0, name.length - extension.length), MOST_BYTES - Buffer.byteLength(extension));
-  return trimEnd(trimEnd(stem) + extension) || FALLBACK;
+  return extension.length === name.length ? [name, ""] : [name.slice(0, name.length - extension.length), extension];
 }
 
 /** What Windows takes from the end of a name. From the end backwards: a pattern would begin anew at every space inside. */

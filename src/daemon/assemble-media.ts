@@ -1,11 +1,13 @@
 /** Puts together what reads pages, playlists and feeds, and what makes files of media. Nothing here starts or asks anything. */
 import type { Config } from "./config/schema.ts";
 import type { Clock, Logger, MediaTool, Resolver, SourceFactory } from "./core/ports.ts";
+import { safeName } from "./disk/filename.ts";
 import { FfmpegTool } from "./ffmpeg/tool.ts";
 import { DashResolver } from "./resolve/dash.ts";
 import { DirectResolver } from "./resolve/direct.ts";
 import { FeedResolver } from "./resolve/feed.ts";
 import { HlsResolver } from "./resolve/hls.ts";
+import { ListResolver } from "./resolve/m3u.ts";
 import { MediaFileResolver } from "./resolve/media-file-resolver.ts";
 import { MetalinkResolver } from "./resolve/metalink-resolver.ts";
 import { PageResolver } from "./resolve/page.ts";
@@ -21,11 +23,19 @@ export interface ResolverInit {
 export function assembleResolvers({ sources, clock, logger: parent }: ResolverInit): readonly Resolver[] {
   const logger = parent.child({ room: "resolve" });
   const direct = new DirectResolver(sources);
-  const hls = new HlsResolver({ sources, clock, logger, direct });
+  const hls = new HlsResolver({ sources, clock, logger, direct, list: new ListResolver(sources) });
   const dash = new DashResolver({ sources, clock, logger, direct });
   const feed = new FeedResolver(sources);
   const page = new PageResolver({ sources, manifests: { hls, dash }, feed });
-  return [new MetalinkResolver(sources, direct), hls, dash, feed, page, new MediaFileResolver(sources), direct];
+  return [
+    new MetalinkResolver(sources, direct, safeName),
+    hls,
+    dash,
+    feed,
+    page,
+    new MediaFileResolver(sources),
+    direct,
+  ];
 }
 
 /** What runs FFmpeg. */

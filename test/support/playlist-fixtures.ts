@@ -137,7 +137,7 @@ export async function readDashFixtures(): Promise<FixtureCount> {
   for (const name of readdirSync(folder).filter((each) => each.endsWith(".mpd"))) {
     count.files++;
     try {
-      const manifest = readManifest(readFileSync(join(folder, name), "utf8"), BASE, 0);
+      const manifest = await readManifest(readFileSync(join(folder, name), "utf8"), BASE, 0);
       const offers = dashOffers(manifest);
       const { parsedManifest } = require(join(folder, name.replace(/mpd$/, "js"))) as { parsedManifest: Expected };
       const expected = [

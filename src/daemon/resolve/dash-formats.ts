@@ -8,7 +8,7 @@ import type { Manifest, Representation } from "./dash-manifest.ts";
 import { OWN } from "./dash-tree.ts";
 
 /** What a Representation is. */
-export interface Nature {
+interface Nature {
   readonly kind: TrackKind;
   readonly container: TrackContainer;
   readonly codecs: Codecs;

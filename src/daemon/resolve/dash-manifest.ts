@@ -2,7 +2,7 @@
  * Reads manifests of DASH (ISO/IEC 23009-1). mpd-parser says what each Representation inherits; the lists of segments are
  * made in dash-segments.ts, within bounds and only when a track is opened.
  */
-import { inheritAttributes, type RepresentationInfo } from "mpd-parser";
+import type { inheritAttributes, RepresentationInfo } from "mpd-parser";
 import { failure } from "../core/errors.ts";
 import { localName, mpdTree, OWN } from "./dash-tree.ts";
 import { parseXml, type XmlElement, XmlError } from "./xml.ts";
@@ -60,11 +60,11 @@ export function unusable(why: string, cause?: unknown): Error {
  * @param now - milliseconds since the epoch
  * @throws ResourceError PLAYLIST_INVALID
  */
-export function readManifest(text: string, url: string, now: number): Manifest {
+export async function readManifest(text: string, url: string, now: number): Promise<Manifest> {
   const root = parse(text);
   if (localName(root.name) !== "MPD") throw unusable(`its root is <${root.name.slice(0, 40)}>, not <MPD>`);
   refuseRemote(root);
-  const inherited = inherit(root, url, now);
+  const inherited = await inherit(root, url, now);
   const [first] = inherited.representationInfo;
   const attributes: RepresentationInfo["attributes"] = first?.attributes ?? {};
   const live = attributes["type"] === "dynamic";
@@ -112,7 +112,7 @@ function refuseRemote(root: XmlElement): void {
   }
 }
 
-function inherit(root: XmlElement, url: string, now: number): ReturnType<typeof inheritAttributes> {
+async function inherit(root: XmlElement, url: string, now: number): Promise<ReturnType<typeof inheritAttributes>> {
   const count = root.children
     .flatMap(({ children }) => children)
     .reduce((sum, { children }) => sum + children.filter(({ name }) => localName(name) === "Representation").length, 0);
@@ -121,8 +121,10 @@ function inherit(root: XmlElement, url: string, now: number): ReturnType<typeof 
   const copies = copiedEntries(root);
   if (copies > MOST_COPIES)
     throw unusable("the lists of segments on its outer levels are too long to be repeated further in");
+  // Most daemons never meet a manifest: the package is not loaded before.
+  const parser = await import("mpd-parser");
   try {
-    return inheritAttributes(mpdTree(root), { manifestUri: url, NOW: now });
+    return parser.inheritAttributes(mpdTree(root), { manifestUri: url, NOW: now });
   } catch (error) {
     throw unusable(error instanceof Error ? error.message : String(error), error);
   }

@@ -80,7 +80,7 @@ export class DashResolver implements Resolver, ManifestOpener {
   /** @throws ResourceError PLAYLIST_INVALID also if it is none; what fetching it throws */
   async open(url: string, request: DownloadRequest, namedBy: string | undefined, signal: AbortSignal): Promise<Media> {
     try {
-      return this.#media(await this.#fetch(url, request, namedBy, signal), request, namedBy);
+      return await this.#media(await this.#fetch(url, request, namedBy, signal), request, namedBy);
     } catch (error) {
       if (!(error instanceof NoManifest)) throw error;
       throw unusable(`${redactUrl(url)} is something else: it has no <MPD>`);
@@ -107,8 +107,8 @@ export class DashResolver implements Resolver, ManifestOpener {
     throw new NoManifest(true);
   }
 
-  #media(document: Document, request: DownloadRequest, namedBy: string | undefined): Media {
-    const manifest = readManifest(textOf(document), document.url, this.#init.clock.now());
+  async #media(document: Document, request: DownloadRequest, namedBy: string | undefined): Promise<Media> {
+    const manifest = await readManifest(textOf(document), document.url, this.#init.clock.now());
     const reader = new DashReader(this.#init, this.#documents, request, (url, until) =>
       this.#fetch(url, request, namedBy, until),
     );
@@ -235,7 +235,7 @@ class DashReader {
 
   async #again({ url, location }: Manifest, signal: AbortSignal): Promise<Manifest> {
     const document = await this.#fetch(location ?? url, signal);
-    return readManifest(textOf(document), document.url, this.#init.clock.now());
+    return await readManifest(textOf(document), document.url, this.#init.clock.now());
   }
 
   /** The same format in a later version of the manifest. */

@@ -5,7 +5,7 @@
  * are passed over, as the RFC wants it (§6.3.1).
  */
 import { setImmediate } from "node:timers/promises";
-import { Parser } from "m3u8-parser";
+import type { Parser } from "m3u8-parser";
 import { type Attributes, absolute, invalid, LONGEST_LINE, readAttributes, Variables } from "./hls-lines.ts";
 
 /** Segments of a playlist: eleven days of four seconds each. */
@@ -35,7 +35,7 @@ export interface PlaylistKey {
 }
 
 /** An EXT-X-MAP: what has to be read before the segments can be. */
-export interface PlaylistMap {
+interface PlaylistMap {
   readonly url: string;
   readonly range?: { readonly start: number; readonly end: number };
   readonly keys: readonly PlaylistKey[];
@@ -102,7 +102,9 @@ export async function readPlaylist(
   url: string,
   imports?: ReadonlyMap<string, string>,
 ): Promise<MasterPlaylist | MediaPlaylist> {
-  const reader = new Reader(url, imports);
+  // Most daemons never meet a playlist: the package is not loaded before.
+  const { Parser } = await import("m3u8-parser");
+  const reader = new Reader(new Parser(), url, imports);
   let line = 0;
   for (let at = text.charCodeAt(0) === 0xfeff ? 1 : 0; at < text.length; ) {
     const found = text.indexOf("\n", at);
@@ -119,7 +121,7 @@ export async function readPlaylist(
 class Reader {
   readonly #url: string;
   readonly #variables: Variables;
-  readonly #parser = new Parser();
+  readonly #parser: Parser;
   /** What m3u8-parser does not keep of each segment. */
   readonly #places: Omit<PlaylistSegment, "duration" | "discontinuity" | "range">[] = [];
   readonly #implied = new Set<number>();
@@ -132,7 +134,8 @@ class Reader {
   /** The tag that the next URL belongs to. */
   #open: { readonly name: string; readonly line: number; readonly attributes?: Attributes } | undefined;
 
-  constructor(url: string, imports: ReadonlyMap<string, string> | undefined) {
+  constructor(parser: Parser, url: string, imports: ReadonlyMap<string, string> | undefined) {
+    this.#parser = parser;
     this.#url = url;
     this.#variables = new Variables(url, imports);
   }

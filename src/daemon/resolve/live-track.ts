@@ -3,7 +3,7 @@ import type { Clock, Logger } from "../core/ports.ts";
 import type { Segment } from "../core/resolved.ts";
 
 /** What a look brought. */
-export interface LiveLook {
+interface LiveLook {
   readonly found: readonly Segment[];
   readonly ended: boolean;
   /** Seconds after which there may be more. */

@@ -87,6 +87,8 @@ const titled = (title: string, name: string, template = "%(title)s.%(ext)s"): Te
   gives(template, name, { details: { title }, differs: "names are made safe here" });
 const wrong = (template: string, position: number): TemplateCase => ({ template, position, differs: "refused here" });
 
+const FLOATS = "yt-dlp breaks on it: its numbers are floats";
+const NEWER = "not yet in the version that Debian has";
 const NO_LIST = "a list that is not there";
 
 /** The table. */
@@ -120,9 +122,9 @@ export const TEMPLATE_CASES: readonly TemplateCase[] = [
   gives("%(abr)010.3f", "000129.500"),
   gives("%(tbr)e", "4.529500e+03"),
   gives("%(tbr).3g", "4.53e+03"),
-  gives("%(height)x", "438"),
-  gives("%(height)#X", "0X438"),
-  gives("%(height)o", "2070"),
+  gives("%(height)x", "438", { differs: FLOATS }),
+  gives("%(height)#X", "0X438", { differs: FLOATS }),
+  gives("%(height)o", "2070", { differs: FLOATS }),
   gives("%(filesize)D", "68M"),
   gives("%(filesize).2D", "68.00M", { differs: "its version puts the precision elsewhere" }),
   gives("%(filesize)#D", "64Mi"),
@@ -148,11 +150,11 @@ export const TEMPLATE_CASES: readonly TemplateCase[] = [
   // Arithmetic.
   gives("%(playlist_index+10)d", "13"),
   gives("%(playlist_index-1)03d", "002"),
-  gives("%(playlist_index*2+1)d", "7"),
+  gives("%(playlist_index*2+1)d", "7", { differs: NEWER }),
   gives("%(playlist_count-playlist_index)d", "117"),
   gives("%(height+album)d", "NA"),
   gives("%(-height)d", "1080", { differs: "no name begins with a dash here" }),
-  gives("%(height*0.5)d", "540"),
+  gives("%(height*0.5)d", "540", { differs: NEWER }),
   // Places in a list have the digits of the last one.
   gives("%(playlist_index)s", "003"),
   gives("%(playlist_index)02d", "03"),
@@ -173,8 +175,8 @@ export const TEMPLATE_CASES: readonly TemplateCase[] = [
   // What stands in for it.
   gives("%(chapters&has chapters|no chapters)s", "has chapters"),
   gives("%(album&has one|none)s", "none"),
-  gives("%(uploader&by {}|)s", "by Schubert"),
-  gives("%(season_number&S{}|)s%(episode_number&E{}|)s", "S2E7"),
+  gives("%(uploader&by {}|)s", "by Schubert", { differs: NEWER }),
+  gives("%(season_number&S{}|)s%(episode_number&E{}|)s", "S2E7", { differs: NEWER }),
   // Formats.
   gives("%(format_id)s %(resolution)s %(vcodec)s %(acodec)s", "137+140 1920x1080 avc1.640028 mp4a.40.2"),
   gives("%(fps)d %(asr)d %(audio_channels)d %(language)s", "30 44100 2 en"),

@@ -7,6 +7,8 @@ import { killedList } from "../support/scenarios/killed-list.ts";
 import { killedMedia } from "../support/scenarios/killed-media.ts";
 import { listSpeed } from "../support/scenarios/list-speed.ts";
 import type { Outcome } from "../support/scenarios/outcome.ts";
+import { pageAsAudio } from "../support/scenarios/page-as-audio.ts";
+import { polledFeed } from "../support/scenarios/polled-feed.ts";
 import { rottenFile } from "../support/scenarios/rotten-file.ts";
 import { writeOrder } from "../support/scenarios/write-order.ts";
 import { missing } from "../support/tools.ts";
@@ -34,6 +36,11 @@ describe("in small", () => {
 
   test("media of segments goes on after two kills with what is missing", { skip }, async () => {
     met(await killedMedia({ segments: 120, packets: 200, kills: 2, rate: 256 * 1024 }));
+  });
+
+  test("a page becomes its audio; a feed brings each episode once", { skip: missing("nginx", "ffmpeg") }, async () => {
+    met(await pageAsAudio());
+    met(await polledFeed());
   });
 
   test("bytes, record, name and folder reach the disk in this order", {

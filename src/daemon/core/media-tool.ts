@@ -223,6 +223,8 @@ export interface MediaTrackFile {
   readonly take?: readonly ("audio" | "video" | "subtitle")[];
   /** ISO 639-2, for its tracks. */
   readonly language?: string;
+  /** What is in it, if that was looked at already. */
+  readonly info?: MediaInfo;
 }
 
 /** A file that is to be made of others. */

@@ -30,7 +30,7 @@ export async function make(tool: Pick<MediaTool, "run" | "probe" | "cover">, job
   for (const file of job.tracks)
     tracks.push({
       file,
-      info: await tool.probe(file.path, { ...limited, ...(file.format && { format: file.format }) }),
+      info: file.info ?? (await tool.probe(file.path, { ...limited, ...(file.format && { format: file.format }) })),
     });
   const layout = layOut(job, tracks);
   const traits = traitsOf(container);

@@ -156,11 +156,18 @@ async function withTool(
   subtitles: readonly MadeSubtitle[],
 ): Promise<string> {
   const { engine, signal } = run;
-  const tracks = fetched.slice(0, choice.formats.length).map(({ track, path: from }): MediaTrackFile => {
+  const tracks = fetched.slice(0, choice.formats.length).map(({ track, path: from }, at): MediaTrackFile => {
     const format = DEMUXER[track.container];
     const take = TAKEN[track.kind];
     const language = threeLetters(track.language);
-    return { path: from, ...(format && { format }), ...(take && { take }), ...(language && { language }) };
+    const info = infos[at];
+    return {
+      path: from,
+      ...(info && { info }),
+      ...(format && { format }),
+      ...(take && { take }),
+      ...(language && { language }),
+    };
   });
   const [first, ...others] = tracks;
   if (!first) throw failure("INTERNAL", "media without a track");

@@ -23,6 +23,11 @@ export interface SegmentList {
   /** Comes before the segments. */
   readonly initialization?: Segment;
   readonly segments: readonly TimedSegment[];
+  /**
+   * The last one may not be there: segments of a template need be only about as long as it says (half of that off at most),
+   * and the length of the presentation is often rounded up.
+   */
+  readonly uncertain?: true;
 }
 
 /** A file whose index says where its segments are. */
@@ -81,7 +86,11 @@ function fromTemplate(of: Representation, template: Attributes, live: LiveTime |
       durationSeconds: seconds(duration, scale),
     }),
   );
-  return { ...(initialization && { initialization }), segments };
+  const last = segments.at(-1);
+  const end = of.periodStart + (of.periodDuration ?? Number.POSITIVE_INFINITY);
+  const counted = timeline(of).length === 0 && template["endNumber"] === undefined && segments.length > 1;
+  const uncertain = counted && !live && last !== undefined && last.start + last.durationSeconds / 2 > end;
+  return { ...(initialization && { initialization }), segments, ...(uncertain && { uncertain }) };
 }
 
 function fromList(of: Representation, list: Attributes, live: LiveTime | undefined): SegmentList {

@@ -10,22 +10,29 @@ const MOST_SEGMENTS = 500_000;
 /** A live presentation is joined this many segments before its end. */
 const BEHIND = 3;
 
-/** Reads the index of a file; undefined if that cannot be done. */
-export type ReadIndex = (of: Representation) => Promise<readonly Segment[] | undefined>;
+/** What has to be asked of the origin. */
+export interface DashLook {
+  /** The pieces of a file, by its index; undefined if that cannot be done. */
+  index(of: Representation): Promise<readonly Segment[] | undefined>;
+  /** False if the origin says that there is no such thing. */
+  isThere(url: string): Promise<boolean>;
+}
 
 /**
  * All segments of a presentation that has an end. A file whose index can be read is several.
  *
  * @throws ResourceError PLAYLIST_INVALID
  */
-export async function allSegments(chain: readonly Representation[], readIndex: ReadIndex): Promise<readonly Segment[]> {
+export async function allSegments(chain: readonly Representation[], look: DashLook): Promise<readonly Segment[]> {
   const joined = new Joined();
   for (const each of chain) {
     const file = fileOf(each);
-    if (file) joined.add(each, undefined, (await readIndex(each)) ?? [{ url: file.url }]);
+    if (file) joined.add(each, undefined, (await look.index(each)) ?? [{ url: file.url }]);
     else {
-      const { initialization, segments } = segmentsOf(each);
-      joined.add(each, initialization, segments.map(plain));
+      const { initialization, segments, uncertain } = segmentsOf(each);
+      const last = uncertain ? segments.at(-1) : undefined;
+      const certain = last && !(await look.isThere(last.url)) ? segments.slice(0, -1) : segments;
+      joined.add(each, initialization, certain.map(plain));
     }
   }
   if (joined.segments.length === 0) throw unusable("it names no segment");

@@ -3,7 +3,7 @@
  * their own; a Representation that is one file can be fetched as it is.
  */
 import { redactUrl } from "../../shared/redact.ts";
-import { failure } from "../core/errors.ts";
+import { asDownloadError, failure } from "../core/errors.ts";
 import type { Candidate, Plan, Resolved } from "../core/plan.ts";
 import type { Clock, Logger, Resolver, SourceFactory } from "../core/ports.ts";
 import type { Media, MediaFormat, Segment, Subtitle, Track } from "../core/resolved.ts";
@@ -57,11 +57,11 @@ export class DashResolver implements Resolver, ManifestOpener {
   }
 
   claimsAnswer({ options, url }: DownloadRequest, { contentType = "", finalUrl, filename }: ResourceInfo): boolean {
-    if (options.media === false) return false;
+    // Of a URL that was claimed it is known by now.
+    if (options.media === false || this.claims(url)) return false;
     const type = contentType.trim();
     if (MEDIA_TYPE.test(type)) return true;
-    // Of a URL that was claimed it is known by now.
-    if ((type !== "" && !VAGUE.test(type)) || this.claims(url)) return false;
+    if (type !== "" && !VAGUE.test(type)) return false;
     return this.claims(finalUrl) || /\.mpd$/i.test(filename ?? "");
   }
 
@@ -90,7 +90,7 @@ export class DashResolver implements Resolver, ManifestOpener {
   /** A page or another document is still to be looked at by others. */
   async #itself(request: DownloadRequest, signal: AbortSignal, found?: NoManifest): Promise<Resolved> {
     const plan = (await this.#init.direct.resolve(request, signal)) as Plan;
-    return found?.markup ? plan : { ...plan, final: true };
+    return found?.markup && this.claims(request.url) ? plan : { ...plan, final: true };
   }
 
   async #fetch(
@@ -214,7 +214,10 @@ class DashReader {
     const common = { kind, container, ...(language !== undefined && { language }), namedBy: manifest.url };
     const headers = (segments: readonly Segment[]) => headersFor(segments[0]?.url ?? manifest.url, this.#request);
     if (!manifest.live) {
-      const segments = await allSegments(chain, (of) => this.#index(of, manifest, signal));
+      const segments = await allSegments(chain, {
+        index: (of) => this.#index(of, manifest, signal),
+        isThere: (url) => this.#isThere(url, manifest, signal),
+      });
       return { ...common, segments, headers: headers(segments) };
     }
     const { clock } = this.#init;
@@ -267,6 +270,23 @@ class DashReader {
         durationSeconds,
       })),
     ];
+  }
+
+  /** Only an answer that says so counts as a no. */
+  async #isThere(url: string, manifest: Manifest, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#documents.range(url, this.#request, { start: 0, end: 1 }, signal, manifest.url);
+    } catch (error) {
+      signal.throwIfAborted();
+      const { code } = asDownloadError(error);
+      if (code !== "HTTP_NOT_FOUND" && code !== "HTTP_GONE") return true;
+      this.#init.logger.info(
+        { segment: redactUrl(url) },
+        "the manifest's length was rounded up: the last segment is none",
+      );
+      return false;
+    }
+    return true;
   }
 
   /** The file is fetched in one piece then. */

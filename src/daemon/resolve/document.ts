@@ -110,7 +110,7 @@ export class Documents {
 }
 
 /** True if what is for one URL's origin may be sent to the other. */
-function sameOrigin(a: string, b: string): boolean {
+export function sameOrigin(a: string, b: string): boolean {
   return new URL(a).origin === new URL(b).origin;
 }
 

@@ -58,12 +58,13 @@ export class HlsResolver implements Resolver, ManifestOpener {
   }
 
   claimsAnswer({ options, url }: DownloadRequest, { contentType = "", finalUrl, filename }: ResourceInfo): boolean {
-    if (options.media === false) return false;
+    // Of a URL that was claimed it is known by now.
+    if (options.media === false || this.claims(url)) return false;
     const type = contentType.trim();
     if (MEDIA_TYPE.test(type)) return true;
-    // Of a URL that was claimed it is known by now.
-    if ((type !== "" && !VAGUE.test(type)) || this.claims(url)) return false;
-    return this.claims(finalUrl) || endsAsPlaylist(filename ?? "");
+    if (type !== "" && !VAGUE.test(type)) return false;
+    // Where media is what is wanted, the first bytes are looked at whatever the name says.
+    return options.media === true || this.claims(finalUrl) || endsAsPlaylist(filename ?? "");
   }
 
   /** @throws ResourceError PLAYLIST_INVALID; what fetching the playlist throws */
@@ -87,7 +88,7 @@ export class HlsResolver implements Resolver, ManifestOpener {
   /** A page or another document is still to be looked at by others. */
   async #itself(request: DownloadRequest, signal: AbortSignal, found?: NoPlaylist): Promise<Resolved> {
     const plan = (await this.#init.direct.resolve(request, signal)) as Plan;
-    return found?.markup ? plan : { ...plan, final: true };
+    return found?.markup && this.claims(request.url) ? plan : { ...plan, final: true };
   }
 
   async #playlistAt(

@@ -1,6 +1,7 @@
 /** What a URL that leads to a manifest of DASH means. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { failure } from "../../../src/daemon/core/errors.ts";
 import type { Media, MediaFormat, Track } from "../../../src/daemon/core/resolved.ts";
 import { DashResolver } from "../../../src/daemon/resolve/dash.ts";
 import { DirectResolver } from "../../../src/daemon/resolve/direct.ts";
@@ -274,6 +275,21 @@ describe("segments", () => {
     const document = one(set(line('<S t="1" d="1"/>') + inner));
     assert.deepEqual(shown(await trackOf(document, 0)), ["7 1s"]);
     assert.deepEqual(shown(await trackOf(document, 1)), ["1 1s"]);
+  });
+
+  test("the last one that was only counted is left out if the origin has none", async () => {
+    const document = one(video('<SegmentTemplate media="$Number$.m4s" duration="3"/>'));
+    const last = "https://cdn.example/film/4.m4s";
+    for (const [served, count] of [
+      [{}, 3],
+      [{ [last]: "bytes" }, 4],
+      [{ [last]: failure("HTTP_SERVER_ERROR", "busy") }, 4],
+    ] as const) {
+      const { media, asked } = setUp({ [AT]: document, ...served });
+      const track = await (await media()).formats[0]?.track(signal);
+      assert.equal(track?.segments.length, count);
+      assert.deepEqual([asked.length, asked[1]?.url, asked[1]?.namedBy], [2, last, AT]);
+    }
   });
 
   const template = (name: string, more = "") =>

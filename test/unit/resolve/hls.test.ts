@@ -81,7 +81,22 @@ describe("claims", () => {
       const asked = { url: "https://h/go", mirrors: [] };
       assert.equal(resolver.claimsAnswer({ ...asked, options: {} }, resource), expected);
       assert.equal(resolver.claimsAnswer({ ...asked, options: { media: false } }, resource), false);
+      // It was claimed by its name, and looked into: whoever is asked again would be asked without end.
+      const claimed = { ...asked, url: "https://h/go.m3u8", options: {} };
+      assert.equal(resolver.claimsAnswer(claimed, resource), false);
     });
+});
+
+test("where media is wanted, vague types are looked into, once", async () => {
+  const url = "https://h/stream?id=1";
+  const { resolver } = setUp({ [url]: "<MPD/>" });
+  const asked = { url, mirrors: [], options: { media: true } };
+  assert.equal(resolver.claimsAnswer(asked, { contentType: "text/plain", finalUrl: url, ranges: false }), true);
+  assert.equal(
+    resolver.claimsAnswer({ ...asked, options: {} }, { contentType: "text/plain", finalUrl: url, ranges: false }),
+    false,
+  );
+  assert.deepEqual(await resolver.resolve(asked, signal), { candidates: [{ url, headers: [] }], final: true });
 });
 
 describe("a master playlist", () => {

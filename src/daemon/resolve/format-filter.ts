@@ -10,8 +10,8 @@ import type { FormatText } from "./format-text.ts";
 /** Whether a format passes. */
 export type Filter = (format: MediaFormat) => boolean;
 
-/** Milliseconds that a pattern may take over one value: some never end. */
-const PATTERN_MS = 50;
+/** Milliseconds that a pattern may take over all values: some never end. */
+const PATTERN_MS = 250;
 
 const OPERATOR = /!?(?:\^=|\$=|\*=|~=)|!=|<=|>=|=|<|>/y;
 const NAME = /[\w.-]+/y;
@@ -104,17 +104,21 @@ function comparesText(text: FormatText, { name, operator, operatorAt, value, val
   return (actual) => typeof actual !== "number" && actual.some(compare) !== negated;
 }
 
-/** Searches by a pattern, for so long and no longer. */
+/** Searches by a pattern, for so long and no longer: over all formats. */
 function matches(text: FormatText, pattern: string, at: number): (actual: string) => boolean {
   const sandbox = createContext({ pattern, actual: "" }, { codeGeneration: { strings: false, wasm: false } });
   const search = new Script("new RegExp(pattern, 'u').test(actual)");
+  let left = PATTERN_MS;
   const run = (actual: string): boolean => {
     sandbox["actual"] = actual;
+    const begun = performance.now();
     try {
-      return search.runInContext(sandbox, { timeout: PATTERN_MS }) === true;
+      return search.runInContext(sandbox, { timeout: Math.max(1, Math.ceil(left)) }) === true;
     } catch (error) {
-      const why = error instanceof Error && "code" in error ? `it takes longer than ${PATTERN_MS} ms` : String(error);
-      throw text.invalid(`the pattern cannot be used: ${why}`, at);
+      const over = (error as { readonly code?: unknown }).code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
+      throw text.invalid(`the pattern cannot be used: ${over ? `it takes longer than ${PATTERN_MS} ms` : error}`, at);
+    } finally {
+      left -= performance.now() - begun;
     }
   };
   run("");

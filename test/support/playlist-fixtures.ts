@@ -8,7 +8,8 @@ import { dirname, join } from "node:path";
 import { dashOffers } from "../../src/daemon/resolve/dash-formats.ts";
 import { readManifest } from "../../src/daemon/resolve/dash-manifest.ts";
 import { allSegments } from "../../src/daemon/resolve/dash-track.ts";
-import { type PlaylistKey, readPlaylist } from "../../src/daemon/resolve/hls-playlist.ts";
+import { readPlaylist } from "../../src/daemon/resolve/hls-playlist.ts";
+import type { PlaylistKey } from "../../src/daemon/resolve/hls-types.ts";
 
 /** What became of the files of one package. */
 export interface FixtureCount {

@@ -1,7 +1,7 @@
 /** What a master playlist offers (RFC 8216 §4.3.4), in yt-dlp's words: variants, renditions that are tracks of their own, subtitles. */
 import type { MediaFormat, TrackContainer, TrackKind } from "../core/resolved.ts";
 import { splitCodecs } from "./codecs.ts";
-import type { MasterPlaylist, PlaylistEntry } from "./hls-playlist.ts";
+import type { MasterPlaylist, PlaylistEntry } from "./hls-types.ts";
 
 /** A format, and where its media playlist is. */
 export interface Offer {

@@ -7,6 +7,14 @@
 import { setImmediate } from "node:timers/promises";
 import type { Parser } from "m3u8-parser";
 import { type Attributes, absolute, invalid, LONGEST_LINE, readAttributes, Variables } from "./hls-lines.ts";
+import type {
+  MasterPlaylist,
+  MediaPlaylist,
+  PlaylistEntry,
+  PlaylistKey,
+  PlaylistMap,
+  PlaylistSegment,
+} from "./hls-types.ts";
 
 /** Segments of a playlist: eleven days of four seconds each. */
 const MOST_SEGMENTS = 250_000;
@@ -20,75 +28,6 @@ const GO = 20_000;
 /** Tags that m3u8-parser is handed; what follows decides about the rest. */
 const HANDED = /^#EXT(?:INF|-X-(?:BYTERANGE|DISCONTINUITY|TARGETDURATION|MEDIA-SEQUENCE|PLAYLIST-TYPE|ENDLIST))(?=:|$)/;
 const TAG = /^#(EXT[A-Z0-9-]*)(?::(.*))?$/;
-
-/** A key as a playlist describes it (RFC 8216 §4.3.2.4). */
-export interface PlaylistKey {
-  readonly method: string;
-  readonly format: string;
-  /** As written: locked ones have schemes of their own. */
-  readonly uri?: string;
-  /** What `uri` is relative to. */
-  readonly base: string;
-  /** As written. */
-  readonly iv?: string;
-  readonly line: number;
-}
-
-/** An EXT-X-MAP: what has to be read before the segments can be. */
-interface PlaylistMap {
-  readonly url: string;
-  readonly range?: { readonly start: number; readonly end: number };
-  readonly keys: readonly PlaylistKey[];
-  readonly line: number;
-}
-
-/** A segment. */
-export interface PlaylistSegment {
-  readonly url: string;
-  readonly line: number;
-  /** Seconds. */
-  readonly duration: number;
-  /** `start` is absent where it is to follow from a segment before that is none of the same resource. */
-  readonly range?: { readonly start?: number; readonly length: number };
-  readonly discontinuity: boolean;
-  /** It is missing at the origin, which says so. */
-  readonly gap: boolean;
-  /** Those that fit, of whatever kind; none: it is not encrypted. */
-  readonly keys: readonly PlaylistKey[];
-  readonly map?: PlaylistMap;
-}
-
-/** A media playlist. */
-export interface MediaPlaylist {
-  readonly kind: "media";
-  readonly url: string;
-  /** Seconds. */
-  readonly targetDuration: number;
-  /** Media sequence number of the first segment. */
-  readonly sequence: number;
-  /** Nothing will be added. */
-  readonly ended: boolean;
-  readonly type: "vod" | "event" | undefined;
-  readonly segments: readonly PlaylistSegment[];
-}
-
-/** A variant, or a rendition of a group. */
-export interface PlaylistEntry {
-  readonly attributes: Attributes;
-  /** Absent: a rendition that lies in the variant itself. */
-  readonly url?: string;
-  readonly line: number;
-}
-
-/** A master playlist. */
-export interface MasterPlaylist {
-  readonly kind: "master";
-  readonly url: string;
-  readonly variants: readonly PlaylistEntry[];
-  readonly renditions: readonly PlaylistEntry[];
-  readonly sessionKeys: readonly PlaylistKey[];
-  readonly variables: ReadonlyMap<string, string>;
-}
 
 /**
  * Reads a playlist.

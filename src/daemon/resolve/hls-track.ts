@@ -6,7 +6,7 @@ import { failure } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import type { Segment, SegmentKey } from "../core/resolved.ts";
 import { absolute, invalid } from "./hls-lines.ts";
-import type { MediaPlaylist, PlaylistKey, PlaylistSegment } from "./hls-playlist.ts";
+import type { MediaPlaylist, PlaylistKey, PlaylistSegment } from "./hls-types.ts";
 import { lockName } from "./locked.ts";
 
 /** A live stream is joined this many target durations before its end (RFC 8216 §6.3.3). */

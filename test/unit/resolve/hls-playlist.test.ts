@@ -4,8 +4,9 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { Segment } from "../../../src/daemon/core/resolved.ts";
 import { readAttributes } from "../../../src/daemon/resolve/hls-lines.ts";
-import { type MediaPlaylist, readPlaylist } from "../../../src/daemon/resolve/hls-playlist.ts";
+import { readPlaylist } from "../../../src/daemon/resolve/hls-playlist.ts";
 import { PlaylistFollower } from "../../../src/daemon/resolve/hls-track.ts";
+import type { MediaPlaylist } from "../../../src/daemon/resolve/hls-types.ts";
 import { longPlaylist } from "../../support/long-playlist.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
 

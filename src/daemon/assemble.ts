@@ -104,7 +104,7 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
       store: brought.sessionManager,
       files: new DiskFileStore(init.guarded),
       sources,
-      resolvers: assembleResolvers({ sources, clock, logger }),
+      resolvers: assembleResolvers({ sources, clock, logger, config, environment: init.env ?? process.env }),
       media: assembleMediaTool(config(), clock),
       ...(thumbnails && { thumbnails }),
       ...(brought.downloadCache && { cache: brought.downloadCache }),

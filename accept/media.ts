@@ -37,7 +37,7 @@ export const criteria: readonly Criterion[] = [
   {
     id: "3",
     title: "kill -9 in the middle of 500 fragments: only the rest is fetched",
-    run: () => killedMedia({ segments: 500, packets: 1090, kills: 1, rate: 1024 * 1024 }),
+    run: () => killedMedia({ segments: 500, packets: 1090, kills: 1, rate: 160 * 1024 }),
   },
   {
     id: "4",

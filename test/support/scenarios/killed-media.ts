@@ -18,7 +18,7 @@ export interface KilledMediaOptions {
   /** Packets of 188 bytes in each. */
   readonly packets: number;
   readonly kills: number;
-  /** Bytes a second of each connection. */
+  /** Bytes a second of each request; what comes in its first second comes at once. */
   readonly rate: number;
 }
 
@@ -72,6 +72,10 @@ export async function killedMedia(options: KilledMediaOptions): Promise<Outcome>
   findings.note("segments", segments);
   findings.note("bytes", bytes);
   findings.note("recorded when it was killed", atKill.join(", "));
+  findings.expect(
+    atKill.every((done) => done < segments),
+    "it was killed when all was here: the origin is too fast",
+  );
   findings.expect(ended["status"] === "completed", JSON.stringify(ended["error_info"]));
   const names = await readdir(home.downloads);
   findings.expect(names.length === 1, `left in the folder: ${names.join(", ")}`);

@@ -5,6 +5,7 @@
 import { hash } from "node:crypto";
 import { dirname } from "node:path";
 import { failure } from "../../core/errors.ts";
+import type { MediaInfo } from "../../core/media-tool.ts";
 import type { Plan } from "../../core/plan.ts";
 import type { Expansion, Media, MediaChoice, MediaDetails } from "../../core/resolved.ts";
 import type { ResourceInfo, Session, TrackState } from "../../core/session.ts";
@@ -42,7 +43,9 @@ export async function bringMedia(run: Run, media: Media): Promise<MadeFile | Pla
   if (options.subtitles?.embed) refuseUnfit(choice.subtitles);
   const filename = fillTemplate(options.template, details, choice);
   for (const note of choice.notes ?? []) run.logger.info({ note }, "not all is as it was asked for");
-  await run.update({ metadata: { ...metadata, title: details.title, ...choice.had } });
+  // Until now it says what was asked for.
+  const { quality: _asked, ...known } = metadata;
+  await run.update({ metadata: { ...known, title: details.title, ...choice.had } });
   const [{ file, ext }] = choice.formats;
   const plain = choice.formats.length === 1 && !choice.transcode && choice.ext === ext;
   // Nothing to be done to it.
@@ -105,7 +108,9 @@ async function bring(run: Run, wanted: Wanted): Promise<MadeFile> {
   await run.update({ stage: "verify", progress });
   await proveDigest(run, fetched[0]);
   const infos = await proveTracks(run, fetched, tool);
-  await run.update({ stage: "process" });
+  const quality = choice.had.quality ?? qualityOf(infos);
+  const metadata = { ...run.session.metadata, ...(quality !== undefined && { quality }) };
+  await run.update({ stage: "process", metadata });
   await requireSpace(run, dirname(base), tool ? sizeOf(fetched) : 0);
   const made = await makeFile(run, { media, choice, fetched, infos, base }, tool);
   if (made.ext !== choice.ext) claim = held.use(await reclaimWithEnding(run, claim, made.ext));
@@ -130,6 +135,15 @@ async function bring(run: Run, wanted: Wanted): Promise<MadeFile> {
 function naturally(choice: MediaChoice, [first]: readonly SplitTrack[]): MediaChoice {
   const ext = NATURAL[first?.track.container ?? "other"];
   return { ...choice, ext: ext === "mp4" && first?.track.kind === "audio" ? "m4a" : ext };
+}
+
+/** What nobody told beforehand shows in what came: the picture's height, or the sound's rate. */
+function qualityOf(infos: readonly MediaInfo[]): string | undefined {
+  const streams = infos.flatMap((info) => info.streams.map((stream) => ({ bitRate: info.bitRate, ...stream })));
+  const picture = streams.find(({ kind, attachedPicture }) => kind === "video" && !attachedPicture);
+  if (picture?.height !== undefined) return `${picture.height}p`;
+  const sound = streams.find(({ kind }) => kind === "audio");
+  return sound?.bitRate === undefined ? undefined : `${Math.round(sound.bitRate / 1000)}k`;
 }
 
 const sizeOf = (fetched: readonly FetchedTrack[]): number => fetched.reduce((sum, { size }) => sum + size, 0);

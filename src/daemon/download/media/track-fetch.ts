@@ -384,7 +384,7 @@ export class TrackFetch {
   #named(failed: DownloadError, index: number): DownloadError {
     const of = this.#ended ? ` of ${this.#segments.length}` : "";
     // Signatures in URLs last for a while: the playlist is asked for new ones, and what is here stays.
-    const expired = EXPIRED.has(failed.code) && this.#recordedCount > this.#init.prefix.recorded.length;
+    const expired = EXPIRED.has(failed.code) && this.#lengths.length > this.#init.prefix.recorded.length;
     const url = redactUrl(this.#segments[index]?.url ?? "");
     return failure(failed.code, `segment ${index + 1}${of} (${url}): ${failed.message}`, {
       cause: failed,

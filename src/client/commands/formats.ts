@@ -46,7 +46,7 @@ async function printFormats(answer: GetFormatsResponse, media: MediaInfo, { quie
   const chosen = new Set(answer.choices.flatMap(({ formatIds }) => formatIds));
   const rows = answer.formats.map((format) => cellsOf(format, chosen.has(format.id)));
   const columns = TITLES.map((title, at): Column => {
-    const width = Math.max(title.length, ...rows.map((cells) => (cells[at] ?? "").length));
+    const width = Math.max(title.length, CHOSEN.length, ...rows.map((cells) => (cells[at] ?? "").length));
     return { title, width, right: RIGHT.has(title) };
   });
   const width = terminalWidth();
@@ -108,7 +108,8 @@ async function printEntries({ entries, entryCount }: GetFormatsResponse, { quiet
   for (const { url, title } of entries) await print(escapeControls(title === "" ? url : `${url}  ${title}`));
   if (quiet) return;
   const more = entryCount > entries.length ? `, of which these are the first ${entries.length}` : "";
-  note(`it leads to ${entryCount} things${more}: ask for the formats of one of them`);
+  const count = entryCount === 1 ? "one thing" : `${entryCount} things`;
+  note(`it leads to ${count}${more}: ask for its formats by its own URL`);
 }
 
 function answerJson({ media, formats: all, subtitles, choices, entries, entryCount }: GetFormatsResponse): object {

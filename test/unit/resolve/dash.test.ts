@@ -1,6 +1,8 @@
 /** What a URL that leads to a manifest of DASH means. */
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { failure } from "../../../src/daemon/core/errors.ts";
 import type { Media, MediaFormat, Track } from "../../../src/daemon/core/resolved.ts";
 import { DashResolver } from "../../../src/daemon/resolve/dash.ts";
@@ -426,6 +428,45 @@ describe("refused, with the place", () => {
     assert.equal((await setUp({ [AT]: document }).media()).formats.length, 1);
     assert.equal(Object.getPrototypeOf({}), Object.prototype);
   });
+});
+
+test("a real manifest with anything put into it, or cut anywhere, is read or refused by name", async () => {
+  const folder = new URL("../../../node_modules/mpd-parser/test/manifests/", import.meta.url);
+  const names = readdirSync(folder).filter((name) => name.endsWith(".mpd"));
+  const texts = names.map((name) => readFileSync(new URL(name, folder), "utf8"));
+  const value = fc.constantFrom(
+    "-1",
+    "0",
+    "4000000000",
+    "NaN",
+    "1e99",
+    "",
+    "$",
+    "$Number%099d$",
+    "file:///x",
+    "PT",
+    "P9999999Y",
+    "<",
+    "&a;",
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...texts), fc.nat(), value, fc.boolean(), async (text, seed, by, cut) => {
+      const values = [...text.matchAll(/"[^"]*"/g)];
+      const { index, 0: written } = values[seed % values.length] ?? { index: 0, 0: "" };
+      const changed = cut
+        ? text.slice(0, seed % text.length)
+        : `${text.slice(0, index)}"${by}"${text.slice(index + written.length)}`;
+      try {
+        const { formats } = await setUp({ [AT]: changed }).media();
+        for (const format of formats) await format.track(signal);
+      } catch (error) {
+        if (error instanceof assert.AssertionError) return;
+        assert.ok(error instanceof Error && "code" in error, String(error));
+        assert.match(String(error.code), /^(PLAYLIST_INVALID|MEDIA_LOCKED)$/, error.message);
+      }
+    }),
+    { numRuns: 300 },
+  );
 });
 
 describe("what only looks like one", () => {

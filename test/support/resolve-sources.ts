@@ -5,7 +5,7 @@ import type { SourceFactory } from "../../src/daemon/core/ports.ts";
 export type Served = string | Uint8Array | { readonly body: string | Uint8Array; readonly type?: string };
 
 /** A request that came. */
-export interface Asked {
+interface Asked {
   readonly url: string;
   readonly namedBy?: string;
   readonly remote?: true;

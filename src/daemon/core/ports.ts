@@ -360,7 +360,7 @@ export interface FeedItem {
 }
 
 /** A feed that was read. */
-export interface Feed {
+interface Feed {
   readonly title?: string;
   /** The newest first; what brings no file is not among them. */
   readonly items: readonly FeedItem[];

@@ -9,6 +9,7 @@ import type { Clock, Resolver } from "../core/ports.ts";
 import type { Expansion, Media, MediaAbout } from "../core/resolved.ts";
 import type { DownloadOptions, DownloadRequest } from "../core/session.ts";
 import { httpUrl } from "./address.ts";
+import { sameOrigin } from "./document.ts";
 import { listItem } from "./list-item.ts";
 import type { ManifestOpeners } from "./manifest-opener.ts";
 import { looksInside } from "./media-file.ts";
@@ -47,7 +48,7 @@ export class YtDlpResolver implements Resolver {
   claims(url: string, options: DownloadOptions = {}): boolean {
     const { enabled } = this.#parts.options();
     if (!enabled || options.remote || !looksInside(options) || !/^https?:/.test(url)) return false;
-    if (options.namedBy !== undefined && new URL(options.namedBy).origin !== new URL(url).origin) return false;
+    if (options.namedBy !== undefined && !sameOrigin(options.namedBy, url)) return false;
     return this.#program() !== undefined;
   }
 

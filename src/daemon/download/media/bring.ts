@@ -16,7 +16,7 @@ import { MadeFile } from "../made-file.ts";
 import { askHooks } from "../plan.ts";
 import type { Run } from "../run.ts";
 import { claimTarget, partPath, reclaimWithEnding, requireSpace } from "../target.ts";
-import { feasible, makeFile, NATURAL } from "./make.ts";
+import { canMerge, feasible, makeFile, NATURAL } from "./make.ts";
 import { proveDigest, proveTracks } from "./prove.ts";
 import { basePath, removeRemains } from "./remains.ts";
 import { type SplitTrack, split } from "./split.ts";
@@ -36,7 +36,7 @@ const COPIES = 2;
 export async function bringMedia(run: Run, media: Media): Promise<MadeFile | Plan | Expansion> {
   const { options, metadata } = run.session;
   const details = detailsOf(run.session, media);
-  const choices = chooseFormats(media, options, run.settings.formats);
+  const choices = chooseFormats(media, options, run.settings.formats, await canMerge(run));
   if (choices.length > 1) return sideBySide(run, media, choices);
   const [choice] = choices;
   const tool = await feasible(run, choice);

@@ -101,6 +101,16 @@ export async function feasible(run: Run, choice: MediaChoice): Promise<boolean> 
   }
 }
 
+/** True if there is an FFmpeg: without one whole formats are preferred where none was asked for. */
+export async function canMerge({ engine, signal }: Run): Promise<boolean> {
+  try {
+    return (await engine.media?.version(signal)) !== undefined;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
+}
+
 /** True if only the sound is wanted of what has a picture. */
 function takesSound({ formats: [{ vcodec }], ext }: MediaChoice): boolean {
   return vcodec !== undefined && vcodec !== "none" && SOUND_ONLY.has(ext);

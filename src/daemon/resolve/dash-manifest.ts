@@ -7,8 +7,8 @@ import { failure } from "../core/errors.ts";
 import { localName, mpdTree, OWN } from "./dash-tree.ts";
 import { parseXml, type XmlElement, XmlError } from "./xml.ts";
 
-/** Elements of a manifest: a day of segments of a second, one by one, in two time lines. */
-const MOST_ELEMENTS = 250_000;
+/** Elements of a manifest: ten time lines of a day of segments of six seconds, one by one. */
+const MOST_ELEMENTS = 150_000;
 
 /** Representations in all periods. */
 const MOST_REPRESENTATIONS = 2000;
@@ -108,7 +108,8 @@ function refuseRemote(root: XmlElement): void {
     const href = element.attributes.get("xlink:href");
     if (href !== undefined && href !== "urn:mpeg:dash:resolve-to-zero:2013")
       throw unusable(`<${element.name}> is elsewhere (xlink:href), which is not followed`);
-    waiting.push(...element.children.filter(({ children }) => children.length > 0 || element === root));
+    for (const child of element.children)
+      if (/^(MPD|Period|AdaptationSet|Representation)$/.test(localName(element.name))) waiting.push(child);
   }
 }
 

@@ -26,7 +26,7 @@ const READ: ReadonlySet<string> = new Set([
   "S",
 ]);
 
-/** Alternatives on one level: they multiply. */
+/** Alternatives on the outermost level that has some: those of several levels would multiply. */
 const MOST_BASE_URLS = 3;
 
 /** Levels, outermost first. */
@@ -47,37 +47,61 @@ export const localName = (name: string): string => name.slice(name.indexOf(":") 
 
 /** The manifest's elements. */
 export function mpdTree(root: XmlElement): MpdNode {
-  return nodeOf(root, "", 0);
+  return nodeOf(root, { place: "", level: 0, alternatives: MOST_BASE_URLS });
 }
 
-function nodeOf(element: XmlElement, place: string, level: number): MpdNode {
+/** Where an element stands. */
+interface Place {
+  /** Of the levels around it, each by its number among its like. */
+  readonly place: string;
+  readonly level: number;
+  /** Base URLs that are handed on, on each level from here. */
+  readonly alternatives: number;
+}
+
+function nodeOf(element: XmlElement, at: Place): MpdNode {
   const tagName = localName(element.name);
-  const own = ownAttributes(element, tagName, place, level);
+  if (tagName === "S" || tagName === "SegmentURL") return entryOf(element, tagName, at.level);
   const counts = new Map<string, number>();
   const childNodes: MpdNode[] = [];
+  const forked = element.children.filter(({ name }) => localName(name) === "BaseURL").length > 1;
+  const inside: Place = forked ? { ...at, alternatives: 1 } : at;
   for (const child of element.children) {
     const name = localName(child.name);
     if (!READ.has(name)) continue;
     const index = counts.get(name) ?? 0;
     counts.set(name, index + 1);
-    if (name === "BaseURL" && index >= MOST_BASE_URLS) continue;
-    const inner = LEVELS[name];
-    childNodes.push(nodeOf(child, inner === undefined ? place : `${place}/${index}`, inner ?? level));
+    if (name === "BaseURL" && index >= at.alternatives) continue;
+    const level = LEVELS[name];
+    childNodes.push(nodeOf(child, level === undefined ? inside : { ...inside, level, place: `${at.place}/${index}` }));
   }
   const text = element.text.trim();
   if (text !== "") childNodes.push({ attributes: [], childNodes: [], textContent: text, nodeValue: text });
-  const attributes = [...element.attributes]
-    // Names that every object has would be taken for its parsers.
-    .filter(([name]) => !(name in {}))
-    .map(([name, value]) => ({ name: name in RAW && tagName === "S" ? `@${name}` : name, value }));
-  return { tagName, attributes: [...attributes, ...own], childNodes, textContent: text };
+  const attributes = attributesOf(element, "");
+  attributes.push(...ownAttributes(element, tagName, at.place));
+  return { tagName, attributes, childNodes, textContent: text };
 }
 
-/** Of a time line: numbers of 64 bits, which would lose their last digits. */
-const RAW: Readonly<Record<string, true>> = Object.assign(Object.create(null), { t: true, d: true, r: true });
+const NOTHING: readonly MpdNode[] = [];
 
-function ownAttributes(element: XmlElement, tagName: string, place: string, level: number): MpdNode["attributes"] {
-  if (tagName === "S" || tagName === "SegmentURL") return [{ name: OWN.level, value: String(level) }];
+/** Of lists there may be hundreds of thousands. */
+function entryOf(element: XmlElement, tagName: string, level: number): MpdNode {
+  const attributes = attributesOf(element, tagName === "S" ? RAW : "");
+  attributes.push({ name: OWN.level, value: String(level) });
+  return { tagName, attributes, childNodes: NOTHING, textContent: "" };
+}
+
+/** In front of the names of a time line's numbers: of 64 bits, they would lose their last digits if they were read. */
+const RAW = "@";
+
+function attributesOf(element: XmlElement, prefix: string): { name: string; value: string }[] {
+  const found: { name: string; value: string }[] = [];
+  // Names that every object has would be taken for its parsers.
+  for (const [name, value] of element.attributes) if (!(name in {})) found.push({ name: prefix + name, value });
+  return found;
+}
+
+function ownAttributes(element: XmlElement, tagName: string, place: string): MpdNode["attributes"] {
   if (tagName === "Representation") return [{ name: OWN.place, value: place }, ...properties(element)];
   return tagName === "AdaptationSet" ? properties(element) : [];
 }

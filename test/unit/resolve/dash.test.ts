@@ -421,6 +421,38 @@ describe("refused, with the place", () => {
     await assert.rejects(setUp({ [AT]: document }).media(), invalid(/too long to be repeated/));
   });
 
+  test("base URLs that would multiply: those of the outermost level count", async () => {
+    const urls = (level: string) =>
+      [1, 2, 3, 4].map((each) => `<BaseURL>https://h${each}/${level}/</BaseURL>`).join("");
+    const document = mpd(
+      `${urls("mpd")}<Period>${urls("period")}${video("<BaseURL>v.mp4</BaseURL><BaseURL>w.mp4</BaseURL>")}</Period>`,
+    );
+    const { formats } = await setUp({ [AT]: document }).media();
+    assert.deepEqual(
+      formats[0]?.file?.map(({ url }) => url),
+      ["https://h1/period/v.mp4"],
+    );
+  });
+
+  test("long lists and flat manifests are read, or refused, in little time", async () => {
+    const template = (count: number) =>
+      `<SegmentTemplate media="$Time$"><SegmentTimeline>${'<S d="1"/>'.repeat(count)}</SegmentTimeline></SegmentTemplate>`;
+    const all = "<BaseURL>https://a/</BaseURL><BaseURL>https://b/</BaseURL><BaseURL>https://c/</BaseURL>";
+    const hostile = [
+      one(set(`${template(10_000)}${"<Representation/>".repeat(2000)}`)),
+      mpd("<Period/>".repeat(20_000)),
+      one("<AdaptationSet/>".repeat(20_000)),
+      mpd(`${all}<Period>${all}${set(`${all}${`<Representation>${all}</Representation>`.repeat(2000)}`)}</Period>`),
+    ];
+    const began = performance.now();
+    for (const document of hostile)
+      await setUp({ [AT]: document })
+        .media()
+        .catch(invalid(/./));
+    assert.ok(performance.now() - began < 5000);
+    await assert.rejects(setUp({ [AT]: one("<AdaptationSet/>".repeat(150_000)) }).media(), invalid(/150000 elements/));
+  });
+
   test("names that every object has are no attributes", async () => {
     const document = one(
       video("<BaseURL>v</BaseURL>", 'id="v" constructor="1" toString="2" __proto__="3" hasOwnProperty="4"'),

@@ -504,7 +504,7 @@ export interface DownloadOptions {
 
 /** Which subtitles, and where they go. */
 export interface SubtitleOptions {
-  /** BCP 47, such as "en"; or "all". */
+  /** BCP 47, such as "en"; "de-*"; "all"; with "-" before it what is left out. */
   languages: string[];
   /** Into the file; else they lie beside it. */
   embed: boolean;

@@ -50,6 +50,14 @@ export function dashOffers(manifest: Manifest): readonly DashOffer[] {
   });
 }
 
+/** What a later version of the manifest has for a format: periods come and go, and ids may be theirs. */
+export function sameOffer({ chain, nature }: DashOffer, offers: readonly DashOffer[]): DashOffer | undefined {
+  const [{ id, attributes }] = chain;
+  const alike = offers.filter((each) => fits(nature, each.nature));
+  const same = alike.find((each) => each.chain[0].id === id);
+  return same ?? alike.find((each) => each.chain[0].attributes["height"] === attributes["height"]);
+}
+
 type Pair = readonly [Representation, Nature];
 
 function pairsOf(representation: Representation): readonly Pair[] {

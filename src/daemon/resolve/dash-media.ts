@@ -5,7 +5,7 @@ import type { Candidate } from "../core/plan.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import type { Media, MediaFormat, Segment, Subtitle, Track } from "../core/resolved.ts";
 import type { DownloadRequest } from "../core/session.ts";
-import { type DashOffer, dashOffers } from "./dash-formats.ts";
+import { type DashOffer, dashOffers, sameOffer } from "./dash-formats.ts";
 import { type Manifest, type Representation, readManifest, unusable } from "./dash-manifest.ts";
 import { fileOf } from "./dash-segments.ts";
 import { allSegments, DashFollower } from "./dash-track.ts";
@@ -127,12 +127,11 @@ export class DashReader {
   }
 
   /** The same format in a later version of the manifest. */
-  #goingOn({ chain, nature }: DashOffer, manifest: Manifest): readonly Representation[] {
-    const offers = dashOffers(manifest).filter((each) => each.nature.kind === nature.kind);
-    const same = offers.find((each) => each.chain[0].id === chain[0].id && each.nature.language === nature.language);
-    if (!same) throw unusable(`the live presentation has no representation ${chain[0].id} any more`);
-    if (same.broken !== undefined)
-      throw unusable(`period ${same.broken} does not go on with representation ${chain[0].id}`);
+  #goingOn(offer: DashOffer, manifest: Manifest): readonly Representation[] {
+    const { id } = offer.format;
+    const same = sameOffer(offer, dashOffers(manifest));
+    if (!same) throw unusable(`the live presentation has nothing that goes on with format ${id} any more`);
+    if (same.broken !== undefined) throw unusable(`period ${same.broken} has nothing that goes on with format ${id}`);
     return same.chain;
   }
 

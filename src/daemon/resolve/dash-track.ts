@@ -45,7 +45,12 @@ class Joined {
   #initialization = "";
   #period: number | undefined;
 
-  add({ period }: Representation, initialization: Segment | undefined, segments: readonly Segment[]): void {
+  /** Periods are told apart by when they begin: their numbers change as older ones go. */
+  add(
+    { periodStart: period }: Representation,
+    initialization: Segment | undefined,
+    segments: readonly Segment[],
+  ): void {
     if (segments.length === 0) return;
     const identity = initialization ? `${initialization.url} ${initialization.range?.start}` : "";
     const repeated = initialization && identity !== this.#initialization ? [initialization, ...segments] : segments;

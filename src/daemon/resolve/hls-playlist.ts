@@ -135,7 +135,7 @@ class Reader {
 
   #rendition(attributes: Attributes, line: number): void {
     const uri = attributes.get("URI");
-    const url = uri === undefined ? undefined : absolute(uri, this.#url, line);
+    const url = uri ? absolute(uri, this.#url, line) : undefined;
     this.#renditions.push({ attributes, line, ...(url !== undefined && { url }) });
     if (this.#renditions.length > MOST_VARIANTS) throw invalid(`more than ${MOST_VARIANTS} renditions`, line);
   }

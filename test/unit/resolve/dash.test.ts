@@ -573,4 +573,33 @@ describe("a live presentation", () => {
     assert.deepEqual(await next(), ["24 2s"]);
     assert.equal(await next(), undefined);
   });
+
+  test("goes on over periods, whatever their ids", async () => {
+    const clock = new TestClock(start + 100_000);
+    const period = (from: number, id: string, count: number, codec = "avc1.64001f") =>
+      `<Period start="PT${from}S">${set(
+        `<Representation id="${id}" height="360"><SegmentTemplate media="${id}-$Time$" initialization="${id}"><SegmentTimeline><S t="0" d="2" r="${count - 1}"/></SegmentTimeline></SegmentTemplate></Representation>`,
+        `mimeType="video/mp4" codecs="${codec}"`,
+      )}</Period>`;
+    const live = (...periods: readonly string[]) =>
+      mpd(periods.join(""), 'type="dynamic" availabilityStartTime="2026-11-22T12:00:00Z" minimumUpdatePeriod="PT2S"');
+    let now = live(period(0, "a", 3));
+    const { media } = setUp({ [AT]: () => now }, clock);
+    const track = await (await media()).formats[0]?.track(signal);
+    assert.ok(track?.more);
+    assert.deepEqual(shown(track), ["a", "a-0 2s", "a-2 2s", "a-4 2s"]);
+    const next = async (document: string, seconds = 2) => {
+      now = document;
+      const more = track.more?.(signal);
+      more?.catch(() => undefined);
+      await clock.advance(seconds * 1000);
+      return shown({ ...track, segments: (await more) ?? [] });
+    };
+    assert.deepEqual(await next(live(period(0, "a", 4), period(8, "b", 1))), ["a-6 2s", "b !", "b-0 2s"]);
+    assert.deepEqual(await next(live(period(8, "b", 2))), ["b-2 2s"]);
+    await assert.rejects(
+      next(live(period(8, "b", 2), period(12, "c", 1, "hvc1.1")), 90),
+      invalid(/period 2 has nothing that goes on/),
+    );
+  });
 });

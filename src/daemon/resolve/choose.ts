@@ -28,6 +28,9 @@ const SOUND_FORMAT = "bestaudio/best";
 /** Formats that an error names. */
 const NAMED = 12;
 
+/** Characters of an id that it shows. */
+const LONGEST_ID = 60;
+
 /** Frames a second that go without saying. */
 const USUAL_FPS = 30;
 
@@ -186,7 +189,7 @@ function describe(format: MediaFormat): string {
   const { abr, tbr } = ratesOf(format);
   const rate = abr || tbr;
   const what = mayHaveVideo(format) ? resolutionOf(format) : rate ? `${Math.round(rate)}k` : "audio";
-  return `${format.id} (${what === undefined ? format.ext : `${format.ext} ${what}`})`;
+  return `${format.id.slice(0, LONGEST_ID)} (${what === undefined ? format.ext : `${format.ext} ${what}`})`;
 }
 
 function missingSubtitles({ subtitles }: Media, language: string): string {

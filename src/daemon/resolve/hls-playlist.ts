@@ -52,7 +52,9 @@ export async function readPlaylist(
     if (end - at > LONGEST_LINE) throw invalid(`it is longer than ${LONGEST_LINE} characters`, line);
     reader.read(text.slice(at, end).trim(), line);
     at = end + 1;
-    if (line % GO === 0) await setImmediate();
+    if (line % GO !== 0) continue;
+    reader.flush();
+    await setImmediate();
   }
   return reader.end();
 }
@@ -70,6 +72,7 @@ class Reader {
   #keys: readonly PlaylistKey[] = [];
   #map: PlaylistMap | undefined;
   #gap = false;
+  #handedOn = "";
   /** The tag that the next URL belongs to. */
   #open: { readonly name: string; readonly line: number; readonly attributes?: Attributes } | undefined;
 
@@ -109,7 +112,7 @@ class Reader {
       if (offset === null) throw invalid("its byte range is malformed", line);
       if (!offset) this.#implied.add(this.#places.length);
     }
-    this.#parser.push(`${text}\n`);
+    this.#handedOn += `${text}\n`;
   }
 
   #uri(text: string, line: number): void {
@@ -126,7 +129,7 @@ class Reader {
     this.#places.push({ url, line, gap: this.#gap, keys: this.#keys, ...(map && { map }) });
     this.#gap = false;
     // Its own words would do; the URL is kept here.
-    this.#parser.push("-\n");
+    this.#handedOn += "-\n";
   }
 
   #sessionKey(key: PlaylistKey): void {
@@ -155,7 +158,14 @@ class Reader {
     };
   }
 
+  /** Hands on what was collected: many lines at once cost half of what they cost one by one. */
+  flush(): void {
+    this.#parser.push(this.#handedOn);
+    this.#handedOn = "";
+  }
+
   end(): MasterPlaylist | MediaPlaylist {
+    this.flush();
     const { manifest } = this.#parser;
     const master = this.#variants.length > 0 || this.#renditions.length > 0;
     if (master && this.#places.length > 0)

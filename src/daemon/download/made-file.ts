@@ -1,11 +1,14 @@
 /** A file that a step made, described like one that was fetched: on the session's grid, in an epoch of its own. */
+import { createHash } from "node:crypto";
 import { chunkCount, chunkRange, type Manifest, makeManifest } from "../core/manifest.ts";
 import type { Claim, PartFile, SessionPatch } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
-import { sha256 } from "./digest.ts";
 import type { Beside } from "./media/beside.ts";
 import type { Run } from "./run.ts";
 import type { Storable } from "./store.ts";
+
+/** Bytes that are read at once: little, so that others have their turn in between. */
+const READ = 1024 * 1024;
 
 /** What is made into a file that can be put in place. */
 export interface MadeFileInit {
@@ -88,14 +91,16 @@ export class MadeFile implements Storable, AsyncDisposable {
 }
 
 /** The manifest of a file that is here, on the configured grid. */
-export async function manifestOf(run: Run, part: PartFile): Promise<Manifest> {
+async function manifestOf(run: Run, part: PartFile): Promise<Manifest> {
   const { chunkSize } = run.settings;
   const size = await part.size();
   const chunks: string[] = [];
   for (let index = 0; index < chunkCount(size, chunkSize); index++) {
     run.signal.throwIfAborted();
     const { start, end } = chunkRange(index, size, chunkSize);
-    chunks.push(await sha256(Buffer.from(await part.read(start, end - start))));
+    const hash = createHash("sha256");
+    for (let at = start; at < end; at += READ) hash.update(await part.read(at, Math.min(READ, end - at)));
+    chunks.push(hash.digest("hex"));
   }
   return makeManifest(size, chunkSize, chunks);
 }

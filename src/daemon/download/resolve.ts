@@ -12,7 +12,7 @@ export async function resolve(run: Run): Promise<Resolved> {
 }
 
 /** The candidates in the order in which this attempt asks them. */
-export function inOrder(run: Run, plan: Resolved): Resolved {
+function inOrder(run: Run, plan: Resolved): Resolved {
   if (plan.kind === "media" || plan.kind === "expansion") return plan;
   const { attempt, detour } = run.session;
   const { candidates } = plan;

@@ -103,7 +103,7 @@ const part = z.strictObject({
 });
 
 /** What is known of bytes, but for their chunks. */
-export const manifestHead = z.strictObject({
+const manifestHead = z.strictObject({
   version: z.literal(1),
   size: count,
   chunk_size: z.int().min(1),

@@ -7,10 +7,21 @@ import { failure } from "../../core/errors.ts";
 import type { ChunkSource, RangeStream } from "../../core/ports.ts";
 import type { Segment as Described } from "../../core/resolved.ts";
 import type { ResourceInfo } from "../../core/session.ts";
+import type { SharedBytes } from "../chunk-hasher.ts";
+import type { Slabs } from "../slabs.ts";
 import { canResume } from "../sources.ts";
 
 /** What a login page or an error page is sent as; never a segment. */
 const A_PAGE = /^(text\/html|application\/xhtml\+xml)\s*(;|$)/i;
+
+/** Bytes of a block: segments are collected in them, used again and again. */
+export const BLOCK = 256 * 1024;
+
+/** Some of a segment: the first bytes of a block, and the block, which is to be given back. */
+export interface Piece {
+  readonly bytes: Buffer;
+  readonly block: SharedBytes;
+}
 
 /** What a segment needs of its track. */
 export interface SegmentInit {
@@ -20,6 +31,7 @@ export interface SegmentInit {
   readonly key?: Buffer;
   /** The version of the resource that other ranges of it came from. */
   readonly version?: ResourceInfo;
+  readonly slabs: Pick<Slabs, "take" | "give">;
   /** Called for bytes received; a promise holds the sender back. */
   readonly onBytes: (count: number) => Promise<void> | undefined;
   /** Called when there is something to take. A promise holds the sender back: memory is short, or it is being written. */
@@ -34,8 +46,11 @@ export class SegmentTransfer {
   /** Received, counted from the segment's first byte. */
   #received = 0;
   #resource: ResourceInfo | undefined;
-  #pieces: Buffer[] = [];
-  #buffered = 0;
+  /** Full, not yet taken. */
+  #full: SharedBytes[] = [];
+  /** Being filled. */
+  #block: SharedBytes | undefined;
+  #filled = 0;
   #length = 0;
   #hash: Hash = createHash("sha256");
   #decipher: Decipheriv | undefined;
@@ -51,9 +66,14 @@ export class SegmentTransfer {
     this.#decipher = this.#newDecipher();
   }
 
-  /** Bytes in memory. */
+  /** Memory that it takes, in bytes. */
   get buffered(): number {
-    return this.#buffered;
+    return (this.#full.length + (this.#block ? 1 : 0)) * BLOCK;
+  }
+
+  /** Bytes that wait to be taken. */
+  get untaken(): number {
+    return this.#full.length * BLOCK + this.#filled;
   }
 
   /** Received in this version. */
@@ -84,11 +104,15 @@ export class SegmentTransfer {
     return this.#resource;
   }
 
-  /** Takes what is in memory. */
-  take(): Buffer[] {
-    const pieces = this.#pieces;
-    this.#pieces = [];
-    this.#buffered = 0;
+  /** Takes the blocks that are full, and of one that is whole the last one too. They are the caller's to give back. */
+  take(): Piece[] {
+    const pieces = this.#full.map((block): Piece => ({ bytes: block, block }));
+    this.#full = [];
+    if (!this.#whole || !this.#block) return pieces;
+    if (this.#filled > 0) pieces.push({ bytes: this.#block.subarray(0, this.#filled), block: this.#block });
+    else this.#init.slabs.give(this.#block);
+    this.#block = undefined;
+    this.#filled = 0;
     return pieces;
   }
 
@@ -114,7 +138,10 @@ export class SegmentTransfer {
       throw error;
     }
     this.#resource ??= stream.resource;
-    await stream.pipe((bytes) => this.#accept(bytes));
+    // Straight into the blocks where that can be done; what is enciphered becomes other bytes on the way.
+    if (stream.receive && !this.#decipher)
+      await stream.receive({ space: () => this.#space(), filled: (count) => this.#arrived(count) });
+    else await stream.pipe((bytes) => this.#accept(bytes));
     this.#complete();
   }
 
@@ -133,24 +160,58 @@ export class SegmentTransfer {
     );
   }
 
+  /** Bytes came by themselves; the buffer is only lent. */
   #accept(bytes: Uint8Array): Promise<void> | undefined {
-    this.#received += bytes.length;
+    this.#count(bytes.length);
+    this.#keep(this.#decipher ? this.#decipher.update(bytes) : bytes);
+    return this.#told(bytes.length);
+  }
+
+  /** Bytes came into the last space. */
+  #arrived(count: number): Promise<void> | undefined {
+    this.#count(count);
+    this.#took(count);
+    return this.#told(count);
+  }
+
+  #count(bytes: number): void {
+    this.#received += bytes;
     if (this.#end !== undefined && this.#received > this.#end - this.#start)
       throw failure("RANGE_INVALID", `${this.#init.source.id} sends more than the range that it was asked for`);
-    // The buffer is only lent.
-    const plain = this.#decipher ? this.#decipher.update(bytes) : Buffer.from(bytes);
-    this.#keep(plain);
-    const limit = this.#init.onBytes(bytes.length);
+  }
+
+  #told(bytes: number): Promise<void> | undefined {
+    const limit = this.#init.onBytes(bytes);
     const room = this.#init.onReady();
     return limit && room ? Promise.all([limit, room]).then(() => undefined) : (limit ?? room);
   }
 
-  #keep(bytes: Buffer): void {
-    if (bytes.length === 0) return;
-    this.#hash.update(bytes);
-    this.#pieces.push(bytes);
-    this.#buffered += bytes.length;
-    this.#length += bytes.length;
+  #keep(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length; ) {
+      const space = this.#space();
+      const count = Math.min(space.length, bytes.length - from);
+      space.set(bytes.subarray(from, from + count));
+      this.#took(count);
+      from += count;
+    }
+  }
+
+  /** Room for the next bytes; never empty. */
+  #space(): Buffer {
+    this.#block ??= this.#init.slabs.take(BLOCK);
+    return this.#block.subarray(this.#filled);
+  }
+
+  /** So many bytes are in the last space. */
+  #took(count: number): void {
+    if (!this.#block || count === 0) return;
+    this.#hash.update(this.#block.subarray(this.#filled, this.#filled + count));
+    this.#filled += count;
+    this.#length += count;
+    if (this.#filled < BLOCK) return;
+    this.#full.push(this.#block);
+    this.#block = undefined;
+    this.#filled = 0;
   }
 
   #complete(): void {
@@ -178,8 +239,9 @@ export class SegmentTransfer {
     this.#version++;
     this.#received = 0;
     this.#resource = undefined;
-    this.#pieces = [];
-    this.#buffered = 0;
+    for (const block of this.#full) this.#init.slabs.give(block);
+    this.#full = [];
+    this.#filled = 0;
     this.#length = 0;
     this.#hash = createHash("sha256");
     this.#decipher = this.#newDecipher();

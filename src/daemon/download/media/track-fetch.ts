@@ -133,7 +133,7 @@ export class TrackFetch {
   /** Received, not yet recorded. */
   get pending(): number {
     let waiting = this.#position + this.#written - this.#recordedBytes;
-    for (const segment of this.#under.values()) waiting += segment.buffered;
+    for (const segment of this.#under.values()) waiting += segment.untaken;
     return waiting;
   }
 
@@ -149,7 +149,9 @@ export class TrackFetch {
 
   /** Connections in use. */
   get connections(): number {
-    return this.#under.size;
+    let open = 0;
+    for (const { whole } of this.#under.values()) if (!whole) open++;
+    return open;
   }
 
   /** Fetches what is missing. @returns lengths of the segments in their order. @throws DownloadError; what was recorded stays */
@@ -281,6 +283,7 @@ export class TrackFetch {
       source: run.engine.sources.http(described.url, wayTo(run, described.url, track)),
       ...(version && { version }),
       ...(key && { key }),
+      slabs: run.engine.slabs,
       onBytes: (count) => this.#count(count),
       onReady: () => this.#ready(index),
     });
@@ -331,12 +334,11 @@ export class TrackFetch {
         this.#writtenVersion = segment.version;
       }
       const { whole } = segment;
-      const pieces = segment.take();
-      if (pieces.length > 0) {
-        const bytes = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+      for (const { bytes, block } of segment.take()) {
         await this.#makeSureOfRoom(bytes.length);
         await this.#init.part.write(bytes, this.#position + this.#written);
         this.#written += bytes.length;
+        this.#init.run.engine.slabs.give(block);
       }
       if (!whole) return;
       this.#finish(index, segment);

@@ -10,6 +10,7 @@ import { cpuPerGib } from "./rows/cpu-per-gib.ts";
 import { idle } from "./rows/idle.ts";
 import { limitedOrigin } from "./rows/limited-origin.ts";
 import { manyFiles } from "./rows/many-files.ts";
+import { media } from "./rows/media.ts";
 import { millionQueued } from "./rows/million-queued.ts";
 import { oneFile } from "./rows/one-file.ts";
 import { smallUrls } from "./rows/small-urls.ts";
@@ -27,6 +28,7 @@ export const ROWS: readonly Row[] = [
   idle,
   cacheHits,
   cacheCompaction,
+  media,
 ];
 
 /** What came of a run. */

@@ -1,7 +1,7 @@
 /**
  * Sizes of the bench, from the environment for a quick look: BENCH_LARGE_MIB (2048), BENCH_LIMITED_MIB (256),
  * BENCH_SMALL_COUNT (2000), BENCH_TINY_COUNT (100000), BENCH_QUEUED_COUNT (1000000), BENCH_CACHE_ENTRIES (100000),
- * BENCH_LIST_RUNS (15), BENCH_RESTARTS (5), BENCH_IDLE_S (60), BENCH_QUIET_S (15: until a daemon is at rest), BENCH_ROUNDS
+ * BENCH_MEDIA_SEGMENTS (1000), * BENCH_LIST_RUNS (15), BENCH_RESTARTS (5), BENCH_IDLE_S (60), BENCH_QUIET_S (15: until a daemon is at rest), BENCH_ROUNDS
  * (5), BENCH_BUDGET_S (720: no new round of a contest is begun that would end later) and BENCH_PLACES (disk,tmpfs). Where
  * things go: BENCH_DISK (a folder on a disk, if the one for temporary files is not on one) and BENCH_RESULTS (bench/results).
  */
@@ -18,6 +18,7 @@ const FULL = {
   TINY_COUNT: 100_000,
   QUEUED_COUNT: 1_000_000,
   CACHE_ENTRIES: 100_000,
+  MEDIA_SEGMENTS: 1000,
   LIST_RUNS: 15,
   RESTARTS: 5,
   IDLE_S: 60,
@@ -43,6 +44,7 @@ export const settings = {
   tinyBytes: 1024,
   queuedCount: value("QUEUED_COUNT"),
   cacheEntries: value("CACHE_ENTRIES"),
+  mediaSegments: value("MEDIA_SEGMENTS"),
   listRuns: value("LIST_RUNS"),
   restarts: value("RESTARTS"),
   idleSeconds: value("IDLE_S"),

@@ -29,6 +29,15 @@ export interface OrderFlags {
   readonly force?: boolean;
   readonly format?: string;
   readonly quality?: string;
+  /** `--media` makes it true, `--no-media` false. */
+  readonly media?: boolean;
+  readonly template?: string;
+  readonly subs?: string;
+  readonly embedSubs?: boolean;
+  readonly for?: string;
+  readonly newest?: string;
+  /** `--no-tags` makes it false. */
+  readonly tags?: boolean;
 }
 
 /** One text that was meant as a URL. */
@@ -97,7 +106,29 @@ function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {
     quality: flags.quality ?? "",
     checksumFile: flags.checksumFile === undefined ? "" : nonEmpty("--checksum-file", flags.checksumFile),
     followMetalink: flags.metalink === false ? false : undefined,
+    media: flags.media,
+    template: flags.template === undefined ? "" : nonEmpty("--template", flags.template),
+    subtitles: readSubtitles(flags),
+    recordFor: flags.for === undefined ? undefined : readDuration("--for", flags.for),
+    newest: flags.newest === undefined ? 0 : readCount("--newest", flags.newest, 1),
+    tags: flags.tags === false ? false : undefined,
   });
+}
+
+/** "en,de" or "all". @throws ClientError */
+function readSubtitles({ subs, embedSubs = false }: OrderFlags): { languages: string[]; embed: boolean } | undefined {
+  if (subs === undefined) {
+    if (embedSubs) throw misuse("--embed-subs says where subtitles go, not which", "Name languages with --subs en,de.");
+    return undefined;
+  }
+  const languages = subs.split(",").map((tag) => tag.trim());
+  const wrong = languages.find((tag) => !/^-?[\w*]{1,16}(-[\w*]{1,16})*$/.test(tag));
+  if (wrong !== undefined)
+    throw misuse(
+      `--subs: "${wrong}" is no language`,
+      "Write --subs en,pt-BR, --subs 'de-*', or --subs all,-live_chat.",
+    );
+  return { languages, embed: embedSubs };
 }
 
 const IF_EXISTS = { rename: IfExists.RENAME, skip: IfExists.SKIP, overwrite: IfExists.OVERWRITE };
@@ -144,14 +175,16 @@ export function readHeader(text: string): { name: string; value: string } {
   return { name: match[1], value };
 }
 
-function readCount(name: string, text: string, least: number): number {
+/** A whole number. @throws ClientError */
+export function readCount(name: string, text: string, least: number): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < least || value > 0x7fffffff)
     throw misuse(`${name}: "${text}" is not a whole number from ${least} on`);
   return value;
 }
 
-function readDuration(name: string, text: string): { seconds: number; nanos: number } {
+/** A duration as the wire has it. @throws ClientError */
+export function readDuration(name: string, text: string): { seconds: number; nanos: number } {
   const value = option(name, () => parseDuration(text));
   const seconds = Math.floor(value);
   return { seconds, nanos: Math.round((value - seconds) * 1e9) };

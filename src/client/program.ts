@@ -7,6 +7,8 @@ import { EXIT } from "../shared/errors.ts";
 import { VERSION } from "../shared/version.ts";
 import { defineCompletion, defineDaemon } from "./define-daemon.ts";
 import { defineDownloads } from "./define-downloads.ts";
+import { defineFeed } from "./define-feed.ts";
+import { defineMedia } from "./define-media.ts";
 import { defineReceipts } from "./define-receipts.ts";
 import { examples, type Outcome } from "./definitions.ts";
 import type { Globals } from "./globals.ts";
@@ -36,6 +38,8 @@ export function buildProgram(
     .showHelpAfterError("(see --help)")
     .exitOverride();
   defineDownloads(program, outcome);
+  defineMedia(program, outcome);
+  defineFeed(program, outcome);
   defineReceipts(program, outcome);
   defineDaemon(program, outcome);
   if (options.completion) defineCompletion(program, outcome, () => buildProgram({ exit: 0 }, { completion: false }));

@@ -1,10 +1,11 @@
 /** Puts the caches together from their room: for the daemon, and for the library. Nothing here starts or touches a disk. */
 import { CacheVault } from "./cache/cache-vault.ts";
 import { FragmentCache } from "./cache/fragments.ts";
+import { ThumbnailCache } from "./cache/thumbnail-cache.ts";
 import { CacheUpkeep } from "./cache/upkeep.ts";
 import type { Config } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
-import type { CacheControl, Clock, HotRecords, KeyValue, Logger } from "./core/ports.ts";
+import type { CacheControl, Clock, HotRecords, HttpClient, KeyValue, Logger, Thumbnails } from "./core/ports.ts";
 import type { Scheduler } from "./schedule/scheduler.ts";
 import type { SessionManager } from "./session/session-manager.ts";
 
@@ -60,6 +61,27 @@ export function assembleKept(
   });
   const options = () => ({ maxNoted: room(cache().fragments.max_noted), ttlMs: cache().fragments.ttl * 1000 });
   return { vault, fragments: new FragmentCache({ store, vault, clock, logger, options }) };
+}
+
+/** Pictures of media, kept in the vault. */
+export function assembleThumbnails(
+  { config, clock, logger }: CacheInit,
+  vault: CacheVault,
+  client: HttpClient,
+): ThumbnailCache {
+  const { max_entry_size: maxBytes, ttl: ttlSeconds } = config().cache.thumbnails;
+  const parts = { vault, client, clock, logger: logger.child({ room: "cache" }) };
+  return new ThumbnailCache({ ...parts, limits: () => ({ maxBytes, ttlSeconds }) });
+}
+
+/** The cache as the download room asks it. */
+export function asThumbnails(cache: Pick<ThumbnailCache, "getThumbnail">): Thumbnails {
+  return {
+    async picture(url, options) {
+      const { contentType, bytes } = await cache.getThumbnail(url, options);
+      return { type: contentType, bytes };
+    },
+  };
 }
 
 /** Puts the caches of a daemon together. */

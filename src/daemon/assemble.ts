@@ -5,10 +5,13 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment, Paths } from "../shared/paths.ts";
+import { assembleThumbnails, asThumbnails } from "./assemble-cache.ts";
+import { assembleMediaTool, assembleResolvers } from "./assemble-media.ts";
+import type { CacheVault } from "./cache/cache-vault.ts";
 import type { Config } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { HookRegistry } from "./core/plugin.ts";
-import type { Clock, DownloadCache, HttpClient, KeyValue, Logger, MemoryPressure } from "./core/ports.ts";
+import type { Clock, DownloadCache, HttpClient, KeyValue, Logger, MemoryPressure, Thumbnails } from "./core/ports.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
 import type { EngineParts } from "./download/run.ts";
 import type { DownloadSettings } from "./download/settings.ts";
@@ -25,8 +28,6 @@ import { MemoryProbe } from "./os/memory.ts";
 import { MemoryWatch } from "./os/memory-watch.ts";
 import type { PluginsConfig } from "./plugins/find.ts";
 import { Plugins } from "./plugins/plugins.ts";
-import { DirectResolver } from "./resolve/direct.ts";
-import { MetalinkResolver } from "./resolve/metalink-resolver.ts";
 import type { SessionManager } from "./session/session-manager.ts";
 import { Store } from "./store/store.ts";
 
@@ -38,6 +39,10 @@ export interface BroughtParts {
   readonly sessionManager: SessionManager;
   readonly downloadCache?: DownloadCache;
   readonly httpClient?: HttpClient;
+  /** Pictures of media. */
+  readonly thumbnails?: Thumbnails;
+  /** Where pictures of media are kept, if nobody brings a place to have them from. */
+  readonly vault?: CacheVault;
 }
 
 /** Everything below the download manager. */
@@ -82,9 +87,10 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
   });
   const made = assembleClient(init, holds);
   const client = brought.httpClient ?? made;
+  const pictures = brought.vault && assembleThumbnails(init, brought.vault, client);
+  const thumbnails = brought.thumbnails ?? (pictures && asThumbnails(pictures));
   const memory = new MemoryProbe();
   const sources = new HttpSourceFactory({ client, clock });
-  const direct = new DirectResolver(sources);
   const watch = new MemoryWatch({
     probe: memory,
     ...(init.heap && { heap: init.heap }),
@@ -98,7 +104,9 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
       store: brought.sessionManager,
       files: new DiskFileStore(init.guarded),
       sources,
-      resolvers: [new MetalinkResolver(sources, direct), direct],
+      resolvers: assembleResolvers({ sources, clock, logger, config, environment: init.env ?? process.env }),
+      media: assembleMediaTool(config(), clock),
+      ...(thumbnails && { thumbnails }),
       ...(brought.downloadCache && { cache: brought.downloadCache }),
       memory: watch,
       clock,
@@ -109,7 +117,7 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
     memory,
     watch,
     start: () => holds.start(),
-    owned: [holds, made, watch],
+    owned: [holds, made, watch, ...(pictures ? [pictures] : [])],
   };
 }
 
@@ -242,6 +250,7 @@ function settingsOf(config: () => Config, memory: MemoryProbe, clock: Clock): ()
       timeout: now.timeout,
       ifExists: now.if_exists,
       minFreeSpace: now.min_free_space,
+      formats: now.formats,
       memoryHeadroom: () => {
         // Every download asks; the files behind the answer are read once a second.
         if (clock.monotonic() - readAt >= MEMORY_READING_MS) {

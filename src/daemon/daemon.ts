@@ -26,6 +26,7 @@ import type { CheckReport, ConfigChange, ConfigValue, DaemonControl, Logger } fr
 import { safeName } from "./disk/filename.ts";
 import { DownloadManager } from "./download/manager.ts";
 import { Verifier } from "./download/verifier.ts";
+import { Feeds } from "./feeds/feeds.ts";
 import { ListIntake } from "./intake/list-intake.ts";
 import { SystemClock } from "./os/clock.ts";
 import { heap } from "./os/heap.ts";
@@ -34,6 +35,8 @@ import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
 import type { Plugins } from "./plugins/plugins.ts";
+import { readFeed } from "./resolve/feed-read.ts";
+import { FormatLookup } from "./resolve/format-lookup.ts";
 import { readMetalink } from "./resolve/metalink.ts";
 import { roomChecks } from "./room-checks.ts";
 import { answersItself } from "./rpc/self-check.ts";
@@ -124,7 +127,10 @@ export class Daemon implements Startable, DaemonControl {
     for (const part of caches.parts) await this.#begin(part);
     const engine = assembleEngine(
       { ...init, guarded, env: this.#environment() },
-      { sessionManager: sessions, ...(caches.kept && { downloadCache: caches.kept.fragments }) },
+      {
+        sessionManager: sessions,
+        ...(caches.kept && { downloadCache: caches.kept.fragments, vault: caches.kept.vault }),
+      },
       keyValue,
     );
     for (const part of engine.owned) this.#stack.use(part);
@@ -166,6 +172,18 @@ export class Daemon implements Startable, DaemonControl {
       scheduler.calendar("session clean-up", config().sessions.cleanup, async () => void (await sessions.cleanUp()));
     scheduleCaches(scheduler, config(), caches.control, sessions);
     await this.#begin(scheduler);
+    const feeds = await this.#begin(
+      new Feeds({
+        store: keyValue,
+        intake: downloads,
+        sessions,
+        files: engine.parts.files,
+        client: engine.client,
+        reader: { read: readFeed },
+        clock,
+        logger: logger.child({ room: "feeds" }),
+      }),
+    );
 
     const { daemon } = config();
     const rpc = await this.#begin(
@@ -181,10 +199,16 @@ export class Daemon implements Startable, DaemonControl {
             busy: () => sessions.counts().active > 0,
             timeoutMs: () => config().timeout * 1000,
           }),
+          formats: new FormatLookup({
+            ...engine.parts,
+            presets: () => config().formats,
+            ...(engine.parts.media && { tool: engine.parts.media }),
+          }),
           events: sessions.log,
           lists,
           watchFolders,
           cache: caches.control,
+          feeds,
           control: this,
           memory: engine.watch,
           clock,

@@ -2,7 +2,9 @@
  * The engine as a library: the spec's DownloadManager and SessionManager, put together from a configuration. Whoever
  * brings a part along keeps it: only what was made here is started and ended here.
  */
+
 import { assembleEngine, assembleSessions, type BroughtParts, type Engine } from "./assemble.ts";
+import { asThumbnails } from "./assemble-cache.ts";
 import { type ConfigReport, type InitializeOptions, initializeConfig as initialize } from "./config/initialize.ts";
 import type { ConfigInput } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
@@ -61,7 +63,12 @@ export class DownloadManager extends Manager {
         ? new DownloadCache(config, { ...options, sessionManager: shared, httpClient })
         : undefined;
     const downloadCache = options.downloadCache ?? ownCache;
-    const brought = { ...options, sessionManager, ...(downloadCache && { downloadCache }) };
+    const brought = {
+      ...options,
+      sessionManager,
+      ...(downloadCache && { downloadCache }),
+      ...(ownCache && { thumbnails: asThumbnails(ownCache) }),
+    };
     const engine = assembleEngine(init, brought, store);
     super(engine.parts, engine.settings);
     this.#engine = engine;

@@ -89,6 +89,7 @@ export const ERRORS = {
   SIZE_MISMATCH: row("resource", "DATA_LOSS", false, EXIT.integrity, "The file does not have the size that its description gives.", "The origin serves another file; look for another source."),
   CHECKSUM_NOT_FOUND: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "No checksum file was found that names the file.", "Name one with --checksum-file URL, or give the digest with --checksum."),
   METALINK_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A Metalink cannot be used.", "The message says why; --no-metalink fetches the Metalink itself."),
+  PLAYLIST_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A playlist or manifest cannot be used.", "The message says why, and where in it; --no-media fetches the playlist itself."),
   CHUNK_MISMATCH: row("download", "DATA_LOSS", true, EXIT.integrity, "A chunk on disk is not what was recorded.", "It is fetched again; if it recurs, the disk is failing."),
   RESOURCE_CHANGED: row("resource", "ABORTED", true, EXIT.integrity, "The resource changed while it was fetched.", "It begins again with the new version."),
   // The way to the origin.
@@ -132,10 +133,25 @@ export const ERRORS = {
   DISK_FULL: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "There is no room for the file.", "Make room; it goes on by itself."),
   MEMORY_SHORT: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "Memory is short.", "It goes on by itself."),
   TOO_MANY_OPEN_FILES: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "The process may not open more files.", "Raise LimitNOFILE, or lower max_concurrent_downloads."),
+  // Media.
+  FFMPEG_MISSING: row("system-resource", "FAILED_PRECONDITION", false, EXIT.systemResource, "FFmpeg is not there, or does not run.", "The message says how to install it here; or name it in ffmpeg.path."),
+  FFMPEG_TOO_OLD: row("system-resource", "FAILED_PRECONDITION", false, EXIT.systemResource, "FFmpeg is older than is needed.", "Install FFmpeg 5.1 or newer, or name another in ffmpeg.path."),
+  FFMPEG_FAILED: row("download", "FAILED_PRECONDITION", false, EXIT.resource, "FFmpeg could not do what was asked.", "The message has its last lines. Nothing was left behind, and what it read is as it was."),
+  FFMPEG_TIMED_OUT: row("download", "DEADLINE_EXCEEDED", false, EXIT.resource, "FFmpeg took longer than it may.", "Raise ffmpeg.timeout if the file is very long."),
+  MEDIA_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The file is no media, or is damaged.", "Open it in a player; if that fails as well, fetch it anew with --force."),
+  FORMAT_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A format or a quality cannot be read.", "The message names the place in the text; docs/FORMATS.md has the grammar."),
+  FORMAT_UNAVAILABLE: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "There is no format as it was asked for.", "See `snatchctl formats URL` for what there is."),
+  TEMPLATE_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A template of file names cannot be read, or leads out of the folder.", "The message names the place in the text; docs/FORMATS.md has the fields."),
+  MEDIA_LOCKED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The media is locked by its publisher (DRM).", "Snatch does not unlock it; see whether another format is listed by `snatchctl formats URL`."),
+  MEDIA_UNFIT: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The container cannot hold what is to be in it.", "Choose another container; mkv holds nearly everything."),
   // The caches.
   CACHE_TOO_LARGE: row("system-resource", "RESOURCE_EXHAUSTED", false, EXIT.systemResource, "It is larger than the cache may keep. It is read no further.", "Raise the limit that the message names, in the configuration."),
   CACHE_FULL: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "The cache is full of what running downloads use.", "It goes on without being kept; raise cache.max_size if it recurs."),
   CACHE_UNAVAILABLE: row("system-resource", "UNAVAILABLE", true, EXIT.systemResource, "The cache cannot be used. Everything is fetched anew.", "Ask `snatchctl doctor` why: another daemon may use the folder."),
+  MEDIA_NOT_FOUND: row("resource", "NOT_FOUND", false, EXIT.resource, "A page, feed or list names nothing that can be fetched.", "Open it in a browser to see what it is; --no-media saves the document itself."),
+  PAGE_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A page cannot be read.", "The message says why; --no-media saves the page itself."),
+  FEED_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A feed cannot be read.", "The message says why, and where in it; --no-media saves the feed itself."),
+  FEED_NOT_FOUND: row("download", "NOT_FOUND", false, EXIT.usage, "No such feed is followed.", "See `snatchctl feed list`."),
   // The daemon.
   DAEMON_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.daemon, "No daemon answers at the address.", "Start it with `snatchctl daemon start`, or give --address."),
   ALREADY_RUNNING: row("download", "FAILED_PRECONDITION", false, EXIT.alreadyRunning, "Another daemon uses this state folder.", "Use that one, or another SNATCH_HOME."),

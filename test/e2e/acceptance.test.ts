@@ -4,8 +4,11 @@ import { describe, test } from "node:test";
 import { foreignClient } from "../support/scenarios/foreign-client.ts";
 import { killedDownload } from "../support/scenarios/killed-download.ts";
 import { killedList } from "../support/scenarios/killed-list.ts";
+import { killedMedia } from "../support/scenarios/killed-media.ts";
 import { listSpeed } from "../support/scenarios/list-speed.ts";
 import type { Outcome } from "../support/scenarios/outcome.ts";
+import { pageAsAudio } from "../support/scenarios/page-as-audio.ts";
+import { polledFeed } from "../support/scenarios/polled-feed.ts";
 import { rottenFile } from "../support/scenarios/rotten-file.ts";
 import { writeOrder } from "../support/scenarios/write-order.ts";
 import { missing } from "../support/tools.ts";
@@ -29,6 +32,15 @@ describe("in small", () => {
 
   test("fifty flipped bits are found, and repaired by one range of one chunk each", { skip }, async () => {
     met(await rottenFile({ size: 16 * MIB + 1234, chunkSize: MIB / 16, flips: 50, seed: 4 }));
+  });
+
+  test("media of segments goes on after a kill with what is missing", { skip }, async () => {
+    met(await killedMedia({ segments: 80, packets: 140, kills: 1, rate: 24 * 1024 }));
+  });
+
+  test("a page becomes its audio; a feed brings each episode once", { skip: missing("nginx", "ffmpeg") }, async () => {
+    met(await pageAsAudio());
+    met(await polledFeed());
   });
 
   test("bytes, record, name and folder reach the disk in this order", {

@@ -112,7 +112,6 @@ describe("a URL of a Metalink", () => {
     ],
     ["it names no place", () => metalink({ urls: ["ftp://a/b"] }), "METALINK_INVALID"],
     ["it is a page", () => "<!doctype html><p>404</p>", "METALINK_INVALID"],
-    ["it describes several files", (url: string) => metalink({ urls: [url] }, { urls: [url] }), "METALINK_INVALID"],
   ] as const)
     test(`fails where ${what}`, async () => {
       await using home = await libraryHome();

@@ -12,12 +12,15 @@ import type {
   CacheFreed,
   DaemonControl,
   Downloads,
+  FeedControl,
+  FeedState,
   ImportOutcome,
   ListJob,
   ListTaken,
   ListTaker,
   LiveProgress,
   RefusedEntry,
+  Resolver,
   Selection,
   SessionFilter,
   SessionPage,
@@ -57,6 +60,8 @@ export class MemoryDaemon
   readonly shutdowns: string[] = [];
   /** Jobs of the lists that were taken. */
   readonly jobs: ListJob[] = [];
+  /** Who says what URLs mean, for those who ask for formats. */
+  readonly resolvers: Resolver[] = [];
   /** Thrown by the next call of `pause`. */
   breakage: Error | undefined;
   readonly #sessions = new Map<string, Session>();
@@ -319,6 +324,27 @@ export class MemoryDaemon
       if (this.#folders.delete(path)) return Promise.resolve();
       return Promise.reject(failure("WATCH_FOLDER_INVALID", `${path} is not watched`));
     },
+  };
+
+  readonly #feeds = new Map<string, FeedState>();
+
+  readonly feeds: FeedControl = {
+    list: () => [...this.#feeds.values()],
+    add: (url, settings) => {
+      const state = { ...settings, id: `${"f".repeat(7)}${this.#feeds.size}`, url, nextPollAt: 1000, episodeCount: 0 };
+      this.#feeds.set(url, state);
+      return Promise.resolve(state);
+    },
+    remove: (feed) => {
+      if (this.#feeds.delete(feed)) return Promise.resolve();
+      return Promise.reject(failure("FEED_NOT_FOUND", `${feed} is not followed`));
+    },
+    poll: (feed) =>
+      Promise.resolve(
+        [...this.#feeds.values()]
+          .filter(({ url }) => feed === undefined || url === feed)
+          .map((state) => ({ feed: { ...state, title: "Polled", lastPollAt: 2000 }, newCount: 3, removedCount: 1 })),
+      ),
   };
 
   /** What it was asked to do. */

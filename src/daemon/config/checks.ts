@@ -1,16 +1,15 @@
-/** The checks of this room: the folders that the configuration names, and FFmpeg. */
+/** The checks of this room: the folders that the configuration names. */
 import { randomBytes } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Paths } from "../../shared/paths.ts";
 import type { Check } from "../core/ports.ts";
-import { ffmpegCheck } from "./check-ffmpeg.ts";
 import { folderState } from "./folders.ts";
 import type { Config } from "./schema.ts";
 
 /** All checks of this room, for a configuration. */
 export function configChecks(config: Config, paths: Paths): readonly Check[] {
-  return [foldersCheck(config, paths), ffmpegCheck(config.ffmpeg.path)];
+  return [foldersCheck(config, paths)];
 }
 
 /** The folders that are written to, but for the download folder, which the disk room examines. */

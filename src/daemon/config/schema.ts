@@ -136,6 +136,13 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "ca
     }).prefault({}),
     ffmpeg: z.strictObject({
       path: kind.program(place).default("").meta(about({ description: "The FFmpeg program; empty: the `ffmpeg` in PATH." })),
+      processes: z.int().min(0).max(256).default(0).meta(about({ description: "FFmpeg processes that run at once; others wait. 0: as many as there are cores.", unit: "processes", ...restart })),
+      timeout: kind.seconds(1, 2_592_000).default(86_400).meta(about({ description: "How long one run of FFmpeg may take.", unit: "seconds", ...restart })),
+    }).prefault({}),
+    ytdlp: z.strictObject({
+      enabled: z.boolean().default(true).meta(about({ description: "Ask yt-dlp, where it is installed, about pages that nothing else here can read. It asks the network itself, so only for pages that a caller on this machine named; the bytes are fetched by Snatch." })),
+      path: kind.program(place).default("").meta(about({ description: "The yt-dlp program; empty: the `yt-dlp` in PATH." })),
+      timeout: kind.seconds(1, 86_400).default(120).meta(about({ description: "How long yt-dlp may read one page.", unit: "seconds" })),
     }).prefault({}),
     checks: z.strictObject({
       url: kind.httpUrl.default("").meta(about({ description: "URL that `snatchctl doctor` fetches to see whether the network is there. Empty: nothing is asked." })),

@@ -1,4 +1,5 @@
 /** What a URL turned out to mean: where the bytes of one file can be had. The answer of the resolve stage. */
+import type { Expansion, Media } from "./resolved.ts";
 import type { Digest } from "./session.ts";
 
 /** One place that holds the bytes. */
@@ -10,8 +11,12 @@ export interface Candidate {
   readonly namedBy?: string;
 }
 
+/** What a URL means: one file, media to choose from, or several things. */
+export type Resolved = Plan | Media | Expansion;
+
 /** One file: its candidates in order of preference, all of the same bytes. */
 export interface Plan {
+  readonly kind?: "file";
   readonly candidates: readonly [Candidate, ...Candidate[]];
   /** Bytes that the file must have, where that is known from elsewhere. */
   readonly size?: number;
@@ -19,6 +24,10 @@ export interface Plan {
   readonly digests?: readonly Digest[];
   /** The file's name, as a description of it says; not yet made safe. */
   readonly filename?: string;
+  /** The name may lead into folders below the one that was asked for; they are made. */
+  readonly nested?: boolean;
+  /** It is media: a page in its place is refused. */
+  readonly noPage?: boolean;
   /** What answers is the file, whatever its media type means elsewhere. */
   readonly final?: boolean;
   /** No other place may join in, whoever names it. */

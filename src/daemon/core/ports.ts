@@ -5,13 +5,28 @@
  */
 import type { DownloadError } from "./errors.ts";
 import type { NumberedEvent, SessionEvent } from "./events.ts";
-import type { Plan } from "./plan.ts";
-import type { Receipt, ReceiptChunk } from "./receipt.ts";
 import type {
+  ChainTrial,
+  Container,
+  Cover,
+  MediaInfo,
+  MediaJob,
+  MediaMade,
+  MediaPart,
+  MediaRun,
+  MediaRunResult,
+  MediaToolVersion,
+} from "./media-tool.ts";
+import type { Resolved } from "./plan.ts";
+import type { Receipt, ReceiptChunk } from "./receipt.ts";
+import type { Expansion, Media, MediaAbout, MediaChoice, MediaFormat } from "./resolved.ts";
+import type {
+  Checksum,
   Digest,
   DownloadOptions,
   DownloadRequest,
   IfExists,
+  Progress,
   ResourceInfo,
   Session,
   SessionStatus,
@@ -306,9 +321,10 @@ export interface CacheControl {
 /** One kind of URL, and what it means. The first that claims a URL resolves it. */
 export interface Resolver {
   readonly name: string;
-  claims(url: string): boolean;
+  /** @param options - of the request; absent where it is only asked whether such URLs can be fetched at all */
+  claims(url: string, options?: DownloadOptions): boolean;
   /** @throws DownloadError */
-  resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan>;
+  resolve(request: DownloadRequest, signal: AbortSignal): Promise<Resolved>;
   /** True if an answer of this media type has to be resolved, whatever its URL looked like. */
   claimsAnswer?(request: DownloadRequest, resource: ResourceInfo): boolean;
   /** What a description that the resource's origin named says of it; undefined if it is about something else. */
@@ -330,6 +346,37 @@ export interface DescribedFile {
   readonly size?: number;
   /** The strongest of those that can be compared. */
   readonly digest?: Digest;
+}
+
+/** An episode, or whatever else a feed brings. */
+export interface FeedItem {
+  /** What it is known by from one day to the next: its identifier, or else its address without what passes. */
+  readonly key: string;
+  readonly url: string;
+  /** More places with the same bytes. */
+  readonly mirrors: readonly string[];
+  readonly about: MediaAbout;
+  readonly checksum?: Checksum;
+}
+
+/** A feed that was read. */
+interface Feed {
+  readonly title?: string;
+  /** The newest first; what brings no file is not among them. */
+  readonly items: readonly FeedItem[];
+}
+
+/** Reads feeds; implemented by the resolve room. */
+export interface FeedReader {
+  /**
+   * @param wanted - where an item can be had in several ways, the format and quality decide
+   * @throws ResourceError FEED_INVALID; the signal's reason
+   */
+  read(
+    document: { readonly bytes: Uint8Array; readonly url: string; readonly contentType?: string },
+    wanted: Pick<DownloadOptions, "format" | "quality">,
+    signal: AbortSignal,
+  ): Promise<Feed>;
 }
 
 /** Reads a Metalink. @throws DownloadError METALINK_INVALID */
@@ -441,14 +488,35 @@ export interface CreateOptions {
   readonly with?: (created: readonly Session[]) => readonly Write[];
 }
 
-/** What is looked up in the archive: a URL and the place it was asked for, a file's path or else a folder's. */
+/** What is looked up in the archive: a URL, the place it was asked for (a file's path or else a folder's), and in which form. */
 export interface ArchiveKey {
   readonly url: string;
   readonly target: string;
+  /** Format, quality, name and steps that were asked for; absent if none were. */
+  readonly variant?: string;
 }
 
-/** A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. */
-export type RecordedChunk = readonly [index: number, sha256: string, sources?: readonly number[]];
+/**
+ * A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. `segment`: of
+ * one whose length no grid says.
+ */
+export type RecordedChunk = readonly [
+  index: number,
+  sha256: string,
+  sources?: readonly number[],
+  segment?: Omit<RecordedSegment, "sha256">,
+];
+
+/** A segment that was recorded. */
+export interface RecordedSegment {
+  readonly sha256: string;
+  /** Bytes. */
+  readonly length: number;
+  /** Tells it from others of its track. */
+  readonly name: string;
+  /** Milliseconds of media; 0 if that is not known. */
+  readonly durationMs: number;
+}
 
 /** Chunk digests of a session's current epoch, by index. */
 export type ChunkDigests = ReadonlyMap<number, string>;
@@ -474,7 +542,7 @@ export interface SessionStore {
    */
   updateAll(filter: SessionFilter, patch: SessionPatch, applies: (session: Session) => boolean): Promise<number>;
   /** Keeps fresh progress for `get` and events without writing it: a restart recounts it from the chunks. */
-  progress(id: string, downloadedBytes: number, totalBytes?: number): void;
+  progress(id: string, downloadedBytes: number, totalBytes?: number, segments?: Progress["segments"]): void;
   /** Forgets sessions and everything kept with them. */
   remove(ids: readonly string[]): Promise<void>;
   list(filter: SessionFilter, page: { size: number; token?: string; reverse?: boolean }): Promise<SessionPage>;
@@ -493,10 +561,12 @@ export interface SessionStore {
   /** Records chunks whose bytes are on disk and synced. Survives a power cut when it resolves. */
   recordChunks(id: string, epoch: number, chunks: readonly RecordedChunk[]): Promise<void>;
   chunks(id: string, epoch: number): Promise<ChunkDigests>;
+  /** Segments of an epoch of a track, by index. */
+  segments(id: string, epoch: number): Promise<ReadonlyMap<number, RecordedSegment>>;
   /** Which sources gave each chunk; empty for chunks of which nobody said so. */
   chunkSources(id: string, epoch: number): Promise<ReadonlyMap<number, readonly number[]>>;
-  /** Drops every chunk of a session, of all epochs. */
-  dropChunks(id: string): Promise<void>;
+  /** Drops every chunk of a session, of all epochs or of one. */
+  dropChunks(id: string, epoch?: number): Promise<void>;
 
   /** For each key the session that last brought, or brings, that URL to that place. */
   archived(keys: readonly ArchiveKey[]): Promise<(Session | undefined)[]>;
@@ -741,6 +811,55 @@ export interface WatchFolderControl {
   remove(path: string): Promise<void>;
 }
 
+/** How a feed is followed. */
+export interface FeedSettings {
+  /** Milliseconds between two polls. */
+  readonly everyMs: number;
+  /** Only the newest so many episodes count; absent: all. */
+  readonly keep?: number;
+  /** Of the episodes that are there at the first poll: the newest so many; absent: as many as are kept. */
+  readonly newest?: number;
+  /** Files that it brought are removed when they are not among the newest `keep` any more, unless they were changed. */
+  readonly deleteOld: boolean;
+  /** Of its downloads. */
+  readonly options: DownloadOptions;
+}
+
+/** A feed that is followed. Times are milliseconds since the epoch. */
+export interface FeedState extends FeedSettings {
+  /** Also the batch of its sessions. */
+  readonly id: string;
+  /** With credentials, if it has any. */
+  readonly url: string;
+  readonly title?: string;
+  readonly lastPollAt?: number;
+  readonly nextPollAt: number;
+  /** Why the last poll failed. */
+  readonly problem?: string;
+  /** Episodes that it has brought so far. */
+  readonly episodeCount: number;
+}
+
+/** What a poll found. */
+export interface FeedPolled {
+  readonly feed: FeedState;
+  /** New episodes. */
+  readonly newCount: number;
+  /** Files that were removed. */
+  readonly removedCount: number;
+}
+
+/** The feeds that are followed; implemented by the feeds room. Feeds are named by URL, or by an unambiguous beginning of an id. */
+export interface FeedControl {
+  list(): readonly FeedState[];
+  /** Follows a feed; the first poll is at once, in the background. One that is followed already is followed so from now on. */
+  add(url: string, settings: FeedSettings): Promise<FeedState>;
+  /** What it brought stays. @throws DownloadError FEED_NOT_FOUND */
+  remove(feed: string): Promise<void>;
+  /** Asks now: one feed, or all. What goes wrong is in the feed's `problem`. @throws DownloadError FEED_NOT_FOUND */
+  poll(feed: string | undefined, signal: AbortSignal): Promise<readonly FeedPolled[]>;
+}
+
 // ── steering ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Names sessions: ids (or unambiguous beginnings), all that the call can apply to, or all of a batch. */
@@ -779,6 +898,94 @@ export interface Downloads extends Intake {
   live(id: string): LiveProgress | undefined;
   /** Bytes a second, all downloads. */
   rate(): number;
+}
+
+// ── media ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * What runs FFmpeg; implemented by the ffmpeg room. Every method throws SystemResourceError FFMPEG_MISSING or
+ * FFMPEG_TOO_OLD, and the signal's reason when it was aborted and nothing of it is left.
+ */
+export interface MediaTool {
+  /** The FFmpeg that is used; cheap after the first call. */
+  version(signal?: AbortSignal): Promise<MediaToolVersion>;
+  /** Whether this build has a part. */
+  has(part: MediaPart, name: string, signal?: AbortSignal): Promise<boolean>;
+  /** Tries a chain of filters for a tenth of a second; remembered. @returns why it does not run, undefined if it does */
+  refusesChain(chain: string, trial: ChainTrial): Promise<string | undefined>;
+  /**
+   * Runs FFmpeg once, when its turn comes.
+   * @throws DownloadError FFMPEG_FAILED with its last lines, FFMPEG_TIMED_OUT; TARGET_EXISTS, DISK_FULL and what else files can throw
+   */
+  run(run: MediaRun): Promise<MediaRunResult>;
+  /** What a file holds. @param format - demuxer, where it is known. @throws ResourceError MEDIA_INVALID */
+  probe(path: string, options?: { readonly format?: string; readonly signal?: AbortSignal }): Promise<MediaInfo>;
+  /** The picture that stands for a file, as it is in it; undefined if there is none. */
+  cover(path: string, signal?: AbortSignal): Promise<Cover | undefined>;
+  /** The container for these tracks as they are: the one wanted if it can hold them, else "mkv" (or "mka"). */
+  containerFor(tracks: readonly MediaInfo[], wanted?: Container): Container;
+  /**
+   * Makes a file of tracks: remuxes, merges, encodes audio anew, puts in tags, chapters, cover and subtitles. The result is
+   * read back, and has its name only if it has all tracks in their whole length.
+   * @throws ResourceError MEDIA_UNFIT if the container cannot hold a track, MEDIA_INVALID; and what `run` throws
+   */
+  make(job: MediaJob): Promise<MediaMade>;
+}
+
+/** A step that works on a finished file: on a copy, so that what was fetched and proved stays as it is. */
+export interface ProcessStep {
+  /** For people, the log and the receipt. */
+  readonly name: string;
+  /**
+   * Makes a new file of `input`, at `output` with an ending of the step's choice; nothing is left there if it throws.
+   * @param input - an absolute path; `name` is what the file is going to be called
+   * @returns the new file, or undefined if there was nothing to do
+   */
+  run(
+    input: { readonly path: string; readonly name: string },
+    output: string,
+    control: { readonly signal: AbortSignal; readonly onProgress?: (percent: number) => void },
+  ): Promise<{ readonly path: string; readonly ext?: string; readonly notes?: readonly string[] } | undefined>;
+}
+
+/** Small pictures that stand for media. */
+export interface Thumbnails {
+  /**
+   * A picture, proved to be one by its bytes.
+   * @throws ResourceError IMAGE_INVALID, IMAGE_TOO_LARGE; what fetching it throws
+   */
+  picture(
+    url: string,
+    options: { readonly namedBy?: string; readonly remote?: true; readonly signal: AbortSignal },
+  ): Promise<{ readonly type: string; readonly bytes: Uint8Array }>;
+}
+
+/** In which formats media can be had. */
+export interface FormatList {
+  readonly media: Media;
+  /** The best first, by what was asked for. */
+  readonly formats: readonly MediaFormat[];
+  /** What would be fetched; empty if there is a refusal. */
+  readonly choices: readonly MediaChoice[];
+  /** Why nothing of it would be fetched. */
+  readonly refusal?: DownloadError;
+}
+
+/** Says in which formats media can be had; implemented with the resolvers. */
+export interface FormatLister {
+  /**
+   * Looks at what a URL leads to; fetches no format.
+   *
+   * @returns the formats, or the things of which each has its own
+   * @throws DownloadError FORMAT_INVALID; ResourceError MEDIA_NOT_FOUND if it is a file by itself; what resolving throws
+   */
+  list(request: DownloadRequest, signal: AbortSignal): Promise<FormatList | Expansion>;
+}
+
+/** Makes the steps that a request, or the configuration, wants. */
+export interface StepFactory {
+  /** @throws DownloadError INVALID_ARGUMENT if there is no step of such a name */
+  steps(names: readonly string[]): readonly ProcessStep[];
 }
 
 // ── the house itself ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,9 @@
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { type DownloadError, failure } from "./errors.ts";
+import type { Manifest } from "./manifest.ts";
 import type { Candidate } from "./plan.ts";
+import type { MediaAbout } from "./resolved.ts";
 
 /** Where a session stands. */
 export type SessionStatus = "queued" | "waiting" | "active" | "paused" | "completed" | "failed" | "cancelled";
@@ -61,8 +63,30 @@ export interface DownloadOptions {
   readonly timeout?: number;
   readonly ifExists?: IfExists;
   readonly force?: boolean;
+  /** A selector of formats in yt-dlp's grammar, or a preset's name. */
   readonly format?: string;
+  /** A target, such as `320k` or `720p`. */
   readonly quality?: string;
+  /** False: what a page, playlist or feed names is not looked for, it is itself the file. True: it is in any case. */
+  readonly media?: boolean;
+  /** The file's name, with fields in yt-dlp's words; may name folders below the directory. */
+  readonly template?: string;
+  /** Languages of subtitles, or "all"; `embed` puts them into the file, else they lie beside it. */
+  readonly subtitles?: { readonly languages: readonly string[]; readonly embed: boolean };
+  /** Seconds for which a live stream is recorded. */
+  readonly recordFor?: number;
+  /** Of a playlist or feed: the newest so many. */
+  readonly newest?: number;
+  /** Tags, chapters and cover; default true. */
+  readonly tags?: boolean;
+  /** Steps of audio processing, in order, by name. */
+  readonly audio?: readonly string[];
+  /** The document that named the URL, if no person did. */
+  readonly namedBy?: string;
+  /** What that document says of it. */
+  readonly about?: MediaAbout;
+  /** Documents between a person and the URL. */
+  readonly depth?: number;
   /** A caller over TCP asked for it: only public places are asked, and without the logins of this machine's owner. */
   readonly remote?: true;
 }
@@ -79,6 +103,8 @@ export interface DownloadRequest {
 export interface Progress {
   readonly downloadedBytes: number;
   readonly totalBytes?: number;
+  /** Of media that comes in segments. The total is absent while a live stream goes on. */
+  readonly segments?: { readonly done: number; readonly total?: number };
 }
 
 /** The answer that a resource was first seen in. */
@@ -134,6 +160,16 @@ export interface PartState {
   readonly epoch: number;
   /** The candidates' URLs, the first being the one whose version it is; with credentials if they had any. */
   readonly sources?: readonly string[];
+  /** Of media: where its tracks are collected, each in a file of its own. `path` is then what is made of them. */
+  readonly tracks?: readonly TrackState[];
+}
+
+/** A track on its way. Its segments are recorded like chunks, each with its length, in an epoch of the track's own. */
+export interface TrackState {
+  readonly path: string;
+  readonly epoch: number;
+  /** Tells one list of segments from another: with a different one the track begins again. */
+  readonly identity: string;
 }
 
 /** The finished file, as it was when it was put in place. */
@@ -185,6 +221,10 @@ export interface Session {
   readonly manifestRoot?: string;
   /** Digests of the whole that were compared with it, and right. Set with the root. */
   readonly digests?: readonly Digest[];
+  /** The bytes as they came, where a step made the file out of them: then the two differ. */
+  readonly sourceManifest?: Omit<Manifest, "chunks">;
+  /** The URL meant several things: they became sessions of this batch, and there is no file. */
+  readonly expansion?: { readonly batchId: string; readonly count: number };
   /** Where a hook sent the next attempt, before all other places. */
   readonly detour?: Candidate;
   /** The file was there already; nothing was fetched. */

@@ -1,18 +1,26 @@
-/** The way of a URL: resolve → plan → fetch → verify → store → publish. Read this first. */
-import { asDownloadError, type DownloadError, ResourceError } from "../core/errors.ts";
-import type { Plan } from "../core/plan.ts";
+/** The way of a URL: resolve → plan → fetch → verify → process → store → publish. Read this first. */
+import { asDownloadError, type DownloadError, failure, ResourceError } from "../core/errors.ts";
+import type { Plan, Resolved } from "../core/plan.ts";
+import type { Expansion } from "../core/resolved.ts";
+import { expand } from "./expand.ts";
 import { fetchFile } from "./fetch.ts";
+import { MadeFile } from "./made-file.ts";
+import { bringMedia, removeTracks } from "./media/bring.ts";
 import { plan } from "./plan.ts";
 import { PlannedFile } from "./planned-file.ts";
+import { process } from "./process.ts";
 import { publish } from "./publish.ts";
 import { release } from "./quarantine.ts";
 import { resolve } from "./resolve.ts";
 import type { Run } from "./run.ts";
-import { alreadyPlaced, store } from "./store.ts";
+import { alreadyPlaced, type Storable, store } from "./store.ts";
 import { beginDigest, verify } from "./verify.ts";
 
 /** A resource that changes more often than this within one attempt is left alone for a while. */
 const VERSIONS = 3;
+
+/** How often what answers may turn out to mean something else. */
+const MOST_TURNS = 8;
 
 /** A file whose bytes are all here. */
 interface Fetched {
@@ -23,17 +31,39 @@ interface Fetched {
 /** Brings one session to its end. @throws DownloadError, or the reason of the run's signal */
 export async function pipeline(run: Run): Promise<void> {
   const placed = await alreadyPlaced(run);
-  if (placed) return publish(run, placed);
+  if (placed) {
+    await removeTracks(run);
+    return publish(run, placed);
+  }
 
-  const source = await resolve(run);
-  const { file, size } = await fetchRight(run, source);
+  let resolved = await resolve(run);
+  for (let turns = 0; ; turns++) {
+    if (turns === MOST_TURNS) throw failure("MEDIA_INVALID", "the URL leads from one thing to another, and to no file");
+    if (resolved.kind === "expansion") return expand(run, resolved);
+    if (resolved.kind === "media") {
+      const brought: MadeFile | Plan | Expansion = await bringMedia(run, resolved);
+      if (brought instanceof MadeFile) return finish(run, brought, brought.size);
+      resolved = brought;
+      continue;
+    }
+    const fetched = await fetchRight(run, resolved);
+    if ("file" in fetched) return finish(run, fetched.file, fetched.size);
+    // What answered is no file, but says where one is.
+    resolved = fetched;
+  }
+}
+
+/** The file is here and proved: it is worked on, put in place and told of. */
+async function finish(run: Run, file: Storable & AsyncDisposable, size: number): Promise<void> {
   await using _ = file;
-  const stored = await store(run, file, size);
+  await using made = await process(run, file);
+  const stored = made ? await store(run, made, made.size) : await store(run, file, size);
+  await removeTracks(run);
   await publish(run, stored);
 }
 
 /** Fetches and verifies. Where several places may have given what is wrong, each is asked for all of it by itself. */
-async function fetchRight(run: Run, source: Plan): Promise<Fetched> {
+async function fetchRight(run: Run, source: Plan): Promise<Fetched | Resolved> {
   const others: Plan[] = [];
   try {
     return await fetchVerified(run, source, others);
@@ -59,8 +89,9 @@ function isWrong({ code, metadata }: DownloadError): boolean {
 }
 
 /** @param others - takes what is worth trying next if the bytes are wrong */
-async function fetchVerified(run: Run, source: Plan, others?: Plan[]): Promise<Fetched> {
+async function fetchVerified(run: Run, source: Plan, others?: Plan[]): Promise<Fetched | Resolved> {
   const fetched = await fetchOneVersion(run, source);
+  if (!("file" in fetched)) return fetched;
   try {
     await verify(run, fetched.file, fetched.size, fetched.source);
     await release(run);
@@ -77,15 +108,11 @@ async function fetchVerified(run: Run, source: Plan, others?: Plan[]): Promise<F
 }
 
 /** Plans and fetches; begins again where the resource changed under way, so that all bytes are of one version. */
-async function fetchOneVersion(run: Run, asked: Plan): Promise<Fetched & { readonly source: Plan }> {
+async function fetchOneVersion(run: Run, asked: Plan): Promise<(Fetched & { readonly source: Plan }) | Resolved> {
   let source = asked;
   for (let version = 1; ; version++) {
     const file = await plan(run, source);
-    if (!(file instanceof PlannedFile)) {
-      // What answered is no file, but says where one is.
-      source = await file.resolve(run.session, run.signal);
-      continue;
-    }
+    if (!(file instanceof PlannedFile)) return file.resolve(run.session, run.signal);
     try {
       if (run.session.stage !== "fetch") await run.update({ stage: "fetch" });
       beginDigest(run, file, source);

@@ -87,6 +87,12 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
     this.#claim = claim;
   }
 
+  handOver(): Claim {
+    const claim = this.#claim;
+    this.#claim = { path: claim.path, [Symbol.dispose]: () => undefined };
+    return claim;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.sources[Symbol.dispose]();
     this.#claim[Symbol.dispose]();

@@ -2,8 +2,13 @@
  * Records chunks, never before their bytes are safe: write → datasync → record. Chunks that arrive while a sync is under
  * way share the next one.
  */
-import type { PartFile, SessionStore } from "../core/ports.ts";
+import type { PartFile, RecordedChunk, SessionStore } from "../core/ports.ts";
 import type { WrittenChunk } from "./assembly.ts";
+
+/** A chunk, or a segment, with what no grid says of it. */
+export interface Recordable extends WrittenChunk {
+  readonly segment?: RecordedChunk[3];
+}
 
 /** Records the chunks of one session's epoch. */
 export class Recorder {
@@ -12,7 +17,7 @@ export class Recorder {
   readonly #sessionId: string;
   readonly #epoch: number;
   readonly #onRecorded: (chunk: WrittenChunk) => void;
-  #waiting: WrittenChunk[] = [];
+  #waiting: Recordable[] = [];
   #running: Promise<void> | undefined;
   #failed: { readonly error: unknown } | undefined;
 
@@ -31,7 +36,7 @@ export class Recorder {
   }
 
   /** Takes a chunk whose bytes have been written. @throws what the sync or the record of an earlier chunk threw */
-  async add(chunk: WrittenChunk): Promise<void> {
+  async add(chunk: Recordable): Promise<void> {
     // A failed sync is told once only: the next one says that all is well, and may be wrong about what was written before.
     if (this.#failed) throw this.#failed.error;
     this.#waiting.push(chunk);
@@ -45,7 +50,10 @@ export class Recorder {
         const batch = this.#waiting;
         this.#waiting = [];
         await this.#part.sync();
-        const entries = batch.map(({ index, sha256, sources }) => [index, sha256, sources] as const);
+        const entries = batch.map(
+          ({ index, sha256, sources, segment }): RecordedChunk =>
+            segment ? [index, sha256, sources, segment] : [index, sha256, sources],
+        );
         await this.#store.recordChunks(this.#sessionId, this.#epoch, entries);
         for (const chunk of batch) this.#onRecorded(chunk);
       }

@@ -1,14 +1,20 @@
 /** Stage 1: what does the URL mean? */
 import { failure } from "../core/errors.ts";
-import type { Plan } from "../core/plan.ts";
+import type { Plan, Resolved } from "../core/plan.ts";
 import type { Run } from "./run.ts";
 
 /** Asks the resolvers in order. @throws DownloadError UNSUPPORTED_SCHEME, or what the resolver threw */
-export async function resolve(run: Run): Promise<Plan> {
-  const { url, mirrors, options, attempt, detour } = run.session;
-  const resolver = run.engine.resolvers.find((candidate) => candidate.claims(url));
+export async function resolve(run: Run): Promise<Resolved> {
+  const { url, mirrors, options } = run.session;
+  const resolver = run.engine.resolvers.find((candidate) => candidate.claims(url, options));
   if (!resolver) throw failure("UNSUPPORTED_SCHEME", `nothing here can fetch ${url.split(":", 1)[0]}: URLs`);
-  const plan = await resolver.resolve({ url, mirrors, options }, run.signal);
+  return inOrder(run, await resolver.resolve({ url, mirrors, options }, run.signal));
+}
+
+/** The candidates in the order in which this attempt asks them. */
+function inOrder(run: Run, plan: Resolved): Resolved {
+  if (plan.kind === "media" || plan.kind === "expansion") return plan;
+  const { attempt, detour } = run.session;
   const { candidates } = plan;
   // A hook sent the next attempt there; if that does not help, the ordinary places are left.
   if (detour) return { ...plan, candidates: [detour, ...candidates] };

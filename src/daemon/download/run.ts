@@ -3,12 +3,16 @@ import type {
   Clock,
   DownloadCache,
   FileStore,
+  Intake,
   Logger,
+  MediaTool,
   MemoryPressure,
   Resolver,
   SessionPatch,
   SessionStore,
   SourceFactory,
+  StepFactory,
+  Thumbnails,
   UpdateOptions,
 } from "../core/ports.ts";
 import type { Digest, Session } from "../core/session.ts";
@@ -26,6 +30,12 @@ export interface EngineParts {
   readonly sources: SourceFactory;
   readonly resolvers: readonly Resolver[];
   readonly cache?: DownloadCache;
+  /** What runs FFmpeg. */
+  readonly media?: MediaTool;
+  /** Pictures of media. */
+  readonly thumbnails?: Thumbnails;
+  /** Makes the steps that work on finished files. */
+  readonly steps?: StepFactory;
   readonly memory?: MemoryPressure;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -33,6 +43,8 @@ export interface EngineParts {
 
 /** What all runs of one engine share besides its parts. */
 export interface Engine extends EngineParts {
+  /** Takes requests that came out of others. */
+  readonly intake: Pick<Intake, "check" | "accept">;
   readonly hooks: HookRunner;
   readonly slabs: Slabs;
   readonly hasher: ChunkHasher;

@@ -26,6 +26,10 @@ export interface DownloadSettings {
   readonly ifExists: IfExists;
   /** Bytes that stay free on the disk. */
   readonly minFreeSpace: number;
+  /** Named formats, and the qualities that go with them. */
+  readonly formats?: Readonly<Record<string, { readonly format: string; readonly quality?: string }>>;
+  /** Steps for files whose request names none. */
+  readonly audioSteps?: readonly string[];
   /** Bytes of memory that may still be taken. */
   readonly memoryHeadroom: () => number;
 }

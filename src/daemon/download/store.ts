@@ -5,25 +5,52 @@
 import { basename, dirname } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
 import { chunkRange, makeManifest } from "../core/manifest.ts";
-import type { PlacedFile, SessionPatch } from "../core/ports.ts";
+import type { Claim, PartFile, PlacedFile, SessionPatch } from "../core/ports.ts";
+import type { IfExists, ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
-import type { PlannedFile } from "./planned-file.ts";
+import { type Beside, placeBeside } from "./media/beside.ts";
 import type { Run } from "./run.ts";
 import { asidePath } from "./target.ts";
 
+/** A file whose bytes are all here and proved. */
+export interface Storable {
+  readonly part: PartFile;
+  /** The final path. */
+  readonly target: string;
+  readonly chunkSize: number;
+  readonly epoch: number;
+  /** SHA-256 of every chunk, by index. */
+  readonly done: ReadonlyMap<number, string>;
+  readonly origins: ReadonlyMap<number, readonly number[]>;
+  /** Its chunks are recorded already. */
+  readonly recorded: boolean;
+  /** An older part file that goes when this one is in place. */
+  readonly former?: string;
+  readonly resource: ResourceInfo;
+  /** What is to be recorded with its manifest. */
+  readonly patch?: SessionPatch;
+  /** What is put beside it. */
+  readonly besides?: readonly Beside[];
+  retarget(claim: Claim): void;
+  /** Gives the claim on the target away. */
+  handOver(): Claim;
+}
+
 /** Puts a verified file in place. @throws DownloadError TARGET_EXISTS, FileSystemError, SystemResourceError */
-export async function store(run: Run, file: PlannedFile, size: number): Promise<PlacedFile> {
+export async function store(run: Run, file: Storable, size: number): Promise<PlacedFile> {
   const { engine, session } = run;
   run.signal.throwIfAborted();
   const count = Math.ceil(size / file.chunkSize);
   const chunks = Array.from({ length: count }, (_, index) => file.done.get(index) ?? "");
   const { root } = makeManifest(size, file.chunkSize, chunks);
+  const { segments } = session.progress;
   const patch: SessionPatch = {
     stage: "store",
     manifestRoot: root,
     digests: run.digests.length > 0 ? run.digests : undefined,
-    progress: { downloadedBytes: size, totalBytes: size },
-    ...(file.former !== undefined && replaced(run, file)),
+    progress: { downloadedBytes: size, totalBytes: size, ...(segments && { segments }) },
+    ...(file.former !== undefined && !file.patch && replaced(run, file)),
+    ...file.patch,
   };
   await file.part.sync();
   await file.part.close();
@@ -40,6 +67,8 @@ export async function store(run: Run, file: PlannedFile, size: number): Promise<
         ),
       run.update({ ...patch, target }, { sync: true }),
     ]);
+    // Before the file: once that is in place, nothing is asked again.
+    if (file.besides) await placeBeside(run, target, file.besides);
     try {
       const placed = await engine.files.place(file.part.path, target, {
         ...(!Number.isNaN(mtimeMs) && { mtimeMs }),
@@ -86,11 +115,11 @@ export async function alreadyPlaced(run: Run): Promise<PlacedFile | undefined> {
 }
 
 /** From here on the stream's part file is the session's: the older one is of no use any more. */
-function replaced({ session }: Run, { part, chunkSize, epoch, resource }: PlannedFile): SessionPatch {
+function replaced({ session }: Run, { part, chunkSize, epoch, resource }: Storable): SessionPatch {
   const sources = session.part?.sources;
   return { resource, part: { path: part.path, chunkSize, epoch, ...(sources && { sources }) } };
 }
 
-function policyOf(run: Run): "rename" | "skip" | "overwrite" {
+function policyOf(run: Run): IfExists {
   return run.session.options.ifExists ?? run.settings.ifExists;
 }

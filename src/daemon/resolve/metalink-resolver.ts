@@ -2,13 +2,16 @@
  * A URL that leads to a Metalink means the file that it describes: by the URL's ending, or by the media type of what
  * answers. Its places become the candidates; its size and hash are what the file must have.
  */
-import { basename } from "node:path/posix";
+import { basename, join } from "node:path/posix";
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
-import type { Candidate, Plan } from "../core/plan.ts";
+import type { Plan } from "../core/plan.ts";
 import type { DescribedFile, Resolver, SourceFactory } from "../core/ports.ts";
-import type { DownloadRequest, ResourceInfo } from "../core/session.ts";
-import { Documents, sameOrigin } from "./document.ts";
+import type { Expansion } from "../core/resolved.ts";
+import type { DownloadOptions, DownloadRequest, ResourceInfo } from "../core/session.ts";
+import type { DirectResolver } from "./direct.ts";
+import { Documents, headersFor } from "./document.ts";
+import { listItem } from "./list-item.ts";
 import { type MetalinkLimits, readMetalink } from "./metalink.ts";
 import { fileName, sidecarDigest } from "./sidecar.ts";
 
@@ -21,16 +24,21 @@ const DOCUMENT: MetalinkLimits = { characters: 8 * 1024 * 1024, elements: 100_00
 /** Of one that nobody asked for: an origin points at it. */
 const DESCRIPTION: MetalinkLimits = { characters: 2 * 1024 * 1024, elements: 20_000 };
 
-/** Resolves Metalinks of one file. */
+/** Resolves Metalinks: of one file to that file, of several to requests of their own. */
 export class MetalinkResolver implements Resolver {
   readonly name = "metalink";
   readonly #documents: Documents;
-  readonly #direct: Resolver;
+  readonly #direct: DirectResolver;
+  readonly #safeSegment: (part: string) => string;
 
-  /** @param direct - for requests that want the Metalink itself */
-  constructor(sources: SourceFactory, direct: Resolver) {
+  /**
+   * @param direct - for requests that want the Metalink itself
+   * @param safeSegment - makes each part of a name safe, for files that are put where a Metalink of several says
+   */
+  constructor(sources: SourceFactory, direct: DirectResolver, safeSegment: (part: string) => string) {
     this.#documents = new Documents(sources);
     this.#direct = direct;
+    this.#safeSegment = safeSegment;
   }
 
   claims(url: string): boolean {
@@ -42,12 +50,13 @@ export class MetalinkResolver implements Resolver {
   }
 
   /** @throws ResourceError METALINK_INVALID; what fetching the Metalink throws */
-  async resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan> {
+  async resolve(request: DownloadRequest, signal: AbortSignal): Promise<Plan | Expansion> {
     if (request.options.followMetalink === false)
       return { ...(await this.#direct.resolve(request, signal)), final: true };
     const shown = redactUrl(request.url);
     const { files, namedBy } = await this.#read(request, signal);
-    const file = onlyFile(files, shown);
+    const [file] = files;
+    if (!file || files.length > 1) return this.#several(files, request, namedBy);
     const [first, ...rest] = file.urls.map((url) => ({ url, headers: headersFor(url, request), namedBy }));
     if (!first) throw failure("METALINK_INVALID", `${shown} names no place of the file that http or https reaches`);
     const sidecar = await sidecarDigest(this.#documents, request, first.url, signal, namedBy);
@@ -76,6 +85,36 @@ export class MetalinkResolver implements Resolver {
     return files.find((file) => basename(file.name) === name);
   }
 
+  /** Each as a request of its own, with its places, its size and its digest. */
+  #several(files: readonly DescribedFile[], request: DownloadRequest, namedBy: string): Expansion {
+    const items = files.flatMap((file) => {
+      const [url, ...mirrors] = file.urls;
+      return url === undefined ? [] : [listItem(request, url, { mirrors, options: this.#optionsOf(file, request) })];
+    });
+    if (items.length > 0) return { kind: "expansion", namedBy, items };
+    const shown = redactUrl(request.url);
+    throw failure(
+      "METALINK_INVALID",
+      `${shown} names no place of its ${files.length} files that http or https reaches`,
+    );
+  }
+
+  #optionsOf({ name, size, digest }: DescribedFile, { options }: DownloadRequest): DownloadOptions {
+    const { directory, remote } = options;
+    // A folder of that name may be a link to elsewhere, which a caller over TCP could not name itself.
+    const parts = remote ? [basename(name)] : name.split("/");
+    const path = parts.filter((part) => part !== "").map(this.#safeSegment);
+    return {
+      // Each is a file, whatever it is.
+      followMetalink: false,
+      media: false,
+      ...(size !== undefined && { size }),
+      ...(digest &&
+        digest.algorithm !== "crc32c" && { checksum: { algorithm: digest.algorithm, value: digest.value } }),
+      ...(directory !== undefined && path.length > 0 && { output: join(directory, ...path) }),
+    };
+  }
+
   /** From the first place that has it. */
   async #read(
     request: DownloadRequest,
@@ -93,21 +132,6 @@ export class MetalinkResolver implements Resolver {
     }
     throw thrown;
   }
-}
-
-function onlyFile(files: readonly DescribedFile[], shown: string): DescribedFile {
-  const [file] = files;
-  if (file && files.length === 1) return file;
-  throw failure(
-    "METALINK_INVALID",
-    `${shown} describes ${files.length} files; fetch it with --no-metalink, then give it as a list with -i`,
-    { metadata: { files: String(files.length) } },
-  );
-}
-
-/** What was given for the Metalink's origin is for no other one. */
-function headersFor(url: string, { url: asked, options }: DownloadRequest): Candidate["headers"] {
-  return sameOrigin(url, asked) ? (options.headers ?? []) : [];
 }
 
 function decode(bytes: Uint8Array): string {

@@ -7,7 +7,9 @@ import type {
   Clock,
   DaemonControl,
   Downloads,
+  FeedControl,
   FileVerifier,
+  FormatLister,
   ListTaker,
   Logger,
   MemoryPressure,
@@ -26,11 +28,13 @@ export interface RpcPorts {
   readonly transfer: SessionTransfer;
   readonly receipts: Pick<ReceiptStore, "byPath" | "bySession" | "forget" | "write">;
   readonly verifier: FileVerifier;
+  readonly formats: FormatLister;
   /** The log that the session store emits into. */
   readonly events: Pick<EventLog, "after" | "newest" | "oldest" | "subscribe">;
   readonly lists: Pick<ListTaker, "take">;
   readonly watchFolders: WatchFolderControl;
   readonly cache: CacheControl;
+  readonly feeds: FeedControl;
   readonly control: DaemonControl;
   readonly memory: Pick<MemoryPressure, "report" | "wake">;
   readonly clock: Clock;

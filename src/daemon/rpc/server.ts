@@ -15,7 +15,9 @@ import {
 import { CacheServiceDefinition, CacheServiceService } from "../../gen/snatch/v1/cache_service.ts";
 import { DaemonServiceDefinition, DaemonServiceService } from "../../gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceDefinition, DownloadServiceService } from "../../gen/snatch/v1/download_service.ts";
+import { FeedServiceDefinition, FeedServiceService } from "../../gen/snatch/v1/feed_service.ts";
 import { ReceiptServiceDefinition, ReceiptServiceService } from "../../gen/snatch/v1/receipt_service.ts";
+import { ResolveServiceDefinition, ResolveServiceService } from "../../gen/snatch/v1/resolve_service.ts";
 import { SessionServiceDefinition, SessionServiceService } from "../../gen/snatch/v1/session_service.ts";
 import { WatchFolderServiceDefinition, WatchFolderServiceService } from "../../gen/snatch/v1/watch_folder_service.ts";
 import { type Address, formatAddress } from "../../shared/address.ts";
@@ -28,10 +30,12 @@ import { Calls, tolerant } from "./calls.ts";
 import { daemonService } from "./daemon-service.ts";
 import type { RpcPorts } from "./deps.ts";
 import { downloadService } from "./download-service.ts";
+import { feedService } from "./feed-service.ts";
 import { addReflection, LazyHealth } from "./lazy.ts";
 import { inheritedDescriptors, listenInherited, listenTcp, listenUnix } from "./listeners.ts";
 import { once } from "./once.ts";
 import { receiptService } from "./receipt-service.ts";
+import { resolveService } from "./resolve-service.ts";
 import { sessionService } from "./session-service.ts";
 import { LOCAL, type Reach, remote } from "./targets.ts";
 import { watchFolderService } from "./watch-folder-service.ts";
@@ -72,8 +76,10 @@ const SERVICES = [
   DownloadServiceDefinition,
   SessionServiceDefinition,
   ReceiptServiceDefinition,
+  ResolveServiceDefinition,
   WatchFolderServiceDefinition,
   CacheServiceDefinition,
+  FeedServiceDefinition,
   DaemonServiceDefinition,
 ];
 
@@ -197,8 +203,10 @@ export class RpcServer implements Startable {
     add(DownloadServiceService, downloadService(this.#ports, this.#calls, reach));
     add(SessionServiceService, sessionService(this.#ports, this.#calls, reach));
     add(ReceiptServiceService, receiptService(this.#ports, this.#calls, reach));
+    add(ResolveServiceService, resolveService(this.#ports, this.#calls, reach));
     add(WatchFolderServiceService, watchFolderService(this.#ports, this.#calls, reach));
     add(CacheServiceService, cacheService(this.#ports, this.#calls, reach));
+    add(FeedServiceService, feedService(this.#ports, this.#calls, reach));
     add(DaemonServiceService, daemonService(this.#ports, this.#calls, reach));
     this.#health.addTo(server);
     this.#endReflection.push(addReflection(server));

@@ -1,5 +1,5 @@
 /** The chunks that are on disk, as they were recorded: id, epoch and index lead to the SHA-256 and the sources. */
-import type { ChunkDigests, KeyValue, RecordedChunk, Write } from "../core/ports.ts";
+import type { ChunkDigests, KeyValue, RecordedChunk, RecordedSegment, Write } from "../core/ports.ts";
 import type { ReceiptChunk } from "../core/receipt.ts";
 import { SPACE, under } from "./keys.ts";
 
@@ -11,12 +11,34 @@ const epochKey = (id: string, epoch: number): string => `${id}!${String(epoch).p
 /** The writes that record chunks. */
 export function chunkWrites(id: string, epoch: number, chunks: readonly RecordedChunk[]): Write[] {
   const start = epochKey(id, epoch);
-  return chunks.map(([index, sha256, sources = []]) => ({
+  return chunks.map(([index, sha256, sources = [], segment]) => ({
     type: "put",
     space: SPACE.chunk,
     key: `${start}!${String(index).padStart(INDEX_WIDTH, "0")}`,
-    value: sources.length > 0 ? `${sha256} ${sources.join(",")}` : sha256,
+    value: chunkValue(sha256, sources, segment),
   }));
+}
+
+/** `sha256`, `sha256 1,2`, or of a segment `sha256 1,2 4711 name 4000`; the sources may be empty. */
+function chunkValue(sha256: string, sources: readonly number[], segment: RecordedChunk[3]): string {
+  if (segment) return `${sha256} ${sources.join(",")} ${segment.length} ${segment.name} ${segment.durationMs}`;
+  return sources.length > 0 ? `${sha256} ${sources.join(",")}` : sha256;
+}
+
+/** The segments of one epoch. */
+export async function readSegments(
+  store: KeyValue,
+  id: string,
+  epoch: number,
+): Promise<ReadonlyMap<number, RecordedSegment>> {
+  const found = new Map<number, RecordedSegment>();
+  for await (const [key, value] of store.entries(SPACE.chunk, under(epochKey(id, epoch)))) {
+    const [sha256 = "", , length, name = "", duration] = value.split(" ", 5);
+    if (length === undefined) continue;
+    const segment = { sha256, length: Number(length), name, durationMs: Number(duration ?? 0) };
+    found.set(Number(key.slice(-INDEX_WIDTH)), segment);
+  }
+  return found;
 }
 
 /** The chunks of one epoch. */
@@ -49,10 +71,11 @@ export async function readChunkSources(
   return found;
 }
 
-/** The writes that drop every chunk of a session. */
-export async function chunkRemovals(store: KeyValue, id: string): Promise<Write[]> {
+/** The writes that drop the chunks of a session, of all epochs or of one. */
+export async function chunkRemovals(store: KeyValue, id: string, epoch?: number): Promise<Write[]> {
   const writes: Write[] = [];
-  for await (const [key] of store.entries(SPACE.chunk, under(id)))
+  const place = epoch === undefined ? id : epochKey(id, epoch);
+  for await (const [key] of store.entries(SPACE.chunk, under(place)))
     writes.push({ type: "del", space: SPACE.chunk, key });
   return writes;
 }

@@ -3,7 +3,7 @@ import { chunkCount, chunkRange } from "../core/manifest.ts";
 import type { Clock, KeyValue } from "../core/ports.ts";
 import type { Session } from "../core/session.ts";
 import { patched } from "./change.ts";
-import { readChunks } from "./chunks.ts";
+import { readChunks, readSegments } from "./chunks.ts";
 import { SPACE, sequenceAtEnd, under } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Records } from "./records.ts";
@@ -32,6 +32,16 @@ export async function recover(store: KeyValue, records: Records, ledger: Ledger,
 
 /** Progress is not written while bytes come in; the chunks are. */
 async function recount(store: KeyValue, { id, part, resource, progress }: Session): Promise<Session["progress"]> {
+  if (part?.tracks) {
+    let downloadedBytes = 0;
+    let done = 0;
+    for (const { epoch } of part.tracks)
+      for (const { length } of (await readSegments(store, id, epoch)).values()) {
+        downloadedBytes += length;
+        done++;
+      }
+    return { ...progress, downloadedBytes, segments: { ...progress.segments, done } };
+  }
   const size = resource?.size ?? progress.totalBytes;
   if (part === undefined || size === undefined) return progress;
   let downloadedBytes = 0;

@@ -2,7 +2,9 @@
  * The record of all sessions, on a `KeyValue`: durable before anyone is told, ordered, observable. The rooms' face; the
  * work is done by the modules beside it.
  */
+
 import { randomUUID } from "node:crypto";
+import { archiveKeyOf } from "../core/archive.ts";
 import { failure } from "../core/errors.ts";
 import type { EventLog, NumberedEvent, SessionEvent } from "../core/events.ts";
 import type { Startable } from "../core/lifecycle.ts";
@@ -17,6 +19,7 @@ import type {
   Logger,
   Outbox,
   RecordedChunk,
+  RecordedSegment,
   SessionFilter,
   SessionPage,
   SessionPatch,
@@ -25,10 +28,10 @@ import type {
   UpdateOptions,
   Write,
 } from "../core/ports.ts";
-import { type DownloadRequest, hasEnded, type Session, type SessionStatus } from "../core/session.ts";
+import { type DownloadRequest, hasEnded, type Progress, type Session, type SessionStatus } from "../core/session.ts";
 import { patched } from "./change.ts";
 import { changeAll } from "./change-all.ts";
-import { chunkRemovals, chunkWrites, readChunkSources, readChunks } from "./chunks.ts";
+import { chunkRemovals, chunkWrites, readChunkSources, readChunks, readSegments } from "./chunks.ts";
 import { overdue, type Retention } from "./clean-up.ts";
 import { Forgetting } from "./forget.ts";
 import { SPACE } from "./keys.ts";
@@ -36,7 +39,7 @@ import { Ledger } from "./ledger.ts";
 import { listPage, matching, type PageRequest } from "./listing.ts";
 import { type Destination, QueueOrder } from "./queue-order.ts";
 import { Receipts } from "./receipts.ts";
-import { archiveDigest, archiveKeyOf, batchesOf, type SessionRecord } from "./record.ts";
+import { archiveDigest, batchesOf, type SessionRecord } from "./record.ts";
 import { type Change, Records } from "./records.ts";
 import { recover } from "./recover.ts";
 import { exportLine, importLines } from "./transfer.ts";
@@ -195,11 +198,15 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     return changeAll({ store: this.#store, records: this.#records, ledger: this.#ledger }, filter, make);
   }
 
-  progress(id: string, downloadedBytes: number, totalBytes?: number): void {
+  progress(id: string, downloadedBytes: number, totalBytes?: number, segments?: Progress["segments"]): void {
     const before = this.#records.cached(id);
     if (before?.session.status !== "active") return;
     const total = totalBytes ?? before.session.progress.totalBytes;
-    const progress = { downloadedBytes, ...(total !== undefined && { totalBytes: total }) };
+    const progress = {
+      downloadedBytes,
+      ...(total !== undefined && { totalBytes: total }),
+      ...(segments && { segments }),
+    };
     const after = { ...before, session: { ...before.session, progress } };
     this.#records.refresh(id, after);
     this.#ledger.progressed({ before, after });
@@ -274,10 +281,14 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     return readChunkSources(this.#store, id, epoch);
   }
 
-  async dropChunks(id: string): Promise<void> {
+  segments(id: string, epoch: number): Promise<ReadonlyMap<number, RecordedSegment>> {
+    return readSegments(this.#store, id, epoch);
+  }
+
+  async dropChunks(id: string, epoch?: number): Promise<void> {
     // Those that are being recorded are dropped too.
     await this.#store.write([]);
-    await this.#store.write(await chunkRemovals(this.#store, id));
+    await this.#store.write(await chunkRemovals(this.#store, id, epoch));
   }
 
   async archived(keys: readonly ArchiveKey[]): Promise<(Session | undefined)[]> {

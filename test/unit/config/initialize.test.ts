@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { chmod, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { judge } from "../../../src/daemon/config/check-ffmpeg.ts";
 import { configChecks } from "../../../src/daemon/config/checks.ts";
 import { initializeConfig } from "../../../src/daemon/config/initialize.ts";
 import type { Check } from "../../../src/daemon/core/ports.ts";
@@ -18,7 +17,7 @@ describe("initializeConfig", () => {
     assert.equal(report.config?.max_concurrent_downloads, 3);
     assert.deepEqual(
       report.checks.map(({ id }) => id),
-      ["config", "folders", "ffmpeg"],
+      ["config", "folders"],
     );
     assert.deepEqual(report.checks[0], {
       id: "config",
@@ -133,43 +132,4 @@ describe("the room's checks", () => {
     const outcome = await run("folders", { env, home: root });
     assert.deepEqual([outcome.status, outcome.message], ["failed", `state folder: ${root}/state is not a folder`]);
   });
-
-  test("FFmpeg: absent is a warning, absent where it was named a failure", async (context) => {
-    const { root, env, file } = await sandbox(context);
-    const ffmpeg = join(root, "ffmpeg-none");
-    const named = await run("ffmpeg", { env, argv: [`--ffmpeg.path=${ffmpeg}`] });
-    assert.deepEqual([named.status, named.message], ["failed", `${ffmpeg} was not found; audio cannot be processed`]);
-    const broken = await file("ffmpeg-broken", "#!/bin/sh\necho no >&2\nexit 3\n");
-    await chmod(broken, 0o755);
-    assert.match((await run("ffmpeg", { env, argv: [`--ffmpeg.path=${broken}`] })).message, /does not run/);
-  });
-
-  test("FFmpeg: a program that answers is asked for version and filters", async (context) => {
-    const { env, file } = await sandbox(context);
-    const program = await file(
-      "ffmpeg-small",
-      '#!/bin/sh\ncase "$*" in\n*-version*) echo "ffmpeg version n7.1.1 Copyright";;\n*) echo " T.C loudnorm A->A x";;\nesac\n',
-    );
-    await chmod(program, 0o755);
-    const outcome = await run("ffmpeg", { env, argv: [`--ffmpeg.path=${program}`] });
-    assert.equal(outcome.status, "warning");
-    assert.equal(outcome.message, "n7.1.1 lacks the filters ebur128, afftdn, surround, alimiter");
-  });
-
-  const all = ["loudnorm", "ebur128", "afftdn", "surround", "alimiter"]
-    .map((name) => ` ... ${name}   A->N  Text.`)
-    .join("\n");
-  for (const [version, filters, status, message] of [
-    ["ffmpeg version 5.1.9-0+deb12u1 Copyright", all, "ok", "5.1.9-0+deb12u1"],
-    ["ffmpeg version 7.0 Copyright", all, "ok", "7.0"],
-    ["ffmpeg version N-113684-g1f3a5b7 Copyright", all, "ok", "N-113684-g1f3a5b7"],
-    ["ffmpeg version 4.4.2 Copyright", all, "warning", "4.4.2 is older than 5.1"],
-    ["ffmpeg version 5.0.1 Copyright", all, "warning", "5.0.1 is older than 5.1"],
-    ["BusyBox", all, "warning", "x does not say that it is FFmpeg"],
-  ] as const) {
-    test(`FFmpeg: ${version}`, () => {
-      const outcome = judge("x", version, filters);
-      assert.deepEqual([outcome.status, outcome.message], [status, message]);
-    });
-  }
 });

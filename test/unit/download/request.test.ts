@@ -36,6 +36,25 @@ describe("request", () => {
       ));
   }
 
+  for (const [options, code, position] of [
+    [{ format: "bv[heigth<720]" }, "FORMAT_INVALID", "4"],
+    [{ quality: "720" }, "FORMAT_INVALID", "1"],
+    [{ template: "%(title)s/../x" }, "TEMPLATE_INVALID", "11"],
+  ] as const) {
+    test(`${JSON.stringify(options)} cannot be read: ${code}`, () =>
+      assert.throws(
+        () => check(["http://a.test/x"], options),
+        (error: DownloadError) => error.code === code && error.metadata["position"] === position,
+      ));
+  }
+
+  test("a preset is a format, and so is what a preset stands for", () => {
+    const presets = { ...settings, formats: { "my-music": { format: "ba", quality: "128k" } } };
+    const options = { format: "my-music" };
+    assert.equal(checkRequest(["http://a.test/x"], options, presets, web).options.format, "my-music");
+    assert.throws(() => checkRequest(["http://a.test/x"], { format: "(my" }, presets, web), { code: "FORMAT_INVALID" });
+  });
+
   test("an error shows no password, however long it is", () => {
     const url = `ftp://u:${"geheim".repeat(100)}@a.test/x`;
     assert.throws(() => check([url]), { code: "UNSUPPORTED_SCHEME", message: /: ftp:\/\/u:\*\*\*@a\.test\/x$/ });

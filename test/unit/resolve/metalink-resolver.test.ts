@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SourceFactory } from "../../../src/daemon/core/ports.ts";
+import type { DownloadOptions } from "../../../src/daemon/core/session.ts";
 import { DirectResolver } from "../../../src/daemon/resolve/direct.ts";
 import { MetalinkResolver } from "../../../src/daemon/resolve/metalink-resolver.ts";
 
@@ -26,7 +27,10 @@ function resolverOf(documents: Readonly<Record<string, string>>) {
       },
     }),
   };
-  return { asked, resolver: new MetalinkResolver(sources, new DirectResolver(sources)) };
+  return {
+    asked,
+    resolver: new MetalinkResolver(sources, new DirectResolver(sources), (part) => part.replaceAll(":", "_")),
+  };
 }
 
 const metalink = (inner: string) => `<metalink xmlns="urn:ietf:params:xml:ns:metalink">${inner}</metalink>`;
@@ -42,6 +46,7 @@ describe("what a Metalink names", () => {
       { url: URL_OF_METALINK, mirrors: [], options: { checksumFile: "auto" } },
       signal,
     );
+    assert.ok(plan.kind !== "expansion");
     assert.equal(plan.candidates[0].namedBy, URL_OF_METALINK);
     assert.deepEqual(asked, { [URL_OF_METALINK]: undefined, [`${inside}.sha256`]: URL_OF_METALINK });
   });
@@ -51,6 +56,50 @@ describe("what a Metalink names", () => {
     const { asked, resolver } = resolverOf({ ...documents, [sums]: SUMS });
     await resolver.resolve({ url: URL_OF_METALINK, mirrors: [], options: { checksumFile: sums } }, signal);
     assert.deepEqual(asked, { [URL_OF_METALINK]: undefined, [sums]: undefined });
+  });
+});
+
+describe("a Metalink of several files", () => {
+  const digest = "ab".repeat(32);
+  const files = `<file name="dir/a:1.iso"><size>7</size><hash type="sha-256">${digest}</hash>
+    <url priority="2">http://m.example/a</url><url priority="1">http://public.example/a</url></file>
+    <file name="../../b.iso"><url>http://m.example/b</url></file><file name="c"><url>ftp://m.example/c</url></file>`;
+  const resolve = async (options: DownloadOptions) => {
+    const { resolver } = resolverOf({ [URL_OF_METALINK]: metalink(files) });
+    const resolved = await resolver.resolve({ url: URL_OF_METALINK, mirrors: [], options }, signal);
+    assert.ok(resolved.kind === "expansion");
+    assert.equal(resolved.namedBy, URL_OF_METALINK);
+    return resolved.items;
+  };
+
+  test("is each of them, with its places, size, digest and name", async () => {
+    const headers = [["X-Key", "k"]] as const;
+    const followed = { followMetalink: false, media: false };
+    assert.deepEqual(await resolve({ directory: "/d", headers }), [
+      {
+        url: "http://public.example/a",
+        mirrors: ["http://m.example/a"],
+        options: {
+          ...followed,
+          size: 7,
+          checksum: { algorithm: "sha-256", value: digest },
+          output: "/d/dir/a_1.iso",
+          headers,
+        },
+      },
+      { url: "http://m.example/b", options: { ...followed, output: "/d/b.iso", headers: [] } },
+    ]);
+  });
+
+  test("makes no folders for a caller over TCP", async () => {
+    const [first] = await resolve({ directory: "/d", remote: true });
+    assert.equal(first?.options?.output, "/d/a_1.iso");
+  });
+
+  test("none of which can be had is refused", async () => {
+    const { resolver } = resolverOf({ [URL_OF_METALINK]: metalink('<file name="a"/><file name="b"/>') });
+    const resolved = resolver.resolve({ url: URL_OF_METALINK, mirrors: [], options: {} }, signal);
+    await assert.rejects(resolved, { code: "METALINK_INVALID", message: /no place of its 2 files/ });
   });
 });
 

@@ -37,6 +37,7 @@ describe("a session on the wire", () => {
       bytesPerSecond: 12.5,
       connections: 2,
       pendingBytes: 3,
+      segments: undefined,
     });
     assert.equal(wire.createTime?.toISOString(), "2026-11-22T12:00:00.250Z");
     assert.equal(wire.completeTime, undefined);

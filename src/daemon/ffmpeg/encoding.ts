@@ -1,5 +1,5 @@
 /** How audio is encoded: encoder, rate and depth by codec, never more than the source has. */
-import type { AudioCodec, AudioEncoding, MediaInfo, MediaStream } from "../core/media-tool.ts";
+import type { AudioCodec, AudioDepth, AudioEncoding, MediaInfo, MediaStream } from "../core/media-tool.ts";
 
 interface Encoder {
   readonly name: string;
@@ -21,6 +21,7 @@ const ENCODERS: Readonly<Record<AudioCodec, Encoder>> = {
   aac: { name: "aac", usual: 192_000, most: 512_000, maxChannels: 8, maxSampleRate: 96_000 },
   opus: { name: "libopus", usual: 160_000, most: 510_000, maxChannels: 8, maxSampleRate: 48_000 },
   vorbis: { name: "libvorbis", usual: 192_000, most: 500_000, maxChannels: 8, maxSampleRate: 192_000 },
+  alac: { name: "alac", maxChannels: 8, maxSampleRate: 384_000 },
   flac: { name: "flac", maxChannels: 8, maxSampleRate: 655_350 },
   wav: { name: "pcm", maxChannels: 64 },
 };
@@ -57,8 +58,9 @@ export function encodingOf(
   const sampleRate = sampleRateOf(encoding, stream);
   if (sampleRate !== undefined) options.push(`-ar:${place}`, String(sampleRate));
   if (encoding.filters !== undefined) options.push(`-filter:${place}`, encoding.filters);
-  if (encoding.codec === "flac" && !isLossless(stream)) options.push(`-sample_fmt:${place}`, "s16");
-  const name = encoding.codec === "wav" ? pcmFor(stream) : encoder.name;
+  const format = sampleFormatOf(encoding, stream);
+  if (format !== undefined) options.push(`-sample_fmt:${place}`, format);
+  const name = encoding.codec === "wav" ? pcmFor(stream, encoding.depth) : encoder.name;
   return { encoder: name, options, ...(bitRate !== undefined && { bitRate }), notes };
 }
 
@@ -86,7 +88,24 @@ function sampleRateOf({ codec, sampleRate }: AudioEncoding, stream: MediaStream)
   return [maxSampleRate, (maxSampleRate / 48) * 44.1].find((highest) => rate % highest === 0) ?? maxSampleRate;
 }
 
-function pcmFor({ bitsPerSample, sampleFormat = "" }: MediaStream): string {
+/** The form in which the encoders of flac and alac take their depth; absent: as the samples come. */
+function sampleFormatOf({ codec, depth }: AudioEncoding, stream: MediaStream): string | undefined {
+  if (codec !== "flac" && codec !== "alac") return undefined;
+  const wanted = depth ?? (isLossless(stream) ? undefined : 16);
+  if (wanted === undefined) return undefined;
+  return `${wanted === 16 ? "s16" : "s32"}${codec === "alac" ? "p" : ""}`;
+}
+
+const PCM: Readonly<Record<AudioDepth, string>> = {
+  16: "pcm_s16le",
+  24: "pcm_s24le",
+  32: "pcm_s32le",
+  float32: "pcm_f32le",
+  float64: "pcm_f64le",
+};
+
+function pcmFor({ bitsPerSample, sampleFormat = "" }: MediaStream, depth: AudioDepth | undefined): string {
+  if (depth !== undefined) return PCM[depth];
   if (/^(flt|dbl)/.test(sampleFormat) && bitsPerSample !== undefined)
     return bitsPerSample > 32 ? "pcm_f64le" : "pcm_f32le";
   if (bitsPerSample === undefined || bitsPerSample <= 16) return "pcm_s16le";

@@ -77,7 +77,12 @@ function orderOptions(command: Command): Command {
     .option("--no-metalink", "fetch a Metalink itself, and not the file that it describes")
     .option("--force", "fetch even if the file was fetched before and is still there")
     .option("--format <format>", "the format wanted, such as bestaudio")
-    .option("--quality <quality>", "the quality wanted, such as 320k");
+    .option("--quality <quality>", "the quality wanted, such as 320k")
+    .option(
+      "--audio <steps>",
+      "what is done to its audio: normalize, normalize_podcast, denoise, denoise_light, denoise_heavy, upmix, enhance, " +
+        "validate, replaygain or a filter's name; several with commas; none",
+    );
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {

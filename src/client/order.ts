@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { DownloadOptions, IfExists } from "../gen/snatch/v1/session.ts";
+import { audioSteps } from "../shared/audio-steps.ts";
 import { parseBytes, parseDuration } from "../shared/format.ts";
 import { redactUrl } from "../shared/redact.ts";
 import { type ClientError, fail, misuse, option } from "./failure.ts";
@@ -29,6 +30,7 @@ export interface OrderFlags {
   readonly force?: boolean;
   readonly format?: string;
   readonly quality?: string;
+  readonly audio?: string;
 }
 
 /** One text that was meant as a URL. */
@@ -97,7 +99,12 @@ function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {
     quality: flags.quality ?? "",
     checksumFile: flags.checksumFile === undefined ? "" : nonEmpty("--checksum-file", flags.checksumFile),
     followMetalink: flags.metalink === false ? false : undefined,
+    audio: flags.audio === undefined ? undefined : { names: [...readSteps(flags.audio)] },
   });
+}
+
+function readSteps(text: string): readonly string[] {
+  return option("--audio", () => audioSteps(text));
 }
 
 const IF_EXISTS = { rename: IfExists.RENAME, skip: IfExists.SKIP, overwrite: IfExists.OVERWRITE };

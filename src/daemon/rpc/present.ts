@@ -148,6 +148,7 @@ function presentOptions(options: DownloadOptions): WireOptions {
     quality: options.quality ?? "",
     checksumFile: redactUrl(options.checksumFile ?? ""),
     followMetalink: options.followMetalink,
+    ...(options.audio && { audio: { names: [...options.audio] } }),
   };
 }
 

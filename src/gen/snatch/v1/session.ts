@@ -456,7 +456,20 @@ export interface DownloadOptions {
   /** A checksum file that names the file: a URL, also relative to the file's own, or "auto" for one beside it. */
   checksumFile: string;
   /** False fetches a Metalink itself instead of the file that it describes. Unset means true. */
-  followMetalink?: boolean | undefined;
+  followMetalink?:
+    | boolean
+    | undefined;
+  /** What is done to the audio of the finished file; unset: as configured. */
+  audio?: AudioSteps | undefined;
+}
+
+/** What is done to the audio of a finished file. Files without audio are left alone. */
+export interface AudioSteps {
+  /**
+   * In order: "normalize", "normalize_podcast", "denoise", "denoise_light", "denoise_heavy", "upmix", "enhance", "validate",
+   * "replaygain", or the name of a filter. None: nothing is done, whatever is configured.
+   */
+  names: string[];
 }
 
 /** A digest and its algorithm. */
@@ -1297,6 +1310,7 @@ function createBaseDownloadOptions(): DownloadOptions {
     quality: "",
     checksumFile: "",
     followMetalink: undefined,
+    audio: undefined,
   };
 }
 
@@ -1346,6 +1360,9 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     }
     if (message.followMetalink !== undefined) {
       writer.uint32(120).bool(message.followMetalink);
+    }
+    if (message.audio !== undefined) {
+      AudioSteps.encode(message.audio, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -1483,6 +1500,14 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
             message.followMetalink = reader.bool();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.audio = AudioSteps.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1536,6 +1561,7 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
         : isSet(object.follow_metalink)
         ? globalThis.Boolean(object.follow_metalink)
         : undefined,
+      audio: isSet(object.audio) ? AudioSteps.fromJSON(object.audio) : undefined,
     };
   },
 
@@ -1586,6 +1612,9 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     if (message.followMetalink !== undefined) {
       obj.followMetalink = message.followMetalink;
     }
+    if (message.audio !== undefined) {
+      obj.audio = AudioSteps.toJSON(message.audio);
+    }
     return obj;
   },
 
@@ -1615,6 +1644,76 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     message.quality = object.quality ?? "";
     message.checksumFile = object.checksumFile ?? "";
     message.followMetalink = object.followMetalink ?? undefined;
+    message.audio = (object.audio !== undefined && object.audio !== null)
+      ? AudioSteps.fromPartial(object.audio)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAudioSteps(): AudioSteps {
+  return { names: [] };
+}
+
+export const AudioSteps: MessageFns<AudioSteps> = {
+  encode(message: AudioSteps, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AudioSteps {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAudioSteps();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AudioSteps {
+    return { names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: AudioSteps): unknown {
+    const obj: any = {};
+    if (message.names?.length) {
+      obj.names = message.names;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AudioSteps>, I>>(base?: I): AudioSteps {
+    return AudioSteps.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AudioSteps>, I>>(object: I): AudioSteps {
+    const message = createBaseAudioSteps();
+    message.names = object.names?.map((e) => e) || [];
     return message;
   },
 };

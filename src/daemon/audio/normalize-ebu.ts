@@ -8,7 +8,7 @@ import type { MediaTool } from "../core/ports.ts";
 import { type Loudness, METER_BESIDE, MeterReader, measure } from "./measure.ts";
 import type { NormalizeJob, NormalizeOptions, NormalizeResult } from "./normalize-types.ts";
 import { beginDraft, write } from "./output.ts";
-import { Stages } from "./stages.ts";
+import { StageProgress } from "./stage-progress.ts";
 import { dbtp, lufs } from "./words.ts";
 
 /** What loudnorm prints: everything as text. */
@@ -22,7 +22,7 @@ export async function normalizeEbu(
 ): Promise<NormalizeResult> {
   const { signal } = options;
   const limited = signal === undefined ? {} : { signal };
-  const stages = new Stages(options.onProgress, ["measuring", "encoding"]);
+  const stages = new StageProgress(options.onProgress, ["measuring", "encoding"]);
   const goal = `loudnorm=I=${target.targetLufs}:TP=${target.truePeak}:LRA=${target.loudnessRange}:print_format=json`;
   const first = new ReportReader();
   await tool.run({

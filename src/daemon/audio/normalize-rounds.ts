@@ -7,7 +7,7 @@ import { type Loudness, METER_BESIDE, MeterReader, measure } from "./measure.ts"
 import { type Draft, type OutputPlan, write } from "./output.ts";
 import type { LoudnessTarget } from "./presets.ts";
 import type { AudioSource } from "./source.ts";
-import type { Stages } from "./stages.ts";
+import type { StageProgress } from "./stage-progress.ts";
 
 const MOST_ROUNDS = 5;
 /** LU by which a result may be off. */
@@ -58,7 +58,7 @@ export async function approach(
   tool: Pick<MediaTool, "make" | "run">,
   job: RoundsJob,
   draft: Draft,
-  { signal, stages }: { readonly signal?: AbortSignal; readonly stages: Stages },
+  { signal, stages }: { readonly signal?: AbortSignal; readonly stages: StageProgress },
 ): Promise<Approach> {
   const { plan, target, before } = job;
   let setting = firstSetting(job);
@@ -152,7 +152,7 @@ async function encode(
   { source, plan }: RoundsJob,
   setting: Setting,
   path: string,
-  control: { readonly signal?: AbortSignal; readonly stages: Stages; readonly part: readonly [number, number] },
+  control: { readonly signal?: AbortSignal; readonly stages: StageProgress; readonly part: readonly [number, number] },
 ): Promise<{ readonly path: string; readonly after: Loudness; readonly mediaNotes: readonly string[] }> {
   const { signal, stages, part } = control;
   const limited = signal === undefined ? {} : { signal };

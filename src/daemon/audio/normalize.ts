@@ -11,7 +11,7 @@ import { type NormalizeOptions, type NormalizeResult, TOLERANCE_LU, targetOf } f
 import { beginDraft, type OutputPlan, planOutput } from "./output.ts";
 import type { LoudnessTarget } from "./presets.ts";
 import { openSource } from "./source.ts";
-import { Stages } from "./stages.ts";
+import { StageProgress } from "./stage-progress.ts";
 import { dbtp, lufs, signed } from "./words.ts";
 
 /**
@@ -30,7 +30,7 @@ export async function normalizeAudio(
   const source = await openSource(tool, input, signal);
   const plan = await planOutput(source, "normalized", options);
   if (mode === "ebu" && !dryRun) return normalizeEbu(tool, { source, plan, target }, options);
-  const stages = new Stages(options.onProgress, dryRun ? ["measuring"] : ["measuring", "encoding"]);
+  const stages = new StageProgress(options.onProgress, dryRun ? ["measuring"] : ["measuring", "encoding"]);
   const before = await measure(tool, source, { ...(signal && { signal }), onProgress: stages.report("measuring") });
   const untouched = { path: source.path, changed: false, target, before, limited: false, dynamic: false, rounds: 0 };
   const reason = whyNot(before, target, options.toleranceLu ?? TOLERANCE_LU, plan, options.output !== undefined);

@@ -90,7 +90,8 @@ function formatIn(container: Container, source: AudioSource, sameContainer: bool
   const codec = own !== undefined && possible.includes(own) ? own : fallback;
   const kept = sameContainer && codec === own;
   const notes: string[] = [];
-  if (!kept && codec !== own) notes.push(`The audio (${stream.codec}) is written as ${codec} into ${container}.`);
+  if (codec !== own)
+    notes.push(`The audio was ${stream.codec} and is now ${codec}, in ${article(container)} ${container} file.`);
   const depth = LOSSLESS.has(codec) && source.lossless ? depthFor(codec, source, notes) : undefined;
   const others = source.info.streams.filter(({ kind }) => kind === "audio").length - 1;
   if (others > 0)
@@ -107,6 +108,10 @@ function formatIn(container: Container, source: AudioSource, sameContainer: bool
     kept,
     notes,
   };
+}
+
+function article(container: Container): string {
+  return /^(aac|m|o)/.test(container) && container !== "mov" ? "an" : "a";
 }
 
 /** Depth of the samples that are written: the source's, where the codec has it. */

@@ -75,7 +75,7 @@ export async function normalizeEbu(
   const reached = `${lufs(after.integrated ?? Number.NEGATIVE_INFINITY)}, true peak ${dbtp(after.truePeak)}`;
   const warning =
     `loudnorm went dynamic: one gain would have broken the peak or the range that was asked for, so it changed the gain over time. ` +
-    `It came to ${reached}; the mode "exact" keeps the dynamics and reaches the target.`;
+    `It came to ${reached}; the mode "linear" keeps the dynamics and reaches the target.`;
   return {
     ...common,
     path: plan.target,

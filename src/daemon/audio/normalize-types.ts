@@ -20,8 +20,8 @@ const BOUNDS = {
 export interface NormalizeOptions extends AudioControl, OutputOptions, Partial<LoudnessTarget> {
   /** Default: "standard". */
   readonly preset?: NormalizationPreset;
-  /** "exact" (default) reaches the target; "ebu" is FFmpeg's loudnorm in two passes. */
-  readonly mode?: "exact" | "ebu";
+  /** "linear" (default) reaches the target; "ebu" is FFmpeg's loudnorm in two passes. */
+  readonly mode?: "linear" | "ebu";
   /** A file that is off by no more, and whose peaks are low enough, is left as it is; default 0.1 LU. */
   readonly toleranceLu?: number;
   /** Only say what would be done. */

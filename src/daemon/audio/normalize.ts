@@ -26,7 +26,7 @@ export async function normalizeAudio(
   options: NormalizeOptions = {},
 ): Promise<NormalizeResult> {
   const target = targetOf(options);
-  const { signal, mode = "exact", dryRun = false } = options;
+  const { signal, mode = "linear", dryRun = false } = options;
   const source = await openSource(tool, input, signal);
   const plan = await planOutput(source, "normalized", options);
   if (mode === "ebu" && !dryRun) return normalizeEbu(tool, { source, plan, target }, options);

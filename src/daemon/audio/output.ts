@@ -172,7 +172,9 @@ export interface WriteJob {
  */
 export function write(tool: Pick<MediaTool, "make">, job: WriteJob): Promise<MediaMade> {
   const { source, plan, samples, signal, onProgress, onLog } = job;
-  const chain = [job.filters, rounding(plan), job.meter].filter((part) => part !== undefined).join(",");
+  const chain = [priming(source, plan), job.filters, rounding(plan), job.meter]
+    .filter((part) => part !== undefined)
+    .join(",");
   return tool.make({
     ...(signal !== undefined && { signal }),
     ...(onProgress !== undefined && { onProgress }),
@@ -193,6 +195,11 @@ export function write(tool: Pick<MediaTool, "make">, job: WriteJob): Promise<Med
     },
     tags: { ...withoutLoudness(source), ...job.tags },
   });
+}
+
+/** Raw AAC has no way to say how many samples only got its encoder going: without those of the source nothing moves. */
+function priming({ info }: AudioSource, { container }: OutputFormat): string | undefined {
+  return container === "aac" && info.format === "aac" ? "atrim=start_sample=1024,asetpts=PTS-STARTPTS" : undefined;
 }
 
 /** Rounding to 16 bits is dithered (TPDF), so that what is lost becomes noise and not distortion. */

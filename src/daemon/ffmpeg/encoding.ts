@@ -57,7 +57,8 @@ export function encodingOf(
     options.push(`-ac:${place}`, String(Math.min(channels, encoder.maxChannels)));
   const sampleRate = sampleRateOf(encoding, stream);
   if (sampleRate !== undefined) options.push(`-ar:${place}`, String(sampleRate));
-  if (encoding.filters !== undefined) options.push(`-filter:${place}`, encoding.filters);
+  const filters = [encoding.filters, layoutFor(encoding.codec, channels)].filter((part) => part !== undefined);
+  if (filters.length > 0) options.push(`-filter:${place}`, filters.join(","));
   const format = sampleFormatOf(encoding, stream);
   if (format !== undefined) options.push(`-sample_fmt:${place}`, format);
   const name = encoding.codec === "wav" ? pcmFor(stream, encoding.depth) : encoder.name;
@@ -86,6 +87,11 @@ function sampleRateOf({ codec, sampleRate }: AudioEncoding, stream: MediaStream)
   const rate = sampleRate ?? stream.sampleRate;
   if (rate === undefined || maxSampleRate === undefined || rate <= maxSampleRate) return sampleRate;
   return [maxSampleRate, (maxSampleRate / 48) * 44.1].find((highest) => rate % highest === 0) ?? maxSampleRate;
+}
+
+/** RFC 7845 §5.1.1.2 knows no channels at the sides but in 6.1 and 7.1: "5.1(side)" is given as 5.1. */
+function layoutFor(codec: AudioCodec, channels: number): string | undefined {
+  return codec === "opus" && channels > 2 ? "aformat=channel_layouts=3.0|quad|5.0|5.1|6.1|7.1" : undefined;
 }
 
 /** The form in which the encoders of flac and alac take their depth; absent: as the samples come. */

@@ -2,10 +2,8 @@
  * The filters of an upmix to 7.1. FFmpeg's `surround` places what the phases and levels of left and right say about where
  * sound comes from; around it: what its window and the LFE's low-pass hold back is given back to the sample.
  */
+import type { AudioContent } from "./detect.ts";
 import type { UpmixStart } from "./upmix-layout.ts";
-
-/** What the sound is, as far as its place around the listener is concerned. */
-export type SurroundContent = "music" | "speech" | "film";
 
 /** Samples that `surround` holds back: half of its window of 4,096. */
 const WINDOW_DELAY = 2048;
@@ -20,7 +18,7 @@ const LFE = { seconds: 0.075, cutoff: 95, channel: 3 } as const;
  * in the centre; film has its sides and back as loud as its front. Players raise the LFE by 10 dB (ITU-R BS.775-3 §2), so as
  * an addition it stays below.
  */
-const PRESETS: Readonly<Record<SurroundContent, Readonly<Record<string, number>>>> = {
+const PRESETS: Readonly<Record<AudioContent, Readonly<Record<string, number>>>> = {
   music: { fc_out: 0.8, sl_out: 0.9, sr_out: 0.9, bl_out: 0.8, br_out: 0.8, lfe_out: 0.32 },
   speech: { fc_out: 1.2, fl_out: 0.8, fr_out: 0.8, sl_out: 0.4, sr_out: 0.4, bl_out: 0.3, br_out: 0.3, lfe_out: 0.15 },
   film: { fc_out: 1, sl_out: 1.1, sr_out: 1.1, bl_out: 1, br_out: 1, lfe_out: 0.5 },
@@ -34,7 +32,7 @@ const PRESETS: Readonly<Record<SurroundContent, Readonly<Record<string, number>>
  */
 export function upmixChain(
   start: Extract<UpmixStart, { readonly chain: string }>,
-  content: SurroundContent,
+  content: AudioContent,
   sampleRate: number,
   samples?: number,
 ): string {

@@ -1,5 +1,5 @@
 /** What an upmix is judged by: loudness before and as a stereo downmix afterwards, and the true peak of every channel. */
-import type { MediaSource } from "../core/media-tool.ts";
+import type { MediaProgress, MediaSource } from "../core/media-tool.ts";
 import type { MediaTool } from "../core/ports.ts";
 import { oversampling } from "./upmix-graph.ts";
 import { CHANNELS_71, DOWNMIX_71 } from "./upmix-layout.ts";
@@ -26,7 +26,7 @@ export interface MeasureJob {
   readonly byDownmix?: boolean;
   readonly durationSeconds?: number;
   readonly signal?: AbortSignal;
-  readonly onPercent?: (percent: number) => void;
+  readonly onProgress?: (progress: MediaProgress) => void;
 }
 
 /** The quietest that BS.1770 measures: below, FFmpeg says −70. */
@@ -34,7 +34,7 @@ const GATE = -70;
 
 /** Measures in one run. @throws as `MediaTool.run` */
 export async function measureUpmix(tool: Pick<MediaTool, "run">, job: MeasureJob): Promise<UpmixMeasure> {
-  const { chain = "anull", sampleRate, byDownmix = false, signal, durationSeconds, onPercent } = job;
+  const { chain = "anull", sampleRate, byDownmix = false, signal, durationSeconds, onProgress } = job;
   const meter = "ebur128@NAME=framelog=verbose,anullsink";
   const before = job.chain !== undefined && !byDownmix;
   const graph = [
@@ -52,7 +52,7 @@ export async function measureUpmix(tool: Pick<MediaTool, "run">, job: MeasureJob
     onLog: (line) => log.add(line),
     ...(signal !== undefined && { signal }),
     ...(durationSeconds !== undefined && { durationSeconds }),
-    ...(onPercent !== undefined && { onProgress: ({ percent }) => percent !== undefined && onPercent(percent) }),
+    ...(onProgress !== undefined && { onProgress }),
     output: { nothing: true, options: ["-map", "[out]", "-c:a", "pcm_f32le"] },
   });
   const downmix = log.loudness("downmix");

@@ -6,11 +6,12 @@
  */
 import { failure } from "../core/errors.ts";
 import type { MediaTool } from "../core/ports.ts";
+import { type AudioContent, detectContent } from "./detect.ts";
 import { beginDraft, planOutput, write } from "./output.ts";
 import { type AudioSource, openSource } from "./source.ts";
-import { Stages } from "./upmix-stages.ts";
+import { StageProgress } from "./stage-progress.ts";
 import type { AudioControl, AudioResult, OutputOptions } from "./types.ts";
-import { levelChain, type SurroundContent, type UpmixLevel, upmixChain } from "./upmix-graph.ts";
+import { levelChain, type UpmixLevel, upmixChain } from "./upmix-graph.ts";
 import { CHANNELS_71, type UpmixStart, upmixStart } from "./upmix-layout.ts";
 import { measureUpmix, type UpmixMeasure } from "./upmix-meter.ts";
 import { planFor71 } from "./upmix-output.ts";
@@ -30,13 +31,13 @@ const MARGIN = { lossless: 0.15, lossy: 0.5 } as const;
 /** How an upmix is made. */
 export interface UpmixOptions extends OutputOptions, AudioControl {
   /** Default "auto": as the content is found to be. */
-  readonly contentType?: "auto" | SurroundContent;
+  readonly contentType?: "auto" | AudioContent;
 }
 
 /** What came of an upmix. */
 export interface UpmixResult extends AudioResult {
   /** What it was made for; absent if nothing was made. */
-  readonly content?: SurroundContent;
+  readonly content?: AudioContent;
   /** Particulars, read from the file that was made. */
   readonly levels?: {
     /** LUFS; −Infinity for silence. */
@@ -51,21 +52,13 @@ export interface UpmixResult extends AudioResult {
   };
 }
 
-/** What it needs. */
-export interface UpmixDeps {
-  readonly tool: Pick<MediaTool, "run" | "probe" | "make">;
-  /** What a file is, for "auto". */
-  readonly detect: (path: string, control: AudioControl) => Promise<SurroundContent>;
-}
-
 /**
  * Upmixes a file to 7.1; one that has eight channels is left alone.
  *
  * @throws ResourceError MEDIA_UNFIT if the output's format cannot hold 7.1 or the layout is unknown; and what reading,
  *   writing and the tool throw
  */
-export async function upmixTo71(deps: UpmixDeps, input: string, options: UpmixOptions = {}): Promise<UpmixResult> {
-  const { tool } = deps;
+export async function upmixTo71(tool: UpmixTool, input: string, options: UpmixOptions = {}): Promise<UpmixResult> {
   const { signal } = options;
   const source = await openSource(tool, input, signal);
   const { layout, channels, sampleRate } = source.stream;
@@ -78,9 +71,9 @@ export async function upmixTo71(deps: UpmixDeps, input: string, options: UpmixOp
       `${source.path} has ${channels} channels in the layout ${JSON.stringify(layout)}: what is to be heard where is not known; mix it to stereo or 5.1 first`,
     );
   const plan = planFor71(await planOutput(source, "7.1", options));
-  const stages = new Stages(options.onProgress, { detecting: 1, measuring: 3, encoding: 3, proving: 2 });
+  const stages = new StageProgress(options.onProgress, ["detecting", "measuring", "encoding", "proving"]);
   const limited = signal === undefined ? {} : { signal };
-  const content = await contentOf(deps, source, start, options, stages);
+  const { content, notes } = await contentOf(tool, source, start, options, stages);
   const before = await measureUpmix(tool, {
     source: { path: source.path },
     sampleRate,
@@ -88,7 +81,7 @@ export async function upmixTo71(deps: UpmixDeps, input: string, options: UpmixOp
     byDownmix: start.kind === "surround",
     ...(source.durationSeconds !== undefined && { durationSeconds: source.durationSeconds }),
     ...limited,
-    onPercent: (percent) => stages.at("measuring", percent),
+    onProgress: stages.report("measuring"),
   });
   const chain = upmixChain(start, content, sampleRate, before.samples);
   const target = before.input ?? Number.NEGATIVE_INFINITY;
@@ -105,14 +98,14 @@ export async function upmixTo71(deps: UpmixDeps, input: string, options: UpmixOp
       channels: CHANNELS_71.length,
       filters: `${chain},${levelChain(level, sampleRate)}`,
       ...limited,
-      onProgress: ({ percent, etaSeconds }) => stages.at("encoding", percent, etaSeconds),
+      onProgress: stages.report("encoding", partOf(round)),
     });
     const after = await measureUpmix(tool, {
       source: { path },
       sampleRate: made.info.streams.find(({ kind }) => kind === "audio")?.sampleRate ?? sampleRate,
       ...(source.durationSeconds !== undefined && { durationSeconds: source.durationSeconds }),
       ...limited,
-      onPercent: (percent) => stages.at("proving", percent),
+      onProgress: stages.report("proving", partOf(round)),
     });
     const next =
       round < MAX_ROUNDS ? correction(level, after, { target, ceiling, pushed: level.gain - firstGain }) : undefined;
@@ -127,7 +120,7 @@ export async function upmixTo71(deps: UpmixDeps, input: string, options: UpmixOp
     return {
       path: plan.target,
       changed: true,
-      notes: [...plan.notes, ...made.notes, ...notesOf(after, target)],
+      notes: [...plan.notes, ...notes, ...made.notes, ...notesOf(after, target)],
       content,
       levels: {
         input: target,
@@ -150,20 +143,29 @@ interface Aim {
   readonly pushed: number;
 }
 
+/** The media tool, as far as an upmix needs it. */
+type UpmixTool = Pick<MediaTool, "run" | "probe" | "make">;
+
 /** Detection is for the placing of sound that is stereo; the rest has its places. */
 async function contentOf(
-  { detect }: UpmixDeps,
+  tool: UpmixTool,
   { path }: AudioSource,
   { kind }: UpmixStart,
   { contentType = "auto", signal }: UpmixOptions,
-  stages: Stages,
-): Promise<SurroundContent> {
-  if (contentType !== "auto") return contentType;
-  if (kind !== "stereo") return "film";
-  return detect(path, {
+  stages: StageProgress,
+): Promise<{ readonly content: AudioContent; readonly notes: readonly string[] }> {
+  if (contentType !== "auto") return { content: contentType, notes: [] };
+  if (kind !== "stereo") return { content: "film", notes: [] };
+  const report = stages.report("detecting");
+  return detectContent(tool, path, {
     ...(signal !== undefined && { signal }),
-    onProgress: ({ percent }) => stages.at("detecting", percent),
+    onProgress: ({ percent }) => report({ seconds: 0, ...(percent !== undefined && { percent }) }),
   });
+}
+
+/** The first round is half of the way, the second one half of the rest. */
+function partOf(round: number): readonly [from: number, to: number] {
+  return [1 - 0.5 ** (round - 1), 1 - 0.5 ** round];
 }
 
 /** As loud as the input, with a limiter if that leaves a peak too high. */

@@ -76,8 +76,19 @@ function orderOptions(command: Command): Command {
     )
     .option("--no-metalink", "fetch a Metalink itself, and not the file that it describes")
     .option("--force", "fetch even if the file was fetched before and is still there")
-    .option("--format <format>", "the format wanted, such as bestaudio")
-    .option("--quality <quality>", "the quality wanted, such as 320k")
+    .option(
+      "--format <format>",
+      "the format wanted, in yt-dlp's words: bestaudio, 'bv*[height<=720]+ba/b'; or a preset",
+    )
+    .option("--quality <quality>", "the quality wanted: 320k, 720p, the nearest at or below it")
+    .option("--media", "look for media in whatever the URL leads to: a page, a playlist, a feed")
+    .option("--no-media", "fetch a playlist, page or feed itself")
+    .option("--template <template>", "the file's name: '%(title)s [%(id)s].%(ext)s'; may name folders")
+    .option("--subs <languages>", "subtitles in these languages: en,de; or all")
+    .option("--embed-subs", "put the subtitles into the file, not beside it")
+    .option("--for <duration>", "how much of a live stream is recorded: 30m; default: until it ends")
+    .option("--newest <n>", "of a playlist or feed, the newest so many")
+    .option("--no-tags", "without tags, chapters and cover")
     .option(
       "--audio <steps>",
       "what is done to its audio: normalize, normalize_podcast, denoise, denoise_light, denoise_heavy, upmix, enhance, " +

@@ -19,11 +19,14 @@ export function occurrenceLine(occurrence: Occurrence): string {
   const status = statusOf(session);
   if (status === "cancelled") return `CANCELLED ${url}`;
   if (status === "failed") return `FAILED ${url}: ${error ? describeError(error) : "for an unknown reason"}`;
+  if (session.expansion) return `led to ${countOf(session.expansion.count)} ${url}`;
   const path = escapeControls(session.path);
   const size = formatBytes(session.progress?.downloadedBytes ?? session.progress?.totalBytes ?? 0);
   if (session.fromCache) return `saved ${path} (${size}, copied from a file that was here)`;
   return session.already ? `already here ${path} (${size})` : `saved ${path} (${size}, ${formatRate(occurrence.rate)})`;
 }
+
+const countOf = (count: number): string => (count === 1 ? "1 download:" : `${count} downloads:`);
 
 /** "FAILED URL: CODE: message", or with the line of the list. */
 export function refusalLine({ text, lineNumber, error }: Refusal): string {
@@ -38,6 +41,13 @@ function timeLeft(session: Session): number | undefined {
   return (Math.max(totalBytes - downloadedBytes - pendingBytes, 0) / bytesPerSecond) * 1000;
 }
 
+/** "12 of 500 segments, ", while nobody knows the size; of a live stream "12 segments, ". */
+function segmentsOf({ progress }: Session): string {
+  const { segments } = progress ?? {};
+  if (!segments) return "";
+  return `${segments.doneCount}${segments.totalCount === undefined ? "" : ` of ${segments.totalCount}`} segments, `;
+}
+
 /** One session's state in words, after its name. */
 export function stateLine(session: Session): string {
   const status = statusOf(session);
@@ -49,7 +59,7 @@ export function stateLine(session: Session): string {
   if (stage !== "fetch" && downloadedBytes + pendingBytes === 0) return stage;
   const left = timeLeft(session);
   return [
-    totalBytes === undefined ? come : `${percentageOf(session)} of ${formatBytes(totalBytes)}`,
+    totalBytes === undefined ? segmentsOf(session) + come : `${percentageOf(session)} of ${formatBytes(totalBytes)}`,
     ...(stage === "fetch" ? [formatRate(bytesPerSecond)] : [stage]),
     ...(left !== undefined && stage === "fetch" ? [`${formatDuration(left)} left`] : []),
   ].join(", ");

@@ -31,6 +31,15 @@ export interface OrderFlags {
   readonly format?: string;
   readonly quality?: string;
   readonly audio?: string;
+  /** `--media` makes it true, `--no-media` false. */
+  readonly media?: boolean;
+  readonly template?: string;
+  readonly subs?: string;
+  readonly embedSubs?: boolean;
+  readonly for?: string;
+  readonly newest?: string;
+  /** `--no-tags` makes it false. */
+  readonly tags?: boolean;
 }
 
 /** One text that was meant as a URL. */
@@ -100,7 +109,29 @@ function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {
     checksumFile: flags.checksumFile === undefined ? "" : nonEmpty("--checksum-file", flags.checksumFile),
     followMetalink: flags.metalink === false ? false : undefined,
     audio: flags.audio === undefined ? undefined : { names: [...readSteps(flags.audio)] },
+    media: flags.media,
+    template: flags.template === undefined ? "" : nonEmpty("--template", flags.template),
+    subtitles: readSubtitles(flags),
+    recordFor: flags.for === undefined ? undefined : readDuration("--for", flags.for),
+    newest: flags.newest === undefined ? 0 : readCount("--newest", flags.newest, 1),
+    tags: flags.tags === false ? false : undefined,
   });
+}
+
+/** "en,de" or "all". @throws ClientError */
+function readSubtitles({ subs, embedSubs = false }: OrderFlags): { languages: string[]; embed: boolean } | undefined {
+  if (subs === undefined) {
+    if (embedSubs) throw misuse("--embed-subs says where subtitles go, not which", "Name languages with --subs en,de.");
+    return undefined;
+  }
+  const languages = subs.split(",").map((tag) => tag.trim());
+  const wrong = languages.find((tag) => !/^-?[\w*]{1,16}(-[\w*]{1,16})*$/.test(tag));
+  if (wrong !== undefined)
+    throw misuse(
+      `--subs: "${wrong}" is no language`,
+      "Write --subs en,pt-BR, --subs 'de-*', or --subs all,-live_chat.",
+    );
+  return { languages, embed: embedSubs };
 }
 
 function readSteps(text: string): readonly string[] {

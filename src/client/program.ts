@@ -8,6 +8,7 @@ import { VERSION } from "../shared/version.ts";
 import { defineAudio } from "./define-audio.ts";
 import { defineCompletion, defineDaemon } from "./define-daemon.ts";
 import { defineDownloads } from "./define-downloads.ts";
+import { defineMedia } from "./define-media.ts";
 import { defineReceipts } from "./define-receipts.ts";
 import { examples, type Outcome } from "./definitions.ts";
 import type { Globals } from "./globals.ts";
@@ -37,6 +38,7 @@ export function buildProgram(
     .showHelpAfterError("(see --help)")
     .exitOverride();
   defineDownloads(program, outcome);
+  defineMedia(program, outcome);
   defineReceipts(program, outcome);
   defineAudio(program, outcome);
   defineDaemon(program, outcome);

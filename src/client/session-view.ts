@@ -34,7 +34,8 @@ export function hasEnded(session: Session): boolean {
 export function percentageOf(session: Session): string {
   const { progress } = session;
   if (statusOf(session) === "completed") return "100 %";
-  return progress?.totalBytes === undefined ? "" : `${Math.floor(progress.percentage)} %`;
+  if (progress === undefined || (progress.totalBytes === undefined && !progress.segments?.totalCount)) return "";
+  return `${Math.floor(progress.percentage)} %`;
 }
 
 /** "1.50 GiB", or what has come so far while the size is unknown. */
@@ -87,6 +88,12 @@ function optionsJson(options: DownloadOptions | undefined): Record<string, unkno
     force: options.force || undefined,
     format: options.format || undefined,
     quality: options.quality || undefined,
+    media: options.media,
+    template: options.template || undefined,
+    subtitles: options.subtitles,
+    record_for: seconds(options.recordFor),
+    newest: options.newest || undefined,
+    tags: options.tags,
   });
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
@@ -109,6 +116,9 @@ export function sessionJson(session: Session): Record<string, unknown> {
       pending_bytes: progress?.pendingBytes ?? 0,
       bytes_per_second: progress?.bytesPerSecond ?? 0,
       connections: progress?.connections ?? 0,
+      segments: progress?.segments
+        ? { done: progress.segments.doneCount, total: progress.segments.totalCount ?? null }
+        : null,
     },
     metadata: {
       title: orNull(metadata?.title),
@@ -130,5 +140,6 @@ export function sessionJson(session: Session): Record<string, unknown> {
     already: session.already,
     from_cache: session.fromCache,
     queue_position: session.queuePosition || null,
+    expansion: session.expansion ? { batch_id: session.expansion.batchId, count: session.expansion.count } : null,
   };
 }

@@ -5,6 +5,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment, Paths } from "../shared/paths.ts";
+import { assembleMediaTool, assembleResolvers } from "./assemble-media.ts";
 import type { Config } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { HookRegistry } from "./core/plugin.ts";
@@ -25,8 +26,6 @@ import { MemoryProbe } from "./os/memory.ts";
 import { MemoryWatch } from "./os/memory-watch.ts";
 import type { PluginsConfig } from "./plugins/find.ts";
 import { Plugins } from "./plugins/plugins.ts";
-import { DirectResolver } from "./resolve/direct.ts";
-import { MetalinkResolver } from "./resolve/metalink-resolver.ts";
 import type { SessionManager } from "./session/session-manager.ts";
 import { Store } from "./store/store.ts";
 
@@ -84,7 +83,6 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
   const client = brought.httpClient ?? made;
   const memory = new MemoryProbe();
   const sources = new HttpSourceFactory({ client, clock });
-  const direct = new DirectResolver(sources);
   const watch = new MemoryWatch({
     probe: memory,
     ...(init.heap && { heap: init.heap }),
@@ -98,7 +96,8 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
       store: brought.sessionManager,
       files: new DiskFileStore(init.guarded),
       sources,
-      resolvers: [new MetalinkResolver(sources, direct), direct],
+      resolvers: assembleResolvers({ sources, clock, logger }),
+      media: assembleMediaTool(config(), clock),
       ...(brought.downloadCache && { cache: brought.downloadCache }),
       memory: watch,
       clock,
@@ -242,6 +241,7 @@ function settingsOf(config: () => Config, memory: MemoryProbe, clock: Clock): ()
       timeout: now.timeout,
       ifExists: now.if_exists,
       minFreeSpace: now.min_free_space,
+      formats: now.formats,
       memoryHeadroom: () => {
         // Every download asks; the files behind the answer are read once a second.
         if (clock.monotonic() - readAt >= MEMORY_READING_MS) {

@@ -34,6 +34,7 @@ import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
 import type { Plugins } from "./plugins/plugins.ts";
+import { FormatLookup } from "./resolve/format-lookup.ts";
 import { readMetalink } from "./resolve/metalink.ts";
 import { roomChecks } from "./room-checks.ts";
 import { answersItself } from "./rpc/self-check.ts";
@@ -180,6 +181,11 @@ export class Daemon implements Startable, DaemonControl {
             receipts: sessions.receipts,
             busy: () => sessions.counts().active > 0,
             timeoutMs: () => config().timeout * 1000,
+          }),
+          formats: new FormatLookup({
+            ...engine.parts,
+            presets: () => config().formats,
+            ...(engine.parts.media && { tool: engine.parts.media }),
           }),
           events: sessions.log,
           lists,

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Paths } from "../shared/paths.ts";
 import { type Engine, identityFrom, pluginsConfigOf, proxiesFrom } from "./assemble.ts";
 import type { Caches } from "./assemble-cache.ts";
+import { assembleMediaTool } from "./assemble-media.ts";
 import { cacheCheck } from "./cache/check.ts";
 import { configChecks } from "./config/checks.ts";
 import type { Config } from "./config/schema.ts";
@@ -10,7 +11,6 @@ import type { Check, Logger } from "./core/ports.ts";
 import { downloadFolderCheck } from "./disk/check.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
 import { ffmpegCheck } from "./ffmpeg/check.ts";
-import { FfmpegTool } from "./ffmpeg/tool.ts";
 import { httpChecks } from "./http/check.ts";
 import { LazyClient } from "./http/lazy-client.ts";
 import { osChecks } from "./os/checks.ts";
@@ -42,11 +42,10 @@ export function roomChecks(config: Config, paths: Paths, running: RunningParts =
   const folder = { folder: config.download_dir, minFreeSpace: config.min_free_space };
   const files = engine?.parts.files ?? new DiskFileStore();
   const { enabled, directory, max_size: maxBytes } = config.cache;
-  const { path, processes, timeout } = config.ffmpeg;
-  const media = new FfmpegTool({ path, processes, timeoutMs: timeout * 1000 }, { clock });
+  const media = engine?.parts.media ?? assembleMediaTool(config, clock);
   return [
     ...configChecks(config, paths),
-    ffmpegCheck(media, path !== ""),
+    ffmpegCheck(media, config.ffmpeg.path !== ""),
     downloadFolderCheck(folder, files),
     storeCheck(join(paths.stateDir, "db")),
     cacheCheck({ enabled, directory, maxBytes }, caches?.control),

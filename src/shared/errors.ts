@@ -148,6 +148,10 @@ export const ERRORS = {
   CACHE_TOO_LARGE: row("system-resource", "RESOURCE_EXHAUSTED", false, EXIT.systemResource, "It is larger than the cache may keep. It is read no further.", "Raise the limit that the message names, in the configuration."),
   CACHE_FULL: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "The cache is full of what running downloads use.", "It goes on without being kept; raise cache.max_size if it recurs."),
   CACHE_UNAVAILABLE: row("system-resource", "UNAVAILABLE", true, EXIT.systemResource, "The cache cannot be used. Everything is fetched anew.", "`snatchctl doctor` says why; another daemon may use the folder."),
+  MEDIA_NOT_FOUND: row("resource", "NOT_FOUND", false, EXIT.resource, "A page, feed or list names nothing that can be fetched.", "Open it in a browser to see what it is; --no-media saves the document itself."),
+  PAGE_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A page cannot be read.", "The message says why; --no-media saves the page itself."),
+  FEED_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A feed cannot be read.", "The message says why, and where in it; --no-media saves the feed itself."),
+  FEED_NOT_FOUND: row("download", "NOT_FOUND", false, EXIT.usage, "No such feed is followed.", "See `snatchctl feed list`."),
   // The daemon.
   DAEMON_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.daemon, "No daemon answers at the address.", "Start it with `snatchctl daemon start`, or give --address."),
   ALREADY_RUNNING: row("download", "FAILED_PRECONDITION", false, EXIT.alreadyRunning, "Another daemon uses this state folder.", "Use that one, or another SNATCH_HOME."),

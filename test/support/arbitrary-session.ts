@@ -22,6 +22,32 @@ const url = fc.webUrl({ withQueryParameters: true });
 
 const headers = fc.array(fc.tuple(fc.stringMatching(/^[A-Za-z-]{1,10}$/), line), { maxLength: 3 });
 
+const number = fc.double({ min: 0, max: 4e12, noNaN: true }).map((value) => value + 0);
+
+const about = maybe<NonNullable<Session["options"]["about"]>>(
+  {
+    id: text,
+    title: text,
+    description: text,
+    uploader: text,
+    channel: text,
+    artist: text,
+    album: text,
+    series: text,
+    season: fc.nat(),
+    episode: fc.nat(),
+    genre: text,
+    publishedAt: time,
+    durationSeconds: number,
+    thumbnail: text,
+    chapters: fc.array(fc.record({ title: text, start: number, end: number }), { maxLength: 2 }),
+    playlist: fc.record({ title: text, index: fc.nat(), count: fc.nat() }),
+    type: text,
+    fileSizeApprox: bytes,
+  },
+  [],
+);
+
 const options = maybe<Session["options"]>(
   {
     directory: path,
@@ -43,6 +69,16 @@ const options = maybe<Session["options"]>(
     force: fc.boolean(),
     format: line,
     quality: line,
+    media: fc.boolean(),
+    template: line,
+    subtitles: fc.record({ languages: fc.array(line, { maxLength: 3 }), embed: fc.boolean() }),
+    recordFor: fc.nat(100_000),
+    newest: fc.integer({ min: 1, max: 1000 }),
+    tags: fc.boolean(),
+    audio: fc.array(line, { maxLength: 3 }),
+    namedBy: url,
+    about,
+    depth: fc.nat(10),
     remote: fc.constant(true as const),
   },
   [],
@@ -69,7 +105,14 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
     completedAt: time,
     attempt: fc.nat(100),
     nextAttemptAt: time,
-    progress: maybe<Session["progress"]>({ downloadedBytes: bytes, totalBytes: bytes }, ["downloadedBytes"]),
+    progress: maybe<Session["progress"]>(
+      {
+        downloadedBytes: bytes,
+        totalBytes: bytes,
+        segments: maybe<NonNullable<Session["progress"]["segments"]>>({ done: fc.nat(), total: fc.nat() }, ["done"]),
+      },
+      ["downloadedBytes"],
+    ),
     metadata: maybe<Session["metadata"]>({ title: text, format: line, quality: line }, []),
     resource: maybe<NonNullable<Session["resource"]>>(
       {
@@ -98,6 +141,7 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
         chunkSize: fc.integer({ min: 1, max: 2 ** 30 }),
         epoch: fc.nat(1000),
         sources: fc.array(url, { maxLength: 3 }),
+        tracks: fc.array(fc.record({ path, epoch: fc.nat(1000), identity: hex(64) }), { maxLength: 3 }),
       },
       ["path", "chunkSize", "epoch"],
     ),
@@ -111,6 +155,13 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
     }),
     manifestRoot: hex(64),
     digests,
+    sourceManifest: fc.record({
+      version: fc.constant(1 as const),
+      size: bytes,
+      chunkSize: fc.integer({ min: 1, max: 2 ** 30 }),
+      root: hex(64),
+    }),
+    expansion: fc.record({ batchId: line, count: fc.nat() }),
     already: fc.boolean(),
     error: maybe<NonNullable<Session["error"]>>(
       {

@@ -18,6 +18,7 @@ import type {
   ListTaker,
   LiveProgress,
   RefusedEntry,
+  Resolver,
   Selection,
   SessionFilter,
   SessionPage,
@@ -57,6 +58,8 @@ export class MemoryDaemon
   readonly shutdowns: string[] = [];
   /** Jobs of the lists that were taken. */
   readonly jobs: ListJob[] = [];
+  /** Who says what URLs mean, for those who ask for formats. */
+  readonly resolvers: Resolver[] = [];
   /** Thrown by the next call of `pause`. */
   breakage: Error | undefined;
   readonly #sessions = new Map<string, Session>();

@@ -6,6 +6,7 @@ import { type CallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { DiskFileStore } from "../../src/daemon/disk/file-store.ts";
 import { Verifier } from "../../src/daemon/download/verifier.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
+import { FormatLookup } from "../../src/daemon/resolve/format-lookup.ts";
 import { type RpcOptions, RpcServer } from "../../src/daemon/rpc/server.ts";
 import type { SessionManager } from "../../src/daemon/session/session-manager.ts";
 import { parseAddress } from "../../src/shared/address.ts";
@@ -45,6 +46,7 @@ export async function rpcFixture(
     transfer: daemon,
     receipts: kept.receipts,
     verifier: new Verifier({ ...parts, busy: () => false, timeoutMs: () => 1000 }),
+    formats: new FormatLookup({ resolvers: daemon.resolvers, sources: { http: nowhere }, presets: () => undefined }),
     events: daemon.events,
     lists: daemon,
     watchFolders: daemon.watchFolders,

@@ -39,9 +39,12 @@ function fields(session: Session): ReadonlyArray<readonly [string, string | unde
         ? `${formatRate(progress?.bytesPerSecond ?? 0)}, ${progress?.connections ?? 0} connections`
         : "",
     ],
+    ["segments", segments(session)],
+    ["led to", session.expansion ? `${session.expansion.count} downloads, batch ${session.expansion.batchId}` : ""],
     ["file", text(session.path)],
     ["title", text(metadata?.title ?? "")],
     ["type", text(metadata?.contentType ?? "")],
+    ["asked for", text([options?.format, options?.quality].filter(Boolean).join(" "))],
     ["format", text([metadata?.format, metadata?.quality].filter(Boolean).join(" "))],
     ["version", text(metadata?.validator ?? "")],
     ["checksum", options?.checksum && `${options.checksum.algorithm}=${options.checksum.value}`],
@@ -53,6 +56,11 @@ function fields(session: Session): ReadonlyArray<readonly [string, string | unde
     ["next attempt", session.nextAttemptTime && nextAttempt(session)],
     ["error", error && describeError(asError(error))],
   ];
+}
+
+function segments({ progress }: Session): string {
+  const { doneCount, totalCount } = progress?.segments ?? {};
+  return doneCount === undefined ? "" : `${doneCount}${totalCount === undefined ? "" : ` of ${totalCount}`}`;
 }
 
 function remark(session: Session): string {

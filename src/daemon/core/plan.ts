@@ -24,6 +24,10 @@ export interface Plan {
   readonly digests?: readonly Digest[];
   /** The file's name, as a description of it says; not yet made safe. */
   readonly filename?: string;
+  /** The name may lead into folders below the one that was asked for; they are made. */
+  readonly nested?: boolean;
+  /** It is media: a page in its place is refused. */
+  readonly noPage?: boolean;
   /** What answers is the file, whatever its media type means elsewhere. */
   readonly final?: boolean;
   /** No other place may join in, whoever names it. */

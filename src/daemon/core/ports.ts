@@ -19,7 +19,9 @@ import type {
 } from "./media-tool.ts";
 import type { Resolved } from "./plan.ts";
 import type { Receipt, ReceiptChunk } from "./receipt.ts";
+import type { Expansion, Media, MediaAbout, MediaChoice, MediaFormat } from "./resolved.ts";
 import type {
+  Checksum,
   Digest,
   DownloadOptions,
   DownloadRequest,
@@ -346,6 +348,37 @@ export interface DescribedFile {
   readonly digest?: Digest;
 }
 
+/** An episode, or whatever else a feed brings. */
+export interface FeedItem {
+  /** What it is known by from one day to the next: its identifier, or else its address without what passes. */
+  readonly key: string;
+  readonly url: string;
+  /** More places with the same bytes. */
+  readonly mirrors: readonly string[];
+  readonly about: MediaAbout;
+  readonly checksum?: Checksum;
+}
+
+/** A feed that was read. */
+export interface Feed {
+  readonly title?: string;
+  /** The newest first; what brings no file is not among them. */
+  readonly items: readonly FeedItem[];
+}
+
+/** Reads feeds; implemented by the resolve room. */
+export interface FeedReader {
+  /**
+   * @param wanted - where an item can be had in several ways, the format and quality decide
+   * @throws ResourceError FEED_INVALID; the signal's reason
+   */
+  read(
+    document: { readonly bytes: Uint8Array; readonly url: string; readonly contentType?: string },
+    wanted: Pick<DownloadOptions, "format" | "quality">,
+    signal: AbortSignal,
+  ): Promise<Feed>;
+}
+
 /** Reads a Metalink. @throws DownloadError METALINK_INVALID */
 export type MetalinkReader = (document: string) => readonly DescribedFile[];
 
@@ -455,23 +488,34 @@ export interface CreateOptions {
   readonly with?: (created: readonly Session[]) => readonly Write[];
 }
 
-/** What is looked up in the archive: a URL and the place it was asked for, a file's path or else a folder's. */
+/** What is looked up in the archive: a URL, the place it was asked for (a file's path or else a folder's), and in which form. */
 export interface ArchiveKey {
   readonly url: string;
   readonly target: string;
+  /** Format, quality, name and steps that were asked for; absent if none were. */
+  readonly variant?: string;
 }
 
 /**
- * A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. `length`: of a
- * segment, in bytes; the grid says that of a chunk.
+ * A chunk whose bytes are proved. `sources`: where its bytes came from, as places in the part's list of sources. `segment`: of
+ * one whose length no grid says.
  */
-export type RecordedChunk = readonly [index: number, sha256: string, sources?: readonly number[], length?: number];
+export type RecordedChunk = readonly [
+  index: number,
+  sha256: string,
+  sources?: readonly number[],
+  segment?: Omit<RecordedSegment, "sha256">,
+];
 
 /** A segment that was recorded. */
 export interface RecordedSegment {
   readonly sha256: string;
   /** Bytes. */
   readonly length: number;
+  /** Tells it from others of its track. */
+  readonly name: string;
+  /** Milliseconds of media; 0 if that is not known. */
+  readonly durationMs: number;
 }
 
 /** Chunk digests of a session's current epoch, by index. */
@@ -767,6 +811,55 @@ export interface WatchFolderControl {
   remove(path: string): Promise<void>;
 }
 
+/** How a feed is followed. */
+export interface FeedSettings {
+  /** Milliseconds between two polls. */
+  readonly everyMs: number;
+  /** Only the newest so many episodes count; absent: all. */
+  readonly keep?: number;
+  /** Of the episodes that are there at the first poll: the newest so many; absent: as many as are kept. */
+  readonly newest?: number;
+  /** Files that it brought are removed when they are not among the newest `keep` any more, unless they were changed. */
+  readonly deleteOld: boolean;
+  /** Of its downloads. */
+  readonly options: DownloadOptions;
+}
+
+/** A feed that is followed. Times are milliseconds since the epoch. */
+export interface FeedState extends FeedSettings {
+  /** Also the batch of its sessions. */
+  readonly id: string;
+  /** With credentials, if it has any. */
+  readonly url: string;
+  readonly title?: string;
+  readonly lastPollAt?: number;
+  readonly nextPollAt: number;
+  /** Why the last poll failed. */
+  readonly problem?: string;
+  /** Episodes that it has brought so far. */
+  readonly episodeCount: number;
+}
+
+/** What a poll found. */
+export interface FeedPolled {
+  readonly feed: FeedState;
+  /** New episodes. */
+  readonly newCount: number;
+  /** Files that were removed. */
+  readonly removedCount: number;
+}
+
+/** The feeds that are followed; implemented by the feeds room. Feeds are named by URL, or by an unambiguous beginning of an id. */
+export interface FeedControl {
+  list(): readonly FeedState[];
+  /** Follows a feed; the first poll is at once, in the background. One that is followed already is followed so from now on. */
+  add(url: string, settings: FeedSettings): Promise<FeedState>;
+  /** What it brought stays. @throws DownloadError FEED_NOT_FOUND */
+  remove(feed: string): Promise<void>;
+  /** Asks now: one feed, or all. What goes wrong is in the feed's `problem`. @throws DownloadError FEED_NOT_FOUND */
+  poll(feed: string | undefined, signal: AbortSignal): Promise<readonly FeedPolled[]>;
+}
+
 // ── steering ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Names sessions: ids (or unambiguous beginnings), all that the call can apply to, or all of a batch. */
@@ -865,6 +958,28 @@ export interface Thumbnails {
     url: string,
     options: { readonly namedBy?: string; readonly remote?: true; readonly signal: AbortSignal },
   ): Promise<{ readonly type: string; readonly bytes: Uint8Array }>;
+}
+
+/** In which formats media can be had. */
+export interface FormatList {
+  readonly media: Media;
+  /** The best first, by what was asked for. */
+  readonly formats: readonly MediaFormat[];
+  /** What would be fetched; empty if there is a refusal. */
+  readonly choices: readonly MediaChoice[];
+  /** Why nothing of it would be fetched. */
+  readonly refusal?: DownloadError;
+}
+
+/** Says in which formats media can be had; implemented with the resolvers. */
+export interface FormatLister {
+  /**
+   * Looks at what a URL leads to; fetches no format.
+   *
+   * @returns the formats, or the things of which each has its own
+   * @throws DownloadError FORMAT_INVALID; ResourceError MEDIA_NOT_FOUND if it is a file by itself; what resolving throws
+   */
+  list(request: DownloadRequest, signal: AbortSignal): Promise<FormatList | Expansion>;
 }
 
 /** Makes the steps that a request, or the configuration, wants. */

@@ -63,7 +63,7 @@ export function receiptOf(session: Session): Receipt | undefined {
     requestedAt: session.createdAt,
     completedAt: session.completedAt ?? session.updatedAt,
     file,
-    manifests: { source: manifest, file: manifest },
+    manifests: { source: session.sourceManifest ?? manifest, file: manifest },
   };
 }
 

@@ -85,6 +85,8 @@ export interface DownloadOptions {
   readonly namedBy?: string;
   /** What that document says of it. */
   readonly about?: MediaAbout;
+  /** Documents between a person and the URL. */
+  readonly depth?: number;
   /** A caller over TCP asked for it: only public places are asked, and without the logins of this machine's owner. */
   readonly remote?: true;
 }

@@ -2,8 +2,9 @@
  * "Have we got this?", asked before anything is queued. The archive is keyed by the URL and the place it was asked for:
  * what is unfinished goes on, what is finished and unchanged on disk is there already, everything else is fetched.
  */
+import { archiveKeyOf, archiveText } from "../core/archive.ts";
 import { asDownloadError } from "../core/errors.ts";
-import type { Accepted, AcceptOptions, ArchiveKey } from "../core/ports.ts";
+import type { Accepted, AcceptOptions } from "../core/ports.ts";
 import type { DownloadOptions, DownloadRequest, Session } from "../core/session.ts";
 import type { EngineParts } from "./run.ts";
 
@@ -13,13 +14,13 @@ export async function acceptRequests(
   requests: readonly DownloadRequest[],
   { batchId, with: more }: AcceptOptions,
 ): Promise<readonly Accepted[]> {
-  const keys = requests.map(archiveKey);
+  const keys = requests.map(archiveKeyOf);
   const known = await store.archived(keys);
   const sessions = new Map<string, Session>();
   const fresh = new Map<string, DownloadRequest>();
   const adopted = new Map<string, Session>();
   for (const [at, request] of requests.entries()) {
-    const name = nameOf(keys[at] ?? archiveKey(request));
+    const name = archiveText(keys[at] ?? archiveKeyOf(request));
     if (sessions.has(name) || fresh.has(name)) continue;
     const former = request.options.force ? undefined : known[at];
     const useful = former && (await reuse(store, files, former, request));
@@ -31,8 +32,9 @@ export async function acceptRequests(
   const answer = (created: readonly Session[]): Accepted[] => {
     const made = new Map(names.map((name, at) => [name, created[at]]));
     return keys.flatMap((key) => {
-      const session = made.get(nameOf(key)) ?? sessions.get(nameOf(key));
-      return session ? [{ session, created: made.has(nameOf(key)) }] : [];
+      const name = archiveText(key);
+      const session = made.get(name) ?? sessions.get(name);
+      return session ? [{ session, created: made.has(name) }] : [];
     });
   };
   const created = await store.create([...fresh.values()], {
@@ -42,13 +44,6 @@ export async function acceptRequests(
   });
   return answer(created);
 }
-
-const archiveKey = ({ url, options }: DownloadRequest): ArchiveKey => ({
-  url,
-  target: options.output ?? options.directory ?? "",
-});
-
-const nameOf = ({ url, target }: ArchiveKey): string => `${url}\0${target}`;
 
 /** The former session if it can serve the request, brought back on its way if need be. */
 async function reuse(
@@ -75,12 +70,17 @@ async function reuse(
 
 /** True if what one brings is what the other wants: digests that were compared, and the same meaning of the URL. */
 function sameDemands(wanted: DownloadOptions, former: DownloadOptions): boolean {
-  const { checksum, checksumFile, size, followMetalink = true } = wanted;
+  const { checksum, checksumFile, size, followMetalink = true, media, newest, recordFor, tags = true } = wanted;
   return (
     (!checksum || checksum.value === former.checksum?.value) &&
     (checksumFile === undefined || checksumFile === former.checksumFile) &&
     (size === undefined || size === former.size) &&
-    followMetalink === (former.followMetalink ?? true)
+    followMetalink === (former.followMetalink ?? true) &&
+    media === former.media &&
+    newest === former.newest &&
+    recordFor === former.recordFor &&
+    tags === (former.tags ?? true) &&
+    JSON.stringify(wanted.subtitles) === JSON.stringify(former.subtitles)
   );
 }
 

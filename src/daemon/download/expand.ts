@@ -2,13 +2,18 @@
  * A URL that means several things: each becomes a session of its own, all in one batch. What was asked of the whole is
  * asked of each. Done twice, after a death in between, it comes to the same: the same URL to the same place is one session.
  */
+import { dirname } from "node:path";
+import { archiveKeyOf, archiveText } from "../core/archive.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Expansion } from "../core/resolved.ts";
-import type { DownloadOptions, DownloadRequest } from "../core/session.ts";
+import type { DownloadOptions, DownloadRequest, Session } from "../core/session.ts";
 import type { Run } from "./run.ts";
 
 /** More would be a mistake, or malice. */
 const MOST_ITEMS = 100_000;
+
+/** Lists in lists: a feed's playlist of pages with several formats is four deep. */
+const MOST_DEPTH = 6;
 
 /** Items that are accepted in one batch of the database. */
 const AT_ONCE = 1000;
@@ -16,8 +21,13 @@ const AT_ONCE = 1000;
 /** Queues what a URL led to, and ends the session. @throws DownloadError NOTHING_FOUND if nothing of it can be fetched */
 export async function expand(run: Run, expansion: Expansion): Promise<void> {
   const { session, engine } = run;
-  const batchId = session.batchId ?? session.id;
   const { items } = expansion;
+  const depth = (session.options.depth ?? 0) + 1;
+  if (depth > MOST_DEPTH)
+    throw failure(
+      "MEDIA_INVALID",
+      `lists that name lists that name lists: more than ${MOST_DEPTH} deep are not followed`,
+    );
   if (items.length > MOST_ITEMS)
     throw failure(
       "MEDIA_INVALID",
@@ -25,13 +35,15 @@ export async function expand(run: Run, expansion: Expansion): Promise<void> {
     );
   const requests: DownloadRequest[] = [];
   let refusal: unknown;
-  for (const { url, mirrors = [], options } of items) {
+  for (const { url, mirrors = [], options, title } of items) {
     try {
       requests.push(
         engine.intake.check([url, ...mirrors], {
-          ...passedOn(session.options),
+          ...passedOn(session, url),
           ...options,
+          ...(title !== undefined && { about: { title, ...options?.about } }),
           namedBy: expansion.namedBy,
+          depth,
         }),
       );
     } catch (error) {
@@ -40,9 +52,17 @@ export async function expand(run: Run, expansion: Expansion): Promise<void> {
     }
   }
   if (requests.length === 0 && refusal !== undefined) throw refusal;
+  const batchId = session.id;
+  const made = session.options.force ? await madeBefore(run, batchId) : new Set<string>();
   for (let start = 0; start < requests.length; start += AT_ONCE) {
     run.signal.throwIfAborted();
-    await engine.intake.accept(requests.slice(start, start + AT_ONCE), { batchId });
+    const some = requests
+      .slice(start, start + AT_ONCE)
+      .filter((request) => !made.has(archiveText(archiveKeyOf(request))));
+    const taken = await engine.intake.accept(some, { batchId });
+    // Whoever waits for what this one was asked for with, a list above all, waits for these too.
+    if (session.batchId !== undefined)
+      await engine.store.create([], { batchId: session.batchId, adopt: taken.map(({ session: { id } }) => id) });
   }
   await run.update({
     status: "completed",
@@ -57,7 +77,26 @@ export async function expand(run: Run, expansion: Expansion): Promise<void> {
 }
 
 /** What holds for each of them; a name, a digest or a number of newest ones was meant for the whole. */
-function passedOn(options: DownloadOptions): DownloadOptions {
-  const { output: _output, checksum: _checksum, checksumFile: _file, size: _size, newest: _newest, ...rest } = options;
-  return rest;
+function passedOn({ url, options }: Session, child: string): DownloadOptions {
+  const { output, checksum: _checksum, checksumFile: _file, size: _size, newest: _newest, headers, ...rest } = options;
+  const { about: _about, ...shared } = rest;
+  const own = URL.parse(url)?.origin === URL.parse(child)?.origin;
+  return {
+    ...shared,
+    // Logins are for the origin that they were given for.
+    ...(headers && own && { headers }),
+    ...(output !== undefined && { directory: dirname(output) }),
+  };
+}
+
+/** With `force` nothing is found in the archive: what an attempt that died had queued already. */
+async function madeBefore({ engine }: Run, batchId: string): Promise<ReadonlySet<string>> {
+  const made = new Set<string>();
+  let token: string | undefined;
+  do {
+    const page = await engine.store.list({ batchId }, { size: AT_ONCE, ...(token !== undefined && { token }) });
+    for (const session of page.sessions) made.add(archiveText(archiveKeyOf(session)));
+    token = page.nextPageToken;
+  } while (token !== undefined);
+  return made;
 }

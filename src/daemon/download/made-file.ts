@@ -3,6 +3,7 @@ import { chunkCount, chunkRange, type Manifest, makeManifest } from "../core/man
 import type { Claim, PartFile, SessionPatch } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
+import type { Beside } from "./media/beside.ts";
 import type { Run } from "./run.ts";
 import type { Storable } from "./store.ts";
 
@@ -14,6 +15,8 @@ export interface MadeFileInit {
   readonly resource: ResourceInfo;
   /** Recorded with the file's manifest. */
   readonly patch: SessionPatch;
+  /** What is put beside it. */
+  readonly besides?: readonly Beside[];
   /** What it was made of, if that goes when it is in place. */
   readonly former?: string;
 }
@@ -29,6 +32,7 @@ export class MadeFile implements Storable, AsyncDisposable {
   readonly recorded = false;
   readonly resource: ResourceInfo;
   readonly patch: SessionPatch;
+  readonly besides: readonly Beside[];
   readonly former?: string;
   #claim: Claim;
 
@@ -45,6 +49,7 @@ export class MadeFile implements Storable, AsyncDisposable {
     this.done = new Map(chunks.entries());
     this.resource = init.resource;
     this.patch = init.patch;
+    this.besides = init.besides ?? [];
     if (init.former !== undefined) this.former = init.former;
     this.#claim = init.claim;
   }

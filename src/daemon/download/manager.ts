@@ -28,6 +28,9 @@ import { Steering } from "./steering.ts";
 /** Memory that idle slabs may hold, in bytes. */
 const IDLE_SLAB_BYTES = 64 * 1024 * 1024;
 
+/** Sessions of a batch that are read at once. */
+const PAGE = 1000;
+
 /** A URL to fetch, or the same bytes at several. */
 export type UrlOrMirrors = string | readonly string[];
 
@@ -43,6 +46,8 @@ export interface DownloadResult {
   /** The file was there already and unchanged. */
   readonly already: boolean;
   readonly error?: DownloadError;
+  /** Of a page, playlist or feed: what became of all that it named. Then there is no file of its own. */
+  readonly items?: readonly DownloadResult[];
 }
 
 /** The results of URLs that were asked for together, in their order. */
@@ -165,7 +170,7 @@ export class DownloadManager implements Downloads, Startable {
     const session = await this.#engine.store.find(sessionId);
     if (session.status === "paused" || session.status === "waiting") await this.resume({ ids: [session.id] });
     if (session.status === "failed" || session.status === "cancelled") await this.retry({ ids: [session.id] });
-    return resultOf(await this.#ended(session.id), session.status === "completed");
+    return this.#withItems(resultOf(await this.#ended(session.id), session.status === "completed"));
   }
 
   /** True if the chunk's bytes have this SHA-256 (hex). @throws DownloadError INVALID_ARGUMENT if it carries no bytes */
@@ -265,9 +270,28 @@ export class DownloadManager implements Downloads, Startable {
     return Promise.all(
       accepted.map(async ({ session, created }) => {
         const already = !created && session.status === "completed";
-        return resultOf(already ? session : await this.#ended(session.id), already);
+        return this.#withItems(resultOf(already ? session : await this.#ended(session.id), already));
       }),
     );
+  }
+
+  /** Waits for what the URL led to as well. It failed if one of them did: with the first one's error. */
+  async #withItems(result: DownloadResult): Promise<DownloadResult> {
+    const expansion = (await this.#engine.store.get(result.sessionId))?.expansion;
+    if (!expansion) return result;
+    const items: DownloadResult[] = [];
+    let token: string | undefined;
+    do {
+      const page = await this.#engine.store.list(
+        { batchId: expansion.batchId },
+        { size: PAGE, ...(token !== undefined && { token }) },
+      );
+      const there = page.sessions.map((session) => ({ session, created: session.status !== "completed" }));
+      items.push(...(await this.#wait(there)));
+      token = page.nextPageToken;
+    } while (token !== undefined);
+    const failed = items.find(({ status }) => status !== "completed");
+    return { ...result, items, ...(failed?.error && { status: "failed", error: failed.error }) };
   }
 
   /** The session once it has ended. */

@@ -1,5 +1,5 @@
 /** The way of a URL: resolve → plan → fetch → verify → process → store → publish. Read this first. */
-import { asDownloadError, type DownloadError, ResourceError } from "../core/errors.ts";
+import { asDownloadError, type DownloadError, failure, ResourceError } from "../core/errors.ts";
 import type { Plan, Resolved } from "../core/plan.ts";
 import type { Expansion } from "../core/resolved.ts";
 import { expand } from "./expand.ts";
@@ -19,6 +19,9 @@ import { beginDigest, verify } from "./verify.ts";
 /** A resource that changes more often than this within one attempt is left alone for a while. */
 const VERSIONS = 3;
 
+/** How often what answers may turn out to mean something else. */
+const MOST_TURNS = 8;
+
 /** A file whose bytes are all here. */
 interface Fetched {
   readonly file: PlannedFile;
@@ -34,7 +37,8 @@ export async function pipeline(run: Run): Promise<void> {
   }
 
   let resolved = await resolve(run);
-  for (;;) {
+  for (let turns = 0; ; turns++) {
+    if (turns === MOST_TURNS) throw failure("MEDIA_INVALID", "the URL leads from one thing to another, and to no file");
     if (resolved.kind === "expansion") return expand(run, resolved);
     if (resolved.kind === "media") {
       const brought: MadeFile | Plan | Expansion = await bringMedia(run, resolved);

@@ -3,6 +3,7 @@
  * bytes are used: the answer is handed on open.
  */
 import { basename, dirname } from "node:path";
+import { failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
 import type { Candidate, Plan } from "../core/plan.ts";
 import type { PartFile, Resolver } from "../core/ports.ts";
@@ -81,6 +82,12 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
   );
 }
 
+/** Where media was expected: a login page is not to lie there under its name. @throws ResourceError MEDIA_INVALID */
+function refusePage(id: string, { contentType = "" }: ResourceInfo): void {
+  if (/^(text\/html|application\/xhtml\+xml)\s*(;|$)/i.test(contentType))
+    throw failure("MEDIA_INVALID", `${id} is a page (${contentType}), not media`);
+}
+
 /** True if the whole is going to be compared with a digest. */
 function hasDigest({ session }: Run, { digests }: Plan, resource: ResourceInfo): boolean {
   return expectedDigests(session.options, digests, resource.digests).length > 0;
@@ -93,7 +100,7 @@ function namedMirrors({ mirrors = [], finalUrl }: ResourceInfo, { candidates, al
 }
 
 /** Asks the hooks whether the file may come, once it is known what it is. @throws DownloadError VETOED */
-async function askHooks(run: Run, resource: ResourceInfo, plan: Plan): Promise<void> {
+export async function askHooks(run: Run, resource: ResourceInfo, plan: Plan): Promise<void> {
   const { session, engine } = run;
   if (engine.hooks.idle) return;
   const { size, contentType, finalUrl } = resource;
@@ -145,6 +152,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
   const claims = (each: Resolver): boolean | undefined => each.claimsAnswer?.(session, opening.resource);
   const claimant = asked.final ? undefined : engine.resolvers.find(claims);
   if (claimant) return claimant;
+  if (asked.noPage) refusePage(source.source.id, opening.resource);
   const resource = await withDescription(run, opening, asked);
   await askHooks(run, resource, asked);
   const claim = held.use(await claimTarget(run, resource, asked));

@@ -111,7 +111,8 @@ function withResource(stream: RangeStream, resource: RangeStream["resource"]): R
 
 /** Makes the source of a candidate. */
 export function sourceOf(run: Run, { url, headers, namedBy }: Candidate): ChunkSource {
-  const { timeout = run.settings.timeout, remote } = run.session.options;
-  const way = { ...(namedBy !== undefined && { namedBy }), ...(remote && { remote }) };
+  const { timeout = run.settings.timeout, remote, namedBy: asked } = run.session.options;
+  const named = namedBy ?? asked;
+  const way = { ...(named !== undefined && { namedBy: named }), ...(remote && { remote }) };
   return run.engine.sources.http(url, { headers, timeoutMs: timeout * 1000, ...way });
 }

@@ -34,16 +34,17 @@ export async function process(run: Run, file: Storable): Promise<MadeFile | unde
   const size = await file.part.size();
   const chunks = Array.from({ length: Math.ceil(size / file.chunkSize) }, (_, index) => file.done.get(index) ?? "");
   const { chunks: _chunks, ...source } = makeManifest(size, file.chunkSize, chunks);
-  const former = session.part;
+  const former = file.patch?.part ?? session.part;
   return MadeFile.of(run, {
     path: made.path,
     claim,
     epoch,
     resource: file.resource,
+    ...(file.besides && { besides: file.besides }),
     former: file.part.path,
     patch: {
       ...file.patch,
-      sourceManifest: session.sourceManifest ?? source,
+      sourceManifest: file.patch?.sourceManifest ?? source,
       part: { ...former, path: made.path, chunkSize: settings.chunkSize, epoch },
     },
   });
@@ -59,7 +60,10 @@ async function runSteps(
   for (const [at, step] of steps.entries()) {
     run.signal.throwIfAborted();
     const output = join(dirname(file.part.path), `${basename(file.part.path)}.${at}`);
-    const result = await step.run({ path: current.path, name }, output, { signal: run.signal });
+    const result = await step.run({ path: current.path, name }, output, { signal: run.signal }).catch(async (error) => {
+      if (current.path !== file.part.path) await run.engine.files.remove(current.path);
+      throw error;
+    });
     if (!result) {
       run.logger.info({ step: step.name }, "nothing to do");
       continue;

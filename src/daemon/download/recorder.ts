@@ -5,6 +5,11 @@
 import type { PartFile, RecordedChunk, SessionStore } from "../core/ports.ts";
 import type { WrittenChunk } from "./assembly.ts";
 
+/** A chunk, or a segment, with what no grid says of it. */
+export interface Recordable extends WrittenChunk {
+  readonly segment?: RecordedChunk[3];
+}
+
 /** Records the chunks of one session's epoch. */
 export class Recorder {
   readonly #part: PartFile;
@@ -12,8 +17,7 @@ export class Recorder {
   readonly #sessionId: string;
   readonly #epoch: number;
   readonly #onRecorded: (chunk: WrittenChunk) => void;
-  readonly #lengths: boolean;
-  #waiting: WrittenChunk[] = [];
+  #waiting: Recordable[] = [];
   #running: Promise<void> | undefined;
   #failed: { readonly error: unknown } | undefined;
 
@@ -23,19 +27,16 @@ export class Recorder {
     sessionId: string;
     epoch: number;
     onRecorded: (chunk: WrittenChunk) => void;
-    /** Segments: there is no grid that says how long each is. */
-    lengths?: boolean;
   }) {
     this.#part = init.part;
     this.#store = init.store;
     this.#sessionId = init.sessionId;
     this.#epoch = init.epoch;
     this.#onRecorded = init.onRecorded;
-    this.#lengths = init.lengths ?? false;
   }
 
   /** Takes a chunk whose bytes have been written. @throws what the sync or the record of an earlier chunk threw */
-  async add(chunk: WrittenChunk): Promise<void> {
+  async add(chunk: Recordable): Promise<void> {
     // A failed sync is told once only: the next one says that all is well, and may be wrong about what was written before.
     if (this.#failed) throw this.#failed.error;
     this.#waiting.push(chunk);
@@ -50,8 +51,8 @@ export class Recorder {
         this.#waiting = [];
         await this.#part.sync();
         const entries = batch.map(
-          ({ index, sha256, sources, length }): RecordedChunk =>
-            this.#lengths ? [index, sha256, sources, length] : [index, sha256, sources],
+          ({ index, sha256, sources, segment }): RecordedChunk =>
+            segment ? [index, sha256, sources, segment] : [index, sha256, sources],
         );
         await this.#store.recordChunks(this.#sessionId, this.#epoch, entries);
         for (const chunk of batch) this.#onRecorded(chunk);

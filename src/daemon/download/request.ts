@@ -3,6 +3,8 @@ import { isAbsolute, normalize } from "node:path";
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
 import type { Checksum, DownloadOptions, DownloadRequest } from "../core/session.ts";
+import { readFormat } from "../resolve/choose.ts";
+import { readTemplate } from "../resolve/template.ts";
 import { isDigest } from "./digest.ts";
 import type { DownloadSettings } from "./settings.ts";
 
@@ -13,7 +15,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
  * @param urls - the URL, then its mirrors
- * @throws DownloadError INVALID_URL, UNSUPPORTED_SCHEME, INVALID_ARGUMENT
+ * @throws DownloadError INVALID_URL, UNSUPPORTED_SCHEME, INVALID_ARGUMENT, FORMAT_INVALID, TEMPLATE_INVALID
  */
 export function checkRequest(
   urls: readonly string[],
@@ -24,6 +26,9 @@ export function checkRequest(
   const [url, ...mirrors] = urls.map((text) => checkUrl(text, claims));
   if (url === undefined) throw failure("INVALID_URL", "no URL was given");
   const checked = checkOptions(options, (text) => checkUrl(URL.parse(text, url)?.href ?? text, claims));
+  // What cannot be read is said now, and not when it is too late to correct it.
+  if (options.format !== undefined || options.quality !== undefined) readFormat(options, settings.formats);
+  if (options.template !== undefined) readTemplate(options.template);
   const directory = checked.directory ?? settings.downloadDir;
   return { url, mirrors, options: checked.output === undefined ? { ...checked, directory } : checked };
 }

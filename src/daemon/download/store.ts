@@ -6,8 +6,9 @@ import { basename, dirname } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
 import { chunkRange, makeManifest } from "../core/manifest.ts";
 import type { Claim, PartFile, PlacedFile, SessionPatch } from "../core/ports.ts";
-import type { ResourceInfo } from "../core/session.ts";
+import type { IfExists, ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
+import { type Beside, placeBeside } from "./media/beside.ts";
 import type { Run } from "./run.ts";
 import { asidePath } from "./target.ts";
 
@@ -28,6 +29,8 @@ export interface Storable {
   readonly resource: ResourceInfo;
   /** What is to be recorded with its manifest. */
   readonly patch?: SessionPatch;
+  /** What is put beside it. */
+  readonly besides?: readonly Beside[];
   retarget(claim: Claim): void;
   /** Gives the claim on the target away. */
   handOver(): Claim;
@@ -40,11 +43,12 @@ export async function store(run: Run, file: Storable, size: number): Promise<Pla
   const count = Math.ceil(size / file.chunkSize);
   const chunks = Array.from({ length: count }, (_, index) => file.done.get(index) ?? "");
   const { root } = makeManifest(size, file.chunkSize, chunks);
+  const { segments } = session.progress;
   const patch: SessionPatch = {
     stage: "store",
     manifestRoot: root,
     digests: run.digests.length > 0 ? run.digests : undefined,
-    progress: { downloadedBytes: size, totalBytes: size },
+    progress: { downloadedBytes: size, totalBytes: size, ...(segments && { segments }) },
     ...(file.former !== undefined && !file.patch && replaced(run, file)),
     ...file.patch,
   };
@@ -63,6 +67,8 @@ export async function store(run: Run, file: Storable, size: number): Promise<Pla
         ),
       run.update({ ...patch, target }, { sync: true }),
     ]);
+    // Before the file: once that is in place, nothing is asked again.
+    if (file.besides) await placeBeside(run, target, file.besides);
     try {
       const placed = await engine.files.place(file.part.path, target, {
         ...(!Number.isNaN(mtimeMs) && { mtimeMs }),
@@ -114,6 +120,6 @@ function replaced({ session }: Run, { part, chunkSize, epoch, resource }: Storab
   return { resource, part: { path: part.path, chunkSize, epoch, ...(sources && { sources }) } };
 }
 
-function policyOf(run: Run): "rename" | "skip" | "overwrite" {
+function policyOf(run: Run): IfExists {
   return run.session.options.ifExists ?? run.settings.ifExists;
 }

@@ -1,9 +1,11 @@
 /** Where a file goes: its final path, the part files beside it, and whether there is room. */
-import { basename, dirname, join } from "node:path";
+import { realpath } from "node:fs/promises";
+import { basename, dirname, join, parse } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Claim } from "../core/ports.ts";
-import type { ResourceInfo } from "../core/session.ts";
+import type { IfExists, ResourceInfo } from "../core/session.ts";
+import { safeName } from "../disk/filename.ts";
 import type { Run } from "./run.ts";
 
 /** Bytes below which a file's need for room is looked at by an answer that may be so many milliseconds old. */
@@ -11,7 +13,7 @@ const SMALL_FILE = 1024 * 1024;
 const SPACE_AGE_MS = 100;
 
 /** Claims the final path. @throws FileSystemError TARGET_EXISTS, TARGET_BUSY … */
-export async function claimTarget(run: Run, resource: ResourceInfo, { filename }: Plan): Promise<Claim> {
+export async function claimTarget(run: Run, resource: ResourceInfo, { filename, nested }: Plan): Promise<Claim> {
   const { session, engine, settings } = run;
   const policy = session.options.ifExists ?? settings.ifExists;
   // Planned by an earlier attempt: the name stays, unless it has become another's since.
@@ -23,7 +25,40 @@ export async function claimTarget(run: Run, resource: ResourceInfo, { filename }
   }
   const directory = session.options.directory ?? settings.downloadDir;
   await engine.files.ensureDirectory(directory);
+  if (nested && filename !== undefined) return claimBelow(run, directory, filename, policy);
   return engine.files.claim(directory, filename ?? resource.filename ?? nameFromUrl(resource.finalUrl), policy);
+}
+
+/** The name with its folders, each of them made safe and made below `directory`, wherever links in there lead. */
+async function claimBelow(run: Run, directory: string, path: string, policy: IfExists): Promise<Claim> {
+  const { files } = run.engine;
+  const segments = path.split("/").filter((segment) => segment !== "" && segment !== "." && segment !== "..");
+  const folders = segments.slice(0, -1).map(safeName);
+  const root = await realpath(directory);
+  let folder = directory;
+  for (const name of folders) {
+    folder = join(folder, name);
+    // A folder at a time: what leads elsewhere is seen before anything is made in there.
+    const there = await realpath(folder).catch(() => undefined);
+    if (there !== undefined && !`${there}/`.startsWith(root === "/" ? "/" : `${root}/`))
+      throw failure("TARGET_NOT_ALLOWED", `${folder} leads out of ${directory}, to ${there}`, {
+        metadata: { path: folder },
+      });
+    await files.ensureDirectory(folder);
+  }
+  return files.claim(folder, segments.at(-1) ?? "", policy);
+}
+
+/** The same target under another ending, where what was made is not what was expected. A name that was given stays. */
+export async function reclaimWithEnding(run: Run, claim: Claim, ext: string): Promise<Claim> {
+  const { session, engine, settings } = run;
+  if (session.options.output !== undefined) return claim;
+  const name = `${parse(claim.path).name}.${ext}`;
+  if (name === basename(claim.path)) return claim;
+  const policy = session.options.ifExists ?? settings.ifExists;
+  const other = await engine.files.claim(dirname(claim.path), name, policy);
+  claim[Symbol.dispose]();
+  return other;
 }
 
 /** The last segment of the path, decoded; the store makes it safe. */

@@ -4,7 +4,7 @@
  */
 import { resolve, sep } from "node:path";
 import { audioSteps } from "../../shared/audio-steps.ts";
-import { parseBytes } from "../../shared/format.ts";
+import { parseBytes, parseDuration } from "../../shared/format.ts";
 import { type DownloadError, failure } from "../core/errors.ts";
 import type { ChecksumAlgorithm, DownloadOptions, IfExists } from "../core/session.ts";
 
@@ -22,6 +22,12 @@ const MANY_RETRIES = 1_000_000;
 /** More connections than Snatch opens for one download are asked for in vain, but not in error: it is an upper bound. */
 const MOST_CONNECTIONS = 32;
 
+/** Characters, and languages, that are read. */
+const LONGEST_SELECTOR = 2000;
+const LONGEST_TEMPLATE = 4096;
+const LONGEST_WORD = 200;
+const MOST_LANGUAGES = 100;
+
 /** Bytes of a file's name that file systems take. */
 const LONGEST_NAME = 255;
 
@@ -36,6 +42,15 @@ export interface OptionDraft {
   checksumFile?: string;
   followMetalink?: boolean;
   audio?: readonly string[];
+  format?: string;
+  quality?: string;
+  media?: boolean;
+  template?: string;
+  subs?: readonly string[];
+  embedSubs?: boolean;
+  recordFor?: number;
+  newest?: number;
+  tags?: boolean;
   readonly headers: (readonly [name: string, value: string])[];
   split?: number;
   perServer?: number;
@@ -74,6 +89,33 @@ const READERS: Readonly<Record<string, (draft: OptionDraft, value: string) => vo
   },
   audio: (draft, value) => {
     draft.audio = audioSteps(value);
+  },
+  format: (draft, value) => {
+    draft.format = bounded(value, LONGEST_SELECTOR);
+  },
+  quality: (draft, value) => {
+    draft.quality = bounded(value, LONGEST_WORD);
+  },
+  media: (draft, value) => {
+    draft.media = flag(value);
+  },
+  template: (draft, value) => {
+    draft.template = bounded(value, LONGEST_TEMPLATE);
+  },
+  subs: (draft, value) => {
+    draft.subs = languages(value);
+  },
+  "embed-subs": (draft, value) => {
+    draft.embedSubs = flag(value);
+  },
+  for: (draft, value) => {
+    draft.recordFor = parseDuration(value);
+  },
+  newest: (draft, value) => {
+    draft.newest = count(value, 1);
+  },
+  tags: (draft, value) => {
+    draft.tags = flag(value);
   },
   header: (draft, value) => {
     const colon = value.indexOf(":");
@@ -154,6 +196,7 @@ export function completeOptions(draft: OptionDraft, url: string, context: Option
     ...(draft.checksumFile !== undefined && { checksumFile: draft.checksumFile }),
     ...(draft.followMetalink !== undefined && { followMetalink: draft.followMetalink }),
     ...(draft.audio && { audio: draft.audio }),
+    ...mediaOptions(draft),
     ...(headers.length > 0 && { headers }),
     ...(Number.isFinite(connections) && { connections: Math.min(connections, MOST_CONNECTIONS) }),
     ...(draft.limit !== undefined && { limit: draft.limit }),
@@ -162,6 +205,33 @@ export function completeOptions(draft: OptionDraft, url: string, context: Option
     ...(draft.timeout !== undefined && { timeout: draft.timeout }),
     ...(exists && { ifExists: exists }),
   };
+}
+
+function mediaOptions({ subs, embedSubs = false, ...draft }: OptionDraft): DownloadOptions {
+  const { format, quality, media, template, recordFor, newest, tags } = draft;
+  return {
+    ...(format !== undefined && { format }),
+    ...(quality !== undefined && { quality }),
+    ...(media !== undefined && { media }),
+    ...(template !== undefined && { template }),
+    ...(subs && { subtitles: { languages: subs, embed: embedSubs } }),
+    ...(recordFor !== undefined && { recordFor }),
+    ...(newest !== undefined && { newest }),
+    ...(tags !== undefined && { tags }),
+  };
+}
+
+function bounded(value: string, longest: number): string {
+  if (value.length > longest) throw new Error(`has ${value.length} characters; at most ${longest} are read`);
+  return nonEmpty(value);
+}
+
+/** "en,pt-BR", or "all". */
+function languages(value: string): readonly string[] {
+  const tags = value.split(",").map((tag) => tag.trim());
+  const wrong = tags.find((tag) => !/^[A-Za-z0-9]{2,8}(-[A-Za-z0-9]{1,8})*$/.test(tag));
+  if (wrong !== undefined || tags.length > MOST_LANGUAGES) throw new Error(`"${brief(wrong ?? value)}" is no language`);
+  return tags;
 }
 
 /** Joins what a list says to the folder it is meant for. A relative name stays inside; only `dir` may be absolute. */

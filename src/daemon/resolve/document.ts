@@ -1,7 +1,7 @@
 /** Small documents that say something about a file: fetched like files, within bounds. */
 import { failure } from "../core/errors.ts";
 import type { Candidate } from "../core/plan.ts";
-import type { SourceFactory } from "../core/ports.ts";
+import type { ChunkSource, SourceFactory } from "../core/ports.ts";
 import type { DownloadRequest } from "../core/session.ts";
 
 /** A document. */
@@ -44,10 +44,11 @@ export class Documents {
   ): Promise<Document> {
     const { options } = request;
     const { timeout } = options;
+    const named = namedBy ?? options.namedBy;
     const source = this.#sources.http(url, {
       headers: headersFor(url, request),
       ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
-      ...(namedBy !== undefined && { namedBy }),
+      ...(named !== undefined && { namedBy: named }),
       ...(options.remote && { remote: true }),
     });
     const stream = await source.open({ start: 0, signal });
@@ -71,6 +72,40 @@ export class Documents {
     unseen?.(all);
     const { finalUrl, contentType } = stream.resource;
     return { bytes: all, url: finalUrl, ...(contentType !== undefined && { contentType }) };
+  }
+
+  /** A range of a resource; undefined if what answers is something else. @throws what the source throws */
+  async range(
+    url: string,
+    request: DownloadRequest,
+    { start, end }: { readonly start: number; readonly end: number },
+    signal: AbortSignal,
+    namedBy?: string,
+  ): Promise<Buffer | undefined> {
+    const source = this.#source(url, request, namedBy);
+    const stream = await source.open({ start, end, signal });
+    if (stream.start !== start || (stream.end !== undefined && stream.end !== end)) {
+      stream.cancel();
+      return undefined;
+    }
+    const pieces: Buffer[] = [];
+    let length = 0;
+    await stream.pipe((bytes) => {
+      length += bytes.length;
+      if (length > end - start) throw tooLong(source.id, end - start);
+      pieces.push(Buffer.from(bytes));
+    });
+    return length === end - start ? Buffer.concat(pieces) : undefined;
+  }
+
+  #source(url: string, request: DownloadRequest, namedBy: string | undefined): ChunkSource {
+    const { timeout, remote } = request.options;
+    return this.#sources.http(url, {
+      headers: headersFor(url, request),
+      ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
+      ...(namedBy !== undefined && { namedBy }),
+      ...(remote && { remote: true }),
+    });
   }
 }
 

@@ -29,6 +29,10 @@ const CONTROL = /[^\P{Cc}\t]/u;
 /** Limits that no honest caller meets. */
 const LONGEST_PATH = 4096;
 const LONGEST_WORD = 200;
+const LONGEST_SELECTOR = 2000;
+const LONGEST_TEMPLATE = 4096;
+const MOST_LANGUAGES = 100;
+const MOST_NEWEST = 100_000;
 const LONGEST_REFERENCE = 16 * 1024;
 const MOST_HEADERS = 100;
 const LONGEST_HEADER = 8 * 1024;
@@ -64,12 +68,40 @@ export function toOptions(wire: WireOptions | undefined, at = "options"): Downlo
     ...(timeout !== undefined && { timeout: toTimeout(timeout, `${at}.timeout`) }),
     ...(ifExists !== IfExists.UNSPECIFIED && { ifExists: toIfExists(ifExists, `${at}.if_exists`) }),
     ...(wire.force && { force: true }),
-    ...(wire.format !== "" && { format: toWord(wire.format, `${at}.format`) }),
+    ...(wire.format !== "" && { format: toText(wire.format, LONGEST_SELECTOR, `${at}.format`) }),
     ...(wire.quality !== "" && { quality: toWord(wire.quality, `${at}.quality`) }),
     ...(wire.checksumFile !== "" && { checksumFile: toReference(wire.checksumFile, `${at}.checksum_file`) }),
     ...(followMetalink !== undefined && { followMetalink }),
     ...(audio !== undefined && { audio: toSteps(audio.names, `${at}.audio.names`) }),
+    ...toMediaOptions(wire, at),
   };
+}
+
+/** What is asked of media. The resolve stage reads formats, qualities and templates. */
+function toMediaOptions(wire: WireOptions, at: string): DownloadOptions {
+  const { media, template, subtitles, recordFor, newest, tags } = wire;
+  return {
+    ...(media !== undefined && { media }),
+    ...(template !== "" && { template: toText(template, LONGEST_TEMPLATE, `${at}.template`) }),
+    ...(subtitles !== undefined && { subtitles: toSubtitles(subtitles, `${at}.subtitles`) }),
+    ...(recordFor !== undefined && { recordFor: toTimeout(recordFor, `${at}.record_for`) }),
+    ...(newest !== 0 && { newest: toInteger(newest, 1, MOST_NEWEST, `${at}.newest`) }),
+    ...(tags !== undefined && { tags }),
+  };
+}
+
+function toSubtitles(
+  { languages, embed }: { languages: readonly string[]; embed: boolean },
+  field: string,
+): NonNullable<DownloadOptions["subtitles"]> {
+  if (languages.length === 0 || languages.length > MOST_LANGUAGES)
+    throw badField(`${field}.languages`, `give from 1 to ${MOST_LANGUAGES} languages, or "all"`);
+  return { languages: languages.map((tag, index) => toLanguage(tag, `${field}.languages[${index}]`)), embed };
+}
+
+function toLanguage(tag: string, field: string): string {
+  if (!/^-?[\w*]{1,16}(-[\w*]{1,16})*$/.test(tag)) throw badField(field, `"${tag.slice(0, 40)}" is no language`);
+  return tag;
 }
 
 function toSteps(names: readonly string[], field: string): readonly string[] {
@@ -127,9 +159,11 @@ function toIfExists(wire: IfExists, field: string): "rename" | "skip" | "overwri
   throw badField(field, "not a value that this daemon knows");
 }
 
-function toWord(text: string, field: string): string {
-  if (text.length > LONGEST_WORD || CONTROL.test(text))
-    throw badField(field, `not a word of at most ${LONGEST_WORD} characters`);
+const toWord = (text: string, field: string): string => toText(text, LONGEST_WORD, field);
+
+function toText(text: string, longest: number, field: string): string {
+  if (text.length > longest || CONTROL.test(text))
+    throw badField(field, `not a text of at most ${longest} characters without control characters`);
   return text;
 }
 

@@ -9,6 +9,7 @@ import type {
   DaemonControl,
   Downloads,
   FileVerifier,
+  FormatLister,
   ListTaker,
   Logger,
   MemoryPressure,
@@ -27,6 +28,7 @@ export interface RpcPorts {
   readonly transfer: SessionTransfer;
   readonly receipts: Pick<ReceiptStore, "byPath" | "bySession" | "forget" | "write">;
   readonly verifier: FileVerifier;
+  readonly formats: FormatLister;
   /** The log that the session store emits into. */
   readonly events: Pick<EventLog, "after" | "newest" | "oldest" | "subscribe">;
   readonly lists: Pick<ListTaker, "take">;

@@ -1,5 +1,6 @@
 /**
- * FollowDownloads: the progress of some sessions, or of a batch, until all of them have ended or are paused.
+ * FollowDownloads: the progress of some sessions, or of a batch, until all of them have ended or are paused, and with them
+ * whatever they turned out to name.
  *
  * Of each followed session two numbers are kept, not the session: a batch may hold 100,000. Events only mark what has
  * changed; the state itself is read when a message is made, so a slow caller costs nothing but marks, and what it gets is
@@ -62,6 +63,10 @@ interface Tally {
 class Followed {
   readonly #ports: Ports;
   readonly #batchId: string | undefined;
+  /** The batch, and those of what followed sessions led to. */
+  readonly #batches = new Set<string>();
+  /** Of these, those that were not read yet. */
+  #unread: string[] = [];
   /** By the session's sequence number. */
   readonly #tallies = new Map<number, Tally>();
   /** What changed since the last message: id → sequence number. */
@@ -80,11 +85,12 @@ class Followed {
   constructor(ports: Ports, batchId: string | undefined) {
     this.#ports = ports;
     this.#batchId = batchId;
+    if (batchId !== undefined) this.#batches.add(batchId);
   }
 
   /** Nothing is left to wait for. */
   get settled(): boolean {
-    return this.#open === 0 && this.#marked.size === 0;
+    return this.#open === 0 && this.#marked.size === 0 && this.#unread.length === 0;
   }
 
   /** Sessions that have not settled. */
@@ -96,7 +102,7 @@ class Followed {
   notice({ event }: NumberedEvent): void {
     const { id, seq, status, batchId } = event.session;
     const tally = this.#tallies.get(seq);
-    const belongs = tally !== undefined || (batchId !== undefined && batchId === this.#batchId);
+    const belongs = tally !== undefined || (batchId !== undefined && this.#batches.has(batchId));
     // While counting, anything may turn out to belong.
     if (!belongs && !this.#counting) return;
     this.#marked.set(id, seq);
@@ -120,7 +126,7 @@ class Followed {
   /** @returns the active ones */
   async addBatch(): Promise<WireSession[]> {
     const active: WireSession[] = [];
-    for await (const session of this.#batch()) {
+    for await (const session of this.#batch(this.#batchId ?? "")) {
       this.#apply(session);
       if (session.status === "active") active.push(this.#present(session));
     }
@@ -134,12 +140,12 @@ class Followed {
 
   /** Sessions that joined the batch without an event: they existed before. @returns true if there are such */
   async grew(): Promise<boolean> {
-    if (this.#batchId === undefined) return false;
-    for await (const session of this.#batch()) {
-      if (this.#tallies.has(session.seq)) continue;
-      this.#apply(session);
-      this.#marked.set(session.id, session.seq);
-    }
+    for (const batchId of [...this.#batches])
+      for await (const session of this.#batch(batchId)) {
+        if (this.#tallies.has(session.seq)) continue;
+        this.#apply(session);
+        this.#marked.set(session.id, session.seq);
+      }
     return !this.settled;
   }
 
@@ -178,7 +184,17 @@ class Followed {
       const shown = this.#present(this.#apply(session));
       if (this.#active.get(id) !== before) this.#changes.push(shown);
     }
+    await this.#readNew();
     return this.#changes.length > 0 || this.#summaryChanged;
+  }
+
+  /** What followed sessions led to is followed too. */
+  async #readNew(): Promise<void> {
+    for (let batchId = this.#unread.shift(); batchId !== undefined; batchId = this.#unread.shift())
+      for await (const session of this.#batch(batchId)) {
+        if (this.#tallies.has(session.seq)) continue;
+        this.#changes.push(this.#present(this.#apply(session)));
+      }
   }
 
   /** What {@link Followed.changed} found; once. */
@@ -203,17 +219,13 @@ class Followed {
   }
 
   #belongs(session: Session): boolean {
-    return this.#tallies.has(session.seq) || (this.#batchId !== undefined && session.batchId === this.#batchId);
+    return this.#tallies.has(session.seq) || (session.batchId !== undefined && this.#batches.has(session.batchId));
   }
 
-  async *#batch(): AsyncGenerator<Session> {
-    if (this.#batchId === undefined) return;
+  async *#batch(batchId: string): AsyncGenerator<Session> {
     let token: string | undefined;
     do {
-      const page = await this.#ports.sessions.list(
-        { batchId: this.#batchId },
-        { size: PAGE, ...(token !== undefined && { token }) },
-      );
+      const page = await this.#ports.sessions.list({ batchId }, { size: PAGE, ...(token !== undefined && { token }) });
       yield* page.sessions;
       token = page.nextPageToken;
     } while (token !== undefined);
@@ -226,6 +238,11 @@ class Followed {
     this.#counts[session.status]++;
     this.#bytes += bytes;
     if (session.status !== "active") this.#active.delete(session.id);
+    const led = session.expansion?.batchId;
+    if (led !== undefined && !this.#batches.has(led)) {
+      this.#batches.add(led);
+      this.#unread.push(led);
+    }
     return session;
   }
 

@@ -85,7 +85,7 @@ export interface Momentary {
 export function presentSession(session: Session, { live, queuePosition }: Momentary = {}): WireSession {
   const { resource, progress, error, nextAttemptAt, completedAt } = session;
   const path = session.file?.path ?? session.target ?? "";
-  const { downloadedBytes, totalBytes } = progress;
+  const { downloadedBytes, totalBytes, segments } = progress;
   return {
     sessionId: session.id,
     sequence: session.seq,
@@ -101,6 +101,10 @@ export function presentSession(session: Session, { live, queuePosition }: Moment
       bytesPerSecond: live?.bytesPerSecond ?? 0,
       connections: whole(live?.connections ?? 0),
       pendingBytes: whole(live?.pendingBytes ?? 0),
+      segments: segments && {
+        doneCount: whole(segments.done),
+        totalCount: segments.total === undefined ? undefined : whole(segments.total),
+      },
     },
     metadata: {
       title: session.metadata.title ?? basename(path),
@@ -122,11 +126,14 @@ export function presentSession(session: Session, { live, queuePosition }: Moment
     already: session.already ?? false,
     queuePosition: whole(queuePosition ?? 0),
     fromCache: session.part?.sources?.[0]?.startsWith("cache:") ?? false,
+    expansion: session.expansion && { batchId: session.expansion.batchId, count: whole(session.expansion.count) },
   };
 }
 
-function percentage({ status, progress: { downloadedBytes, totalBytes } }: Session): number {
+function percentage({ status, progress: { downloadedBytes, totalBytes, segments } }: Session): number {
   if (status === "completed") return 100;
+  // Of media nobody says beforehand how many bytes there are.
+  if (totalBytes === undefined && segments?.total) return Math.min(100, (segments.done / segments.total) * 100);
   if (totalBytes === undefined || totalBytes <= 0) return 0;
   return Math.min(100, (downloadedBytes / totalBytes) * 100);
 }
@@ -149,6 +156,15 @@ function presentOptions(options: DownloadOptions): WireOptions {
     checksumFile: redactUrl(options.checksumFile ?? ""),
     followMetalink: options.followMetalink,
     ...(options.audio && { audio: { names: [...options.audio] } }),
+    media: options.media,
+    template: options.template ?? "",
+    subtitles: options.subtitles && {
+      languages: [...options.subtitles.languages],
+      embed: options.subtitles.embed,
+    },
+    recordFor: options.recordFor === undefined ? undefined : duration(options.recordFor),
+    newest: whole(options.newest ?? 0),
+    tags: options.tags,
   };
 }
 

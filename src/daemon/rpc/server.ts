@@ -17,6 +17,7 @@ import { CacheServiceDefinition, CacheServiceService } from "../../gen/snatch/v1
 import { DaemonServiceDefinition, DaemonServiceService } from "../../gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceDefinition, DownloadServiceService } from "../../gen/snatch/v1/download_service.ts";
 import { ReceiptServiceDefinition, ReceiptServiceService } from "../../gen/snatch/v1/receipt_service.ts";
+import { ResolveServiceDefinition, ResolveServiceService } from "../../gen/snatch/v1/resolve_service.ts";
 import { SessionServiceDefinition, SessionServiceService } from "../../gen/snatch/v1/session_service.ts";
 import { WatchFolderServiceDefinition, WatchFolderServiceService } from "../../gen/snatch/v1/watch_folder_service.ts";
 import { type Address, formatAddress } from "../../shared/address.ts";
@@ -34,6 +35,7 @@ import { addReflection, LazyHealth } from "./lazy.ts";
 import { inheritedDescriptors, listenInherited, listenTcp, listenUnix } from "./listeners.ts";
 import { once } from "./once.ts";
 import { receiptService } from "./receipt-service.ts";
+import { resolveService } from "./resolve-service.ts";
 import { sessionService } from "./session-service.ts";
 import { LOCAL, type Reach, remote } from "./targets.ts";
 import { watchFolderService } from "./watch-folder-service.ts";
@@ -75,6 +77,7 @@ const SERVICES = [
   SessionServiceDefinition,
   ReceiptServiceDefinition,
   AudioServiceDefinition,
+  ResolveServiceDefinition,
   WatchFolderServiceDefinition,
   CacheServiceDefinition,
   DaemonServiceDefinition,
@@ -201,6 +204,7 @@ export class RpcServer implements Startable {
     add(SessionServiceService, sessionService(this.#ports, this.#calls, reach));
     add(ReceiptServiceService, receiptService(this.#ports, this.#calls, reach));
     add(AudioServiceService, audioService(this.#ports, this.#calls, reach));
+    add(ResolveServiceService, resolveService(this.#ports, this.#calls, reach));
     add(WatchFolderServiceService, watchFolderService(this.#ports, this.#calls, reach));
     add(CacheServiceService, cacheService(this.#ports, this.#calls, reach));
     add(DaemonServiceService, daemonService(this.#ports, this.#calls, reach));

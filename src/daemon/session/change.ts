@@ -1,8 +1,9 @@
 /** What a patch makes of a record. Pure: the rules that keep a session consistent with its status. */
+import { archiveKeyOf, archiveText } from "../core/archive.ts";
 import { failure } from "../core/errors.ts";
 import type { SessionPatch } from "../core/ports.ts";
 import { assertTransition, hasEnded, type Session } from "../core/session.ts";
-import { archiveKeyOf, type SessionRecord } from "./record.ts";
+import type { SessionRecord } from "./record.ts";
 
 /** Fields that every session has: a patch cannot take them away. */
 const REQUIRED = new Set<string>([
@@ -38,9 +39,11 @@ export function patched(record: SessionRecord, patch: SessionPatch, now: number,
   }
   const status = fields["status"] as Session["status"];
   assertTransition(before, status);
-  const { url, target } = archiveKeyOf(fields as unknown as Session);
-  if (url !== before.url || target !== archiveKeyOf(before).target)
-    throw failure("INVALID_ARGUMENT", `session ${before.id} keeps its URL and the place that it was asked for`);
+  if (archiveText(archiveKeyOf(fields as unknown as Session)) !== archiveText(archiveKeyOf(before)))
+    throw failure(
+      "INVALID_ARGUMENT",
+      `session ${before.id} keeps its URL, and the place and form that it was asked for`,
+    );
   if (status !== "active") delete fields["stage"];
   if (status !== "waiting") delete fields["nextAttemptAt"];
   if (status === "completed") fields["completedAt"] ??= now;

@@ -11,17 +11,17 @@ const epochKey = (id: string, epoch: number): string => `${id}!${String(epoch).p
 /** The writes that record chunks. */
 export function chunkWrites(id: string, epoch: number, chunks: readonly RecordedChunk[]): Write[] {
   const start = epochKey(id, epoch);
-  return chunks.map(([index, sha256, sources = [], length]) => ({
+  return chunks.map(([index, sha256, sources = [], segment]) => ({
     type: "put",
     space: SPACE.chunk,
     key: `${start}!${String(index).padStart(INDEX_WIDTH, "0")}`,
-    value: chunkValue(sha256, sources, length),
+    value: chunkValue(sha256, sources, segment),
   }));
 }
 
-/** `sha256`, `sha256 1,2`, or of a segment `sha256 1,2 4711`; the sources may be empty. */
-function chunkValue(sha256: string, sources: readonly number[], length: number | undefined): string {
-  if (length !== undefined) return `${sha256} ${sources.join(",")} ${length}`;
+/** `sha256`, `sha256 1,2`, or of a segment `sha256 1,2 4711 name 4000`; the sources may be empty. */
+function chunkValue(sha256: string, sources: readonly number[], segment: RecordedChunk[3]): string {
+  if (segment) return `${sha256} ${sources.join(",")} ${segment.length} ${segment.name} ${segment.durationMs}`;
   return sources.length > 0 ? `${sha256} ${sources.join(",")}` : sha256;
 }
 
@@ -33,8 +33,10 @@ export async function readSegments(
 ): Promise<ReadonlyMap<number, RecordedSegment>> {
   const found = new Map<number, RecordedSegment>();
   for await (const [key, value] of store.entries(SPACE.chunk, under(epochKey(id, epoch)))) {
-    const [sha256 = "", , length] = value.split(" ", 3);
-    if (length !== undefined) found.set(Number(key.slice(-INDEX_WIDTH)), { sha256, length: Number(length) });
+    const [sha256 = "", , length, name = "", duration] = value.split(" ", 5);
+    if (length === undefined) continue;
+    const segment = { sha256, length: Number(length), name, durationMs: Number(duration ?? 0) };
+    found.set(Number(key.slice(-INDEX_WIDTH)), segment);
   }
   return found;
 }

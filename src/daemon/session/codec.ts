@@ -3,7 +3,9 @@
  * of the schema that they were written in and are brought up when they are read.
  */
 import { failure } from "../core/errors.ts";
+import type { ManifestHead } from "../core/receipt.ts";
 import type { Metadata, Progress, Session } from "../core/session.ts";
+import { aboutOf, plainAbout } from "./about-codec.ts";
 import type { SessionRecord } from "./record.ts";
 import type { PlainError, PlainFile, PlainOptions, PlainPart, PlainRecord, PlainResource } from "./schema.ts";
 
@@ -69,6 +71,7 @@ export function plainSession(session: Session): Loose<PlainRecord> {
       downloaded_bytes: progress.downloadedBytes,
       total_bytes: progress.totalBytes ?? null,
       percentage: Math.round(percentage(progress) * 100) / 100,
+      ...(progress.segments && { segments: progress.segments }),
     },
     metadata,
     options: {
@@ -88,6 +91,16 @@ export function plainSession(session: Session): Loose<PlainRecord> {
       force: options.force,
       format: options.format,
       quality: options.quality,
+      media: options.media,
+      template: options.template,
+      subtitles: options.subtitles,
+      record_for: options.recordFor,
+      newest: options.newest,
+      tags: options.tags,
+      audio: options.audio,
+      named_by: options.namedBy,
+      depth: options.depth,
+      about: options.about && (plainAbout(options.about) as PlainOptions["about"]),
       remote: options.remote,
     } satisfies Loose<PlainOptions> as PlainOptions,
     resource: resource && (plainResource(resource) as PlainResource),
@@ -96,14 +109,20 @@ export function plainSession(session: Session): Loose<PlainRecord> {
     file: file && { path: file.path, size: file.size, mtime_ms: file.mtimeMs, ino: file.ino },
     manifest_root: session.manifestRoot,
     digests: session.digests,
+    source_manifest: session.sourceManifest && plainHead(session.sourceManifest),
+    expansion: session.expansion && { batch_id: session.expansion.batchId, count: session.expansion.count },
     detour: session.detour,
     already: session.already,
     error_info: error ? ({ ...error, time: iso(error.time) } satisfies Loose<PlainError> as PlainError) : null,
   };
 }
 
-function plainPart({ path, chunkSize, epoch, sources }: NonNullable<Session["part"]>): PlainPart {
-  return { path, chunk_size: chunkSize, epoch, ...(sources && { sources }) };
+function plainPart({ path, chunkSize, epoch, sources, tracks }: NonNullable<Session["part"]>): PlainPart {
+  return { path, chunk_size: chunkSize, epoch, ...(sources && { sources }), ...(tracks && { tracks }) };
+}
+
+function plainHead({ version, size, chunkSize, root }: ManifestHead): NonNullable<PlainRecord["source_manifest"]> {
+  return { version, size, chunk_size: chunkSize, root };
 }
 
 /** A resource in the schema. */
@@ -151,6 +170,16 @@ export function sessionOf(plain: PlainRecord): Session {
       force: options.force,
       format: options.format,
       quality: options.quality,
+      media: options.media,
+      template: options.template,
+      subtitles: options.subtitles,
+      recordFor: options.record_for,
+      newest: options.newest,
+      tags: options.tags,
+      audio: options.audio,
+      namedBy: options.named_by,
+      depth: options.depth,
+      about: options.about && aboutOf(options.about as Parameters<typeof aboutOf>[0]),
       remote: options.remote,
     }),
     status: plain.status,
@@ -163,6 +192,7 @@ export function sessionOf(plain: PlainRecord): Session {
     progress: compact<Progress>({
       downloadedBytes: progress.downloaded_bytes,
       totalBytes: progress.total_bytes ?? undefined,
+      segments: progress.segments,
     }),
     metadata: compact<Metadata>({ ...plain.metadata }),
     resource: plain.resource && resourceOf(plain.resource),
@@ -171,6 +201,8 @@ export function sessionOf(plain: PlainRecord): Session {
     file: file && fileOf(file),
     manifestRoot: plain.manifest_root,
     digests: plain.digests,
+    sourceManifest: plain.source_manifest && headOf(plain.source_manifest),
+    expansion: plain.expansion && { batchId: plain.expansion.batch_id, count: plain.expansion.count },
     detour: plain.detour,
     already: plain.already,
     error: error ? compact<NonNullable<Session["error"]>>({ ...error, time: time(error.time) }) : undefined,
@@ -196,8 +228,17 @@ export function resourceOf(resource: PlainResource): NonNullable<Session["resour
   });
 }
 
-function partOf({ path, chunk_size: chunkSize, epoch, sources }: PlainPart): NonNullable<Session["part"]> {
-  return { path, chunkSize, epoch, ...(sources && { sources }) };
+function partOf({ path, chunk_size: chunkSize, epoch, sources, tracks }: PlainPart): NonNullable<Session["part"]> {
+  return { path, chunkSize, epoch, ...(sources && { sources }), ...(tracks && { tracks }) };
+}
+
+function headOf({
+  version,
+  size,
+  chunk_size: chunkSize,
+  root,
+}: NonNullable<PlainRecord["source_manifest"]>): ManifestHead {
+  return { version, size, chunkSize, root };
 }
 
 function fileOf({ path, size, mtime_ms, ino }: PlainFile): NonNullable<Session["file"]> {

@@ -2,12 +2,13 @@
  * Forgetting sessions: the records with every entry derived from them, their chunks, and the archive's if it is theirs. What
  * stays of a finished one is its receipt.
  */
+import { archiveKeyOf } from "../core/archive.ts";
 import type { KeyValue, Write } from "../core/ports.ts";
 import { chunkRemovals } from "./chunks.ts";
 import { keepReceipt } from "./kept-receipt.ts";
 import { SPACE, sequenceKey } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
-import { archiveDigest, archiveKeyOf, type SessionRecord } from "./record.ts";
+import { archiveDigest, type SessionRecord } from "./record.ts";
 import type { Records } from "./records.ts";
 
 const BATCH = 500;

@@ -2,12 +2,14 @@
  * Where things are in the database, and which entries a session has. Everything but the records and chunks is derived
  * from the records and can be made anew.
  */
+
 import { hash } from "node:crypto";
+import { archiveKeyOf } from "../core/archive.ts";
 import type { Write } from "../core/ports.ts";
 import { receiptOf } from "../core/receipt.ts";
 import { hasEnded, type SessionStatus, type StoredFile } from "../core/session.ts";
 import { encodeRecord } from "./codec.ts";
-import { archiveDigest, archiveKeyOf, batchesOf, type SessionRecord } from "./record.ts";
+import { archiveDigest, batchesOf, type SessionRecord } from "./record.ts";
 
 /** The room's spaces. Keys that end in a sequence number have "!" before it. */
 export const SPACE = {

@@ -1,5 +1,6 @@
 /** A session as it is kept: the session itself, and what only this room needs to find it again. */
 import { hash } from "node:crypto";
+import { archiveText } from "../core/archive.ts";
 import type { ArchiveKey } from "../core/ports.ts";
 import type { Session } from "../core/session.ts";
 
@@ -14,14 +15,9 @@ export interface SessionRecord {
   readonly endedAt?: number;
 }
 
-/** The place that a session was asked for: a file's path, else a folder's, else the daemon's default. */
-export function archiveKeyOf({ url, options }: Pick<Session, "url" | "options">): ArchiveKey {
-  return { url, target: options.output ?? options.directory ?? "" };
-}
-
-/** The archive's key, of one length whatever the URL's. No URL holds a NUL. */
-export function archiveDigest({ url, target }: ArchiveKey): string {
-  return hash("sha256", `${url}\0${target}`, "hex");
+/** The archive's key, of one length whatever the URL's. */
+export function archiveDigest(key: ArchiveKey): string {
+  return hash("sha256", archiveText(key), "hex");
 }
 
 /** Every batch of a session, the first one first. */

@@ -33,10 +33,14 @@ export async function recover(store: KeyValue, records: Records, ledger: Ledger,
 /** Progress is not written while bytes come in; the chunks are. */
 async function recount(store: KeyValue, { id, part, resource, progress }: Session): Promise<Session["progress"]> {
   if (part?.tracks) {
-    let bytes = 0;
+    let downloadedBytes = 0;
+    let done = 0;
     for (const { epoch } of part.tracks)
-      for (const { length } of (await readSegments(store, id, epoch)).values()) bytes += length;
-    return { ...progress, downloadedBytes: bytes };
+      for (const { length } of (await readSegments(store, id, epoch)).values()) {
+        downloadedBytes += length;
+        done++;
+      }
+    return { ...progress, downloadedBytes, segments: { ...progress.segments, done } };
   }
   const size = resource?.size ?? progress.totalBytes;
   if (part === undefined || size === undefined) return progress;

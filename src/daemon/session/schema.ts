@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { ERRORS } from "../../shared/errors.ts";
+import { aboutSchema } from "./about-codec.ts";
 
 const text = (most: number) => z.string().max(most);
 /** No control characters: NUL above all, which no path and no header may hold. */
@@ -47,8 +48,18 @@ const options = z.strictObject({
   timeout: z.number().min(0).max(31_536_000).optional(),
   if_exists: z.enum(["rename", "skip", "overwrite"]).optional(),
   force: z.boolean().optional(),
-  format: name.optional(),
+  format: line(2000).optional(),
   quality: name.optional(),
+  media: z.boolean().optional(),
+  template: line(4096).optional(),
+  subtitles: z.strictObject({ languages: z.array(name).max(100), embed: z.boolean() }).optional(),
+  record_for: z.number().min(0).max(31_536_000).optional(),
+  newest: z.int().min(1).optional(),
+  tags: z.boolean().optional(),
+  audio: z.array(line(2000)).max(100).optional(),
+  named_by: address.optional(),
+  about: aboutSchema.optional(),
+  depth: count.optional(),
   remote: z.literal(true).optional(),
 });
 
@@ -85,7 +96,20 @@ const part = z.strictObject({
   chunk_size: z.int().min(1),
   epoch: count,
   sources: z.array(address).max(200).optional(),
+  tracks: z
+    .array(z.strictObject({ path, epoch: count, identity: sha256 }))
+    .max(100)
+    .optional(),
 });
+
+/** What is known of bytes, but for their chunks. */
+export const manifestHead = z.strictObject({
+  version: z.literal(1),
+  size: count,
+  chunk_size: z.int().min(1),
+  root: sha256,
+});
+
 export const file = z.strictObject({ path, size: count, mtime_ms: z.number(), ino: z.number().min(0) });
 
 const error = z.strictObject({
@@ -115,8 +139,9 @@ export const sessionSchema = z.strictObject({
     downloaded_bytes: count,
     total_bytes: count.nullable(),
     percentage: z.number().min(0).max(100),
+    segments: z.strictObject({ done: count, total: count.optional() }).optional(),
   }),
-  metadata: z.strictObject({ title: text(4096).optional(), format: name.optional(), quality: name.optional() }),
+  metadata: z.strictObject({ title: text(4096).optional(), format: line(2000).optional(), quality: name.optional() }),
   options,
   resource: resource.optional(),
   part: part.optional(),
@@ -124,6 +149,8 @@ export const sessionSchema = z.strictObject({
   file: file.optional(),
   manifest_root: sha256.optional(),
   digests: digests.optional(),
+  source_manifest: manifestHead.optional(),
+  expansion: z.strictObject({ batch_id: line(200), count }).optional(),
   detour: z.strictObject({ url: address, headers }).optional(),
   already: z.boolean().optional(),
   error_info: error.nullable(),

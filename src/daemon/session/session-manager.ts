@@ -2,7 +2,9 @@
  * The record of all sessions, on a `KeyValue`: durable before anyone is told, ordered, observable. The rooms' face; the
  * work is done by the modules beside it.
  */
+
 import { randomUUID } from "node:crypto";
+import { archiveKeyOf } from "../core/archive.ts";
 import { failure } from "../core/errors.ts";
 import type { EventLog, NumberedEvent, SessionEvent } from "../core/events.ts";
 import type { Startable } from "../core/lifecycle.ts";
@@ -37,7 +39,7 @@ import { Ledger } from "./ledger.ts";
 import { listPage, matching, type PageRequest } from "./listing.ts";
 import { type Destination, QueueOrder } from "./queue-order.ts";
 import { Receipts } from "./receipts.ts";
-import { archiveDigest, archiveKeyOf, batchesOf, type SessionRecord } from "./record.ts";
+import { archiveDigest, batchesOf, type SessionRecord } from "./record.ts";
 import { type Change, Records } from "./records.ts";
 import { recover } from "./recover.ts";
 import { exportLine, importLines } from "./transfer.ts";

@@ -5,12 +5,13 @@
  * place by itself. What is unfinished comes in paused, without part file or planned path; those are made anew.
  */
 import * as z from "zod";
+import { archiveKeyOf } from "../core/archive.ts";
 import type { ImportOutcome, KeyValue, Write } from "../core/ports.ts";
 import { hasEnded, type Session } from "../core/session.ts";
 import { plainSession, sessionOf, upgrade } from "./codec.ts";
 import { recordWrites, SPACE } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
-import { archiveDigest, archiveKeyOf, type SessionRecord } from "./record.ts";
+import { archiveDigest, type SessionRecord } from "./record.ts";
 import type { Records } from "./records.ts";
 import { type PlainRecord, sessionSchema } from "./schema.ts";
 

@@ -2,17 +2,25 @@
  * Media on its way: choose → claim → fetch the tracks → make the file. What is chosen decides whether anything has to be made
  * at all: a format that is one plain file goes the usual way, with ranges, mirrors and repair.
  */
+import { hash } from "node:crypto";
 import { dirname } from "node:path";
+import { failure } from "../../core/errors.ts";
 import type { Plan } from "../../core/plan.ts";
-import type { Expansion, Media, MediaChoice } from "../../core/resolved.ts";
-import type { ResourceInfo, TrackState } from "../../core/session.ts";
+import type { Expansion, Media, MediaChoice, MediaDetails } from "../../core/resolved.ts";
+import type { ResourceInfo, Session, TrackState } from "../../core/session.ts";
 import { chooseFormats } from "../../resolve/choose.ts";
+import { quoteId } from "../../resolve/format-selector.ts";
 import { fillTemplate } from "../../resolve/template.ts";
 import { MadeFile } from "../made-file.ts";
+import { askHooks } from "../plan.ts";
 import type { Run } from "../run.ts";
-import { claimTarget, partPath, requireSpace } from "../target.ts";
-import { feasible, makeFile } from "./make.ts";
-import { fetchTracks, trackStates } from "./tracks.ts";
+import { claimTarget, partPath, reclaimWithEnding, requireSpace } from "../target.ts";
+import { feasible, makeFile, NATURAL } from "./make.ts";
+import { proveDigest, proveTracks } from "./prove.ts";
+import { basePath, removeRemains } from "./remains.ts";
+import { type SplitTrack, split } from "./split.ts";
+import { refuseUnfit } from "./subtitles.ts";
+import { type FetchedTrack, fetchTracks, trackStates } from "./tracks.ts";
 
 /** Tracks, and what is made of them, are on the disk at the same time. */
 const COPIES = 2;
@@ -25,17 +33,29 @@ const COPIES = 2;
  * @throws DownloadError FORMAT_UNAVAILABLE, FORMAT_INVALID, MEDIA_LOCKED, TEMPLATE_INVALID, FFMPEG_MISSING …
  */
 export async function bringMedia(run: Run, media: Media): Promise<MadeFile | Plan | Expansion> {
-  const { options } = run.session;
+  const { options, metadata } = run.session;
+  const details = detailsOf(run.session, media);
   const choices = chooseFormats(media, options, run.settings.formats);
   if (choices.length > 1) return sideBySide(run, media, choices);
-  const { choice, tool } = await feasible(run, choices[0]);
-  const filename = fillTemplate(options.template, media.details, choice);
-  await run.update({ metadata: { ...run.session.metadata, title: media.details.title, ...choice.had } });
-  const [{ file }] = choice.formats;
+  const [choice] = choices;
+  const tool = await feasible(run, choice);
+  if (options.subtitles?.embed) refuseUnfit(choice.subtitles);
+  const filename = fillTemplate(options.template, details, choice);
+  for (const note of choice.notes ?? []) run.logger.info({ note }, "not all is as it was asked for");
+  await run.update({ metadata: { ...metadata, title: details.title, ...choice.had } });
+  const [{ file, ext }] = choice.formats;
+  const plain = choice.formats.length === 1 && !choice.transcode && choice.ext === ext;
   // Nothing to be done to it.
-  if (file && choice.formats.length === 1 && !choice.transcode && choice.subtitles.length === 0)
-    return { candidates: file, filename, final: true };
-  return await bring(run, { media, choice, tool, filename });
+  if (file && plain && choice.subtitles.length === 0)
+    return { candidates: file, filename, nested: true, final: true, noPage: true };
+  return await bring(run, { media: { ...media, details }, choice, tool });
+}
+
+/** What a list told of it counts where the media itself does not say. */
+function detailsOf({ options: { about } }: Session, { details }: Media): MediaDetails {
+  if (!about) return details;
+  const { type: _type, fileSizeApprox: _size, playlist, ...told } = about;
+  return { ...told, ...details, ...(playlist && { playlist }) };
 }
 
 /** What is to be brought. */
@@ -44,37 +64,61 @@ interface Wanted {
   readonly choice: MediaChoice;
   /** FFmpeg is there. */
   readonly tool: boolean;
-  readonly filename: string;
 }
 
-async function bring(run: Run, { media, choice, tool, filename }: Wanted): Promise<MadeFile> {
+async function bring(run: Run, wanted: Wanted): Promise<MadeFile> {
+  const { media, tool } = wanted;
   const { session, settings, signal } = run;
+  const { checksum, size } = session.options;
+  const [format, ...more] = wanted.choice.formats;
+  // Of one file that is made into another they are meant for what is fetched.
+  if ((checksum || size !== undefined) && (!format.file || more.length > 0))
+    throw failure(
+      "INVALID_ARGUMENT",
+      `${checksum ? "checksum" : "size"}: the file is made here of ${media.live ? "a recording" : "tracks"}; nobody can know it beforehand`,
+    );
   await run.update({ stage: "plan" });
-  const tracks = await Promise.all([...choice.formats, ...choice.subtitles].map((each) => each.track(signal)));
+  const opened = await Promise.all(
+    [...wanted.choice.formats, ...wanted.choice.subtitles].map((each) => each.track(signal)),
+  );
+  const tracks = await Promise.all(opened.map((track) => split(run, track)));
+  const choice = tool ? wanted.choice : naturally(wanted.choice, tracks);
+  const filename = fillTemplate(session.options.template, media.details, choice);
   const resource: ResourceInfo = { finalUrl: media.namedBy ?? media.details.webpageUrl, ranges: false };
-  const place = { candidates: [{ url: resource.finalUrl, headers: [] }], filename } as const;
+  const place = { candidates: [{ url: resource.finalUrl, headers: [] }], filename, nested: true } as const;
+  await askHooks(run, resource, place);
   await using held = new AsyncDisposableStack();
-  const claim = held.use(await claimTarget(run, resource, place));
-  const base = session.part?.tracks ? session.part.path : partPath(claim.path, session.id);
+  let claim = held.use(await claimTarget(run, resource, place));
+  const base = session.part?.tracks
+    ? basePath(session.part.path, session.id)
+    : (session.part?.path ?? partPath(claim.path, session.id));
   const states = trackStates(run, tracks, base);
   await leaveOthers(run, states);
   const epoch = Math.max(...states.map((state) => state.epoch)) + 1;
   const part = { path: base, chunkSize: settings.chunkSize, epoch, tracks: states };
   await run.update({ stage: "fetch", resource, target: claim.path, part, manifestRoot: undefined }, { sync: true });
   const bytes = choice.formats.reduce((sum, each) => sum + (each.fileSize ?? each.fileSizeApprox ?? 0), 0);
-  await requireSpace(run, dirname(base), bytes * COPIES);
+  await requireSpace(run, dirname(base), Math.max(0, bytes * COPIES - session.progress.downloadedBytes));
   const fetched = await fetchTracks(run, tracks, states);
+  const count = fetched.reduce((sum, { lengths }) => sum + lengths.length, 0);
+  const progress = { downloadedBytes: sizeOf(fetched), segments: { done: count, total: count } };
+  await run.update({ stage: "verify", progress });
+  await proveDigest(run, fetched[0]);
+  const infos = await proveTracks(run, fetched, tool);
   await run.update({ stage: "process" });
-  const made = await makeFile(run, { media, choice, fetched, base }, tool);
+  await requireSpace(run, dirname(base), tool ? sizeOf(fetched) : 0);
+  const made = await makeFile(run, { media, choice, fetched, infos, base }, tool);
+  if (made.ext !== choice.ext) claim = held.use(await reclaimWithEnding(run, claim, made.ext));
   const finished = { ...resource, size: made.size };
   const file = await MadeFile.of(run, {
     path: made.path,
     claim,
     epoch,
     resource: finished,
+    besides: made.besides,
     patch: {
       resource: finished,
-      ...(made.source && { sourceManifest: made.source }),
+      sourceManifest: sourceOf(run, fetched),
       part: { ...part, path: made.path, sources: [resource.finalUrl] },
     },
   });
@@ -82,15 +126,29 @@ async function bring(run: Run, { media, choice, tool, filename }: Wanted): Promi
   return file;
 }
 
+/** Without FFmpeg the joined segments are the file, under the name that they have by themselves. */
+function naturally(choice: MediaChoice, [first]: readonly SplitTrack[]): MediaChoice {
+  const ext = NATURAL[first?.track.container ?? "other"];
+  return { ...choice, ext: ext === "mp4" && first?.track.kind === "audio" ? "m4a" : ext };
+}
+
+const sizeOf = (fetched: readonly FetchedTrack[]): number => fetched.reduce((sum, { size }) => sum + size, 0);
+
+/** The bytes as they came: the tracks one behind the other, each segment a chunk. Never the file's own manifest. */
+function sourceOf({ settings }: Run, fetched: readonly FetchedTrack[]): NonNullable<Session["sourceManifest"]> {
+  const root = hash("sha256", fetched.map(({ digest }) => digest).join("\n"), "hex");
+  return { version: 1, size: sizeOf(fetched), chunkSize: settings.chunkSize, root };
+}
+
 /** Tracks of an earlier attempt that are of no use for this one go, files and records. */
 async function leaveOthers(run: Run, states: readonly TrackState[]): Promise<void> {
   const { store, files } = run.engine;
   const { id, part } = run.session;
-  for (const { path, epoch } of part?.tracks ?? []) {
-    if (states.some((state) => state.epoch === epoch)) continue;
-    await files.remove(path);
-    await store.dropChunks(id, epoch);
-  }
+  if (!part || part.tracks === states) return;
+  // A plain file's chunks, or other tracks: nothing of it is gone on with.
+  await removeRemains(files, run.session);
+  if (!part.tracks) await files.remove(part.path);
+  await store.dropChunks(id);
 }
 
 /** Several formats of one URL: each is a session of its own, told apart by what it asks for. */
@@ -98,10 +156,11 @@ function sideBySide(run: Run, media: Media, choices: readonly MediaChoice[]): Ex
   return {
     kind: "expansion",
     title: media.details.title,
-    namedBy: media.namedBy ?? run.session.url,
+    // The same URL once more: whoever named it names it again.
+    namedBy: run.session.options.namedBy ?? run.session.url,
     items: choices.map(({ formats }) => ({
       url: run.session.url,
-      options: { format: formats.map(({ id }) => id).join("+") },
+      options: { format: formats.map(({ id }) => quoteId(id)).join("+"), media: true },
     })),
   };
 }
@@ -110,8 +169,6 @@ function sideBySide(run: Run, media: Media, choices: readonly MediaChoice[]): Ex
 export async function removeTracks(run: Run): Promise<void> {
   const { store, files } = run.engine;
   const { id, part } = run.session;
-  for (const { path, epoch } of part?.tracks ?? []) {
-    await files.remove(path);
-    await store.dropChunks(id, epoch);
-  }
+  await removeRemains(files, run.session);
+  for (const { epoch } of part?.tracks ?? []) await store.dropChunks(id, epoch);
 }

@@ -4,7 +4,7 @@
  */
 import { createDecipheriv, createHash, type Decipheriv, type Hash } from "node:crypto";
 import { failure } from "../../core/errors.ts";
-import type { ChunkSource } from "../../core/ports.ts";
+import type { ChunkSource, RangeStream } from "../../core/ports.ts";
 import type { Segment as Described } from "../../core/resolved.ts";
 import type { ResourceInfo } from "../../core/session.ts";
 import { canResume } from "../sources.ts";
@@ -18,6 +18,8 @@ export interface SegmentInit {
   readonly source: ChunkSource;
   /** Of an encrypted segment. */
   readonly key?: Buffer;
+  /** The version of the resource that other ranges of it came from. */
+  readonly version?: ResourceInfo;
   /** Called for bytes received; a promise holds the sender back. */
   readonly onBytes: (count: number) => Promise<void> | undefined;
   /** Called when there is something to take. A promise holds the sender back: memory is short, or it is being written. */
@@ -77,6 +79,11 @@ export class SegmentTransfer {
     return this.#hash.digest("hex");
   }
 
+  /** The version of the resource that it came from; undefined before the first answer. */
+  get resource(): ResourceInfo | undefined {
+    return this.#resource;
+  }
+
   /** Takes what is in memory. */
   take(): Buffer[] {
     const pieces = this.#pieces;
@@ -89,9 +96,9 @@ export class SegmentTransfer {
   async receive(signal: AbortSignal): Promise<void> {
     const { source } = this.#init;
     const resource = this.#resource;
-    if (this.#received > 0 && !(resource && canResume(resource))) this.#restart();
+    if (this.#received > 0 && !(resource && canResume(resource))) this.restart();
     const start = this.#start + this.#received;
-    const going = this.#received > 0 && this.#resource;
+    const going = this.#received > 0 ? this.#resource : this.#init.version;
     const stream = await source.open({
       start,
       ...(this.#end !== undefined
@@ -101,7 +108,7 @@ export class SegmentTransfer {
       signal,
     });
     try {
-      this.#checkAnswer(stream.start, start, stream.resource);
+      this.#checkAnswer(stream, start);
     } catch (error) {
       stream.cancel();
       throw error;
@@ -111,19 +118,25 @@ export class SegmentTransfer {
     this.#complete();
   }
 
-  #checkAnswer(began: number, start: number, resource: ResourceInfo): void {
+  #checkAnswer({ start: began, end, resource }: RangeStream, start: number): void {
     const { id } = this.#init.source;
     if (A_PAGE.test(resource.contentType ?? ""))
       throw failure("MEDIA_INVALID", `${id} is a page (${resource.contentType}), not a segment`, {
         metadata: { segment: id },
       });
-    if (began === start) return;
-    // A range that was ignored: the whole would have to be read up to there.
-    throw failure("RANGE_INVALID", `${id} answered from byte ${began}, asked for from ${start}`);
+    if (began === start && (this.#end === undefined || end === undefined || end <= this.#end)) return;
+    // A range that was ignored: of a file of many segments the whole would have to be read for each.
+    throw failure(
+      "RANGE_INVALID",
+      `${id} answered with bytes ${began}-${end ?? ""}, asked for ${start}-${this.#end ?? ""}: the origin gives no ranges`,
+      { retryable: false },
+    );
   }
 
   #accept(bytes: Uint8Array): Promise<void> | undefined {
     this.#received += bytes.length;
+    if (this.#end !== undefined && this.#received > this.#end - this.#start)
+      throw failure("RANGE_INVALID", `${this.#init.source.id} sends more than the range that it was asked for`);
     // The buffer is only lent.
     const plain = this.#decipher ? this.#decipher.update(bytes) : Buffer.from(bytes);
     this.#keep(plain);
@@ -160,7 +173,8 @@ export class SegmentTransfer {
     this.#whole = true;
   }
 
-  #restart(): void {
+  /** Begins again: what came does not count. */
+  restart(): void {
     this.#version++;
     this.#received = 0;
     this.#resource = undefined;

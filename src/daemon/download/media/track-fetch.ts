@@ -3,16 +3,25 @@
  * when all before it are here, so that a later one waits in memory, within bounds; the first missing one is written as it
  * comes. A segment is recorded when it is on disk and synced, with its length: after a death only the rest is fetched.
  */
+import { createHash } from "node:crypto";
+import { dirname } from "node:path";
+import { redactUrl } from "../../../shared/redact.ts";
 import { asDownloadError, type DownloadError, failure, NetworkError } from "../../core/errors.ts";
-import type { PartFile, RecordedSegment } from "../../core/ports.ts";
+import type { PartFile } from "../../core/ports.ts";
 import type { Segment, Track } from "../../core/resolved.ts";
+import type { ResourceInfo } from "../../core/session.ts";
 import { Recorder } from "../recorder.ts";
 import type { Run } from "../run.ts";
+import { canResume } from "../sources.ts";
+import { requireSpace } from "../target.ts";
+import { segmentName } from "./names.ts";
+import type { Prefix } from "./prefix.ts";
 import { SegmentTransfer } from "./segment.ts";
 import type { SegmentKeys } from "./segment-keys.ts";
+import { wayTo } from "./way.ts";
 
-/** Segments at once, whatever the number of connections that are allowed. */
-const MOST_AT_ONCE = 8;
+/** What a signature that has run out is answered with. */
+const EXPIRED = new Set(["HTTP_UNAUTHORIZED", "HTTP_FORBIDDEN", "HTTP_GONE"]);
 
 /** Bytes of later segments that wait in memory, all together. */
 const LOOK_AHEAD = 32 * 1024 * 1024;
@@ -26,6 +35,9 @@ const FRUITLESS = 4;
 /** Milliseconds before it is asked for again; multiplied by the number of failures in a row. */
 const RETRY_MS = 250;
 
+/** Bytes after which the room on the disk is looked at again: nobody says beforehand how many there will be. */
+const LOOK_AT_ROOM = 64 * 1024 * 1024;
+
 /** More segments than that nobody makes. */
 const MOST_SEGMENTS = 1_000_000;
 
@@ -35,11 +47,19 @@ export interface TrackFetchInit {
   readonly track: Track;
   readonly part: PartFile;
   readonly epoch: number;
-  /** Segments that are here and proved, from the first one on. */
-  readonly recorded: ReadonlyMap<number, RecordedSegment>;
+  /** What of it is here, and what is known of the rest. */
+  readonly prefix: Prefix;
+  /** The version of the file whose ranges the segments are. */
+  readonly version?: ResourceInfo;
   readonly keys: SegmentKeys;
+  /** Segments at once. */
+  readonly atOnce: number;
+  /** Of a live stream: milliseconds of media after which the recording ends. */
+  readonly recordMs?: number;
   /** Calls for a look at how far all tracks have come. */
   readonly onProgress: () => void;
+  /** A connection was opened or closed. */
+  readonly onConnections: () => void;
   /** Another track has failed: this one ends too. */
   readonly failed: AbortController;
 }
@@ -47,7 +67,13 @@ export interface TrackFetchInit {
 /** Fetches one track. */
 export class TrackFetch {
   readonly #init: TrackFetchInit;
-  readonly #segments: Segment[];
+  readonly #segments: Segment[] = [];
+  /** Milliseconds of the segments that are known. */
+  #knownMs = 0;
+  /** By URL, what its ranges belong to. */
+  readonly #versions = new Map<string, ResourceInfo>();
+  readonly #sourceHash = createHash("sha256").update("snatch-segments-1\n");
+  #roomLeft = 0;
   readonly #under = new Map<number, SegmentTransfer>();
   readonly #failed = new AbortController();
   readonly #signal: AbortSignal;
@@ -71,15 +97,17 @@ export class TrackFetch {
 
   constructor(init: TrackFetchInit) {
     this.#init = init;
-    this.#segments = [...init.track.segments];
     this.#ended = init.track.more === undefined;
     this.#signal = AbortSignal.any([init.run.signal, init.failed.signal, this.#failed.signal]);
-    for (let index = 0; ; index++) {
-      const known = init.recorded.get(index);
-      if (!known) break;
+    const { recorded, segments } = init.prefix;
+    for (const known of recorded) {
       this.#lengths.push(known.length);
       this.#position += known.length;
+      this.#sourceHash.update(known.sha256, "hex");
     }
+    this.#learn(segments);
+    const [first] = segments;
+    if (init.version && first) this.#versions.set(first.url, init.version);
     this.#recordedBytes = this.#position;
     this.#recordedCount = this.#lengths.length;
     this.#next = this.#lengths.length;
@@ -89,7 +117,6 @@ export class TrackFetch {
       store: run.engine.store,
       sessionId: run.session.id,
       epoch,
-      lengths: true,
       onRecorded: ({ length }) => {
         this.#recordedBytes += length;
         this.#recordedCount++;
@@ -115,6 +142,11 @@ export class TrackFetch {
     return { done: this.#recordedCount, ...(this.#ended && { total: this.#segments.length }) };
   }
 
+  /** SHA-256 over the digests of its segments, hex; once only, when all are here. */
+  digest(): string {
+    return this.#sourceHash.digest("hex");
+  }
+
   /** Connections in use. */
   get connections(): number {
     return this.#under.size;
@@ -122,18 +154,13 @@ export class TrackFetch {
 
   /** Fetches what is missing. @returns lengths of the segments in their order. @throws DownloadError; what was recorded stays */
   async all(stopAt?: AbortSignal): Promise<readonly number[]> {
-    if (this.#segments.length > MOST_SEGMENTS) throw tooMany();
     // Whoever waits for news, or for room, is not to wait for ever.
     const release = (): void => this.#release();
     this.#signal.addEventListener("abort", release, { once: true });
     const live = this.#ended ? undefined : this.#follow(stopAt);
     live?.catch(() => undefined);
-    const count = Math.min(
-      this.#init.run.session.options.connections ?? this.#init.run.settings.connections,
-      MOST_AT_ONCE,
-    );
     try {
-      await Promise.all(Array.from({ length: count }, () => this.#work()));
+      await Promise.all(Array.from({ length: this.#init.atOnce }, () => this.#work()));
       await live;
       await this.#writing;
       this.#signal.throwIfAborted();
@@ -151,6 +178,18 @@ export class TrackFetch {
     return this.#lengths;
   }
 
+  /** Takes segments into the list, up to the end of the recording. */
+  #learn(segments: readonly Segment[]): void {
+    const { recordMs = Number.POSITIVE_INFINITY } = this.#init;
+    for (const segment of segments) {
+      if (this.#knownMs >= recordMs) break;
+      if (this.#segments.length === MOST_SEGMENTS) throw tooMany();
+      this.#segments.push(segment);
+      this.#knownMs += (segment.durationSeconds ?? 0) * 1000;
+    }
+    if (this.#knownMs >= recordMs) this.#ended = true;
+  }
+
   #release(): void {
     for (const { resolve } of this.#waiting.values()) resolve();
     this.#waiting.clear();
@@ -162,11 +201,10 @@ export class TrackFetch {
     const { track } = this.#init;
     const signal = stopAt ? AbortSignal.any([this.#signal, stopAt]) : this.#signal;
     try {
-      for (;;) {
+      while (!this.#ended) {
         const more = await track.more?.(signal);
         if (!more) break;
-        this.#segments.push(...more);
-        if (this.#segments.length > MOST_SEGMENTS) throw tooMany();
+        this.#learn(more);
         this.#rouse();
       }
     } catch (error) {
@@ -212,16 +250,22 @@ export class TrackFetch {
           const key = described.key && (await keys.get(described.key.url, this.#signal));
           transfer = this.#transfer(index, described, key);
           this.#under.set(index, transfer);
-          run.connections = this.connections;
+          this.#init.onConnections();
         }
         await transfer.receive(this.#signal);
+        if (described.range && transfer.resource && canResume(transfer.resource))
+          this.#versions.set(described.url, transfer.resource);
         break;
       } catch (error) {
         this.#signal.throwIfAborted();
         const failed = asDownloadError(error);
         fruitless = (transfer?.received ?? 0) > before ? 1 : fruitless + 1;
-        if (!(failed instanceof NetworkError && failed.retryable) || fruitless >= FRUITLESS)
-          throw this.#named(failed, index);
+        // Another version of this one segment: from its first byte on it may still be had. Of a range of a file not.
+        const anew = failed.code === "RESOURCE_CHANGED" && !described.range;
+        if (anew) transfer?.restart();
+        const passing = failed instanceof NetworkError || failed.code === "HTTP_SERVER_ERROR";
+        const again = anew || (passing && failed.retryable && failed.retryAfterMs === undefined);
+        if (!again || fruitless >= FRUITLESS) throw this.#named(failed, index);
         run.logger.info({ code: failed.code, segment: index }, "a segment did not come whole; asking for it again");
         await run.engine.clock.sleep(RETRY_MS * fruitless, this.#signal);
       }
@@ -231,17 +275,11 @@ export class TrackFetch {
 
   #transfer(index: number, described: Segment, key: Buffer | undefined): SegmentTransfer {
     const { run, track } = this.#init;
-    const { options } = run.session;
-    const origin = track.segments[0] && new URL(track.segments[0].url).origin;
-    const source = run.engine.sources.http(described.url, {
-      headers: new URL(described.url).origin === origin ? track.headers : [],
-      ...(options.timeout !== undefined && { timeoutMs: options.timeout * 1000 }),
-      ...(track.namedBy !== undefined && { namedBy: track.namedBy }),
-      ...(options.remote && { remote: true }),
-    });
+    const version = described.range && this.#versions.get(described.url);
     return new SegmentTransfer({
       described,
-      source,
+      source: run.engine.sources.http(described.url, wayTo(run, described.url, track)),
+      ...(version && { version }),
       ...(key && { key }),
       onBytes: (count) => this.#count(count),
       onReady: () => this.#ready(index),
@@ -296,6 +334,7 @@ export class TrackFetch {
       const pieces = segment.take();
       if (pieces.length > 0) {
         const bytes = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+        await this.#makeSureOfRoom(bytes.length);
         await this.#init.part.write(bytes, this.#position + this.#written);
         this.#written += bytes.length;
       }
@@ -304,22 +343,35 @@ export class TrackFetch {
     }
   }
 
+  /** @throws SystemResourceError DISK_FULL */
+  async #makeSureOfRoom(bytes: number): Promise<void> {
+    if (this.#roomLeft < bytes) {
+      await requireSpace(this.#init.run, dirname(this.#init.part.path), Math.max(bytes, LOOK_AT_ROOM));
+      this.#roomLeft = LOOK_AT_ROOM;
+    }
+    this.#roomLeft -= bytes;
+  }
+
   #finish(index: number, segment: SegmentTransfer): void {
     const { run } = this.#init;
     const sha256 = segment.digest();
+    this.#sourceHash.update(sha256, "hex");
     this.#under.delete(index);
-    run.connections = this.connections;
+    this.#init.onConnections();
     const { length } = segment;
     this.#lengths.push(length);
     const start = this.#position;
     this.#position += length;
     this.#written = 0;
     this.#writtenVersion = 0;
-    const record = this.#recorder.add({ index, sha256, length, sources: [] });
+    const described = this.#segments[index];
+    const name = described ? segmentName(described) : "";
+    const durationMs = Math.round((described?.durationSeconds ?? 0) * 1000);
+    const record = this.#recorder.add({ index, sha256, length, sources: [], segment: { length, name, durationMs } });
     // A failure ends the track at once, whoever waits for it.
     record.catch((error: unknown) => this.#failed.abort(error));
     this.#records.push(record);
-    const url = this.#segments[index]?.url ?? run.session.url;
+    const url = described?.url ?? run.session.url;
     if (!run.engine.hooks.idle)
       void record
         .then(() => run.engine.hooks.postChunk({ start, end: start + length, url, retries: 0 }, sha256))
@@ -331,10 +383,13 @@ export class TrackFetch {
 
   #named(failed: DownloadError, index: number): DownloadError {
     const of = this.#ended ? ` of ${this.#segments.length}` : "";
-    return failure(failed.code, `segment ${index + 1}${of}: ${failed.message}`, {
+    // Signatures in URLs last for a while: the playlist is asked for new ones, and what is here stays.
+    const expired = EXPIRED.has(failed.code) && this.#recordedCount > this.#init.prefix.recorded.length;
+    const url = redactUrl(this.#segments[index]?.url ?? "");
+    return failure(failed.code, `segment ${index + 1}${of} (${url}): ${failed.message}`, {
       cause: failed,
-      retryable: failed.retryable,
-      metadata: { ...failed.metadata, segment: String(index) },
+      retryable: failed.retryable || expired,
+      metadata: { ...failed.metadata, segment: String(index + 1), url },
     });
   }
 }

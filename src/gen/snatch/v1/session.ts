@@ -377,6 +377,16 @@ export interface Session {
   queuePosition: number;
   /** True when the bytes came from a file that was stored here, and not from the network. */
   fromCache: boolean;
+  /** The URL turned out to name several things, each a session of its own; this one has no file. */
+  expansion?: Expansion | undefined;
+}
+
+/** What a page, playlist or feed led to. */
+export interface Expansion {
+  /** All of its sessions are in this batch. */
+  batchId: string;
+  /** How many there are. */
+  count: number;
 }
 
 /** How far a session has come. */
@@ -395,6 +405,16 @@ export interface Progress {
   connections: number;
   /** Bytes received but not yet proved; a progress bar shows downloaded_bytes + pending_bytes. */
   pendingBytes: number;
+  /** Of media that comes in segments. */
+  segments?: Segments | undefined;
+}
+
+/** How many segments of media are here. */
+export interface Segments {
+  /** On disk and proved, of all tracks. */
+  doneCount: number;
+  /** All of them; absent while a live stream goes on. */
+  totalCount?: number | undefined;
 }
 
 /** What is known of the content. */
@@ -459,6 +479,29 @@ export interface DownloadOptions {
   followMetalink?:
     | boolean
     | undefined;
+  /**
+   * True looks for media in whatever the URL leads to; false fetches a playlist, page or feed itself. Unset: playlists of
+   * media are followed; pages and feeds only if a format, a quality, a template or a number of newest is given.
+   */
+  media?:
+    | boolean
+    | undefined;
+  /** The file's name, with fields in yt-dlp's words: "%(title)s [%(id)s].%(ext)s". May name folders below the directory. */
+  template: string;
+  /** Subtitles that are wanted. */
+  subtitles?:
+    | SubtitleOptions
+    | undefined;
+  /** Of a live stream: how much of it is recorded. Unset: until it ends. */
+  recordFor?:
+    | Duration
+    | undefined;
+  /** Of a playlist or feed: the newest so many; 0 is all. */
+  newest: number;
+  /** False leaves out tags, chapters and cover. Unset means true. */
+  tags?:
+    | boolean
+    | undefined;
   /** What is done to the audio of the finished file; unset: as configured. */
   audio?: AudioSteps | undefined;
 }
@@ -470,6 +513,14 @@ export interface AudioSteps {
    * "replaygain", or the name of a filter. None: nothing is done, whatever is configured.
    */
   names: string[];
+}
+
+/** Which subtitles, and where they go. */
+export interface SubtitleOptions {
+  /** BCP 47, such as "en"; or "all". */
+  languages: string[];
+  /** Into the file; else they lie beside it. */
+  embed: boolean;
 }
 
 /** A digest and its algorithm. */
@@ -532,6 +583,7 @@ function createBaseSession(): Session {
     already: false,
     queuePosition: 0,
     fromCache: false,
+    expansion: undefined,
   };
 }
 
@@ -599,6 +651,9 @@ export const Session: MessageFns<Session> = {
     }
     if (message.fromCache !== false) {
       writer.uint32(168).bool(message.fromCache);
+    }
+    if (message.expansion !== undefined) {
+      Expansion.encode(message.expansion, writer.uint32(178).fork()).join();
     }
     return writer;
   },
@@ -784,6 +839,14 @@ export const Session: MessageFns<Session> = {
             message.fromCache = reader.bool();
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.expansion = Expansion.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -855,6 +918,7 @@ export const Session: MessageFns<Session> = {
         : isSet(object.from_cache)
         ? globalThis.Boolean(object.from_cache)
         : false,
+      expansion: isSet(object.expansion) ? Expansion.fromJSON(object.expansion) : undefined,
     };
   },
 
@@ -923,6 +987,9 @@ export const Session: MessageFns<Session> = {
     if (message.fromCache !== false) {
       obj.fromCache = message.fromCache;
     }
+    if (message.expansion !== undefined) {
+      obj.expansion = Expansion.toJSON(message.expansion);
+    }
     return obj;
   },
 
@@ -960,6 +1027,98 @@ export const Session: MessageFns<Session> = {
     message.already = object.already ?? false;
     message.queuePosition = object.queuePosition ?? 0;
     message.fromCache = object.fromCache ?? false;
+    message.expansion = (object.expansion !== undefined && object.expansion !== null)
+      ? Expansion.fromPartial(object.expansion)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseExpansion(): Expansion {
+  return { batchId: "", count: 0 };
+}
+
+export const Expansion: MessageFns<Expansion> = {
+  encode(message: Expansion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.batchId !== "") {
+      writer.uint32(10).string(message.batchId);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).int64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Expansion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExpansion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.batchId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Expansion {
+    return {
+      batchId: isSet(object.batchId)
+        ? globalThis.String(object.batchId)
+        : isSet(object.batch_id)
+        ? globalThis.String(object.batch_id)
+        : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+    };
+  },
+
+  toJSON(message: Expansion): unknown {
+    const obj: any = {};
+    if (message.batchId !== "") {
+      obj.batchId = message.batchId;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Expansion>, I>>(base?: I): Expansion {
+    return Expansion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Expansion>, I>>(object: I): Expansion {
+    const message = createBaseExpansion();
+    message.batchId = object.batchId ?? "";
+    message.count = object.count ?? 0;
     return message;
   },
 };
@@ -972,6 +1131,7 @@ function createBaseProgress(): Progress {
     bytesPerSecond: 0,
     connections: 0,
     pendingBytes: 0,
+    segments: undefined,
   };
 }
 
@@ -994,6 +1154,9 @@ export const Progress: MessageFns<Progress> = {
     }
     if (message.pendingBytes !== 0) {
       writer.uint32(48).int64(message.pendingBytes);
+    }
+    if (message.segments !== undefined) {
+      Segments.encode(message.segments, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1059,6 +1222,14 @@ export const Progress: MessageFns<Progress> = {
             message.pendingBytes = longToNumber(reader.int64());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.segments = Segments.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1095,6 +1266,7 @@ export const Progress: MessageFns<Progress> = {
         : isSet(object.pending_bytes)
         ? globalThis.Number(object.pending_bytes)
         : 0,
+      segments: isSet(object.segments) ? Segments.fromJSON(object.segments) : undefined,
     };
   },
 
@@ -1118,6 +1290,9 @@ export const Progress: MessageFns<Progress> = {
     if (message.pendingBytes !== 0) {
       obj.pendingBytes = Math.round(message.pendingBytes);
     }
+    if (message.segments !== undefined) {
+      obj.segments = Segments.toJSON(message.segments);
+    }
     return obj;
   },
 
@@ -1132,6 +1307,102 @@ export const Progress: MessageFns<Progress> = {
     message.bytesPerSecond = object.bytesPerSecond ?? 0;
     message.connections = object.connections ?? 0;
     message.pendingBytes = object.pendingBytes ?? 0;
+    message.segments = (object.segments !== undefined && object.segments !== null)
+      ? Segments.fromPartial(object.segments)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSegments(): Segments {
+  return { doneCount: 0, totalCount: undefined };
+}
+
+export const Segments: MessageFns<Segments> = {
+  encode(message: Segments, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.doneCount !== 0) {
+      writer.uint32(8).int64(message.doneCount);
+    }
+    if (message.totalCount !== undefined) {
+      writer.uint32(16).int64(message.totalCount);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Segments {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSegments();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.doneCount = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.totalCount = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Segments {
+    return {
+      doneCount: isSet(object.doneCount)
+        ? globalThis.Number(object.doneCount)
+        : isSet(object.done_count)
+        ? globalThis.Number(object.done_count)
+        : 0,
+      totalCount: isSet(object.totalCount)
+        ? globalThis.Number(object.totalCount)
+        : isSet(object.total_count)
+        ? globalThis.Number(object.total_count)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Segments): unknown {
+    const obj: any = {};
+    if (message.doneCount !== 0) {
+      obj.doneCount = Math.round(message.doneCount);
+    }
+    if (message.totalCount !== undefined) {
+      obj.totalCount = Math.round(message.totalCount);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Segments>, I>>(base?: I): Segments {
+    return Segments.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Segments>, I>>(object: I): Segments {
+    const message = createBaseSegments();
+    message.doneCount = object.doneCount ?? 0;
+    message.totalCount = object.totalCount ?? undefined;
     return message;
   },
 };
@@ -1310,6 +1581,12 @@ function createBaseDownloadOptions(): DownloadOptions {
     quality: "",
     checksumFile: "",
     followMetalink: undefined,
+    media: undefined,
+    template: "",
+    subtitles: undefined,
+    recordFor: undefined,
+    newest: 0,
+    tags: undefined,
     audio: undefined,
   };
 }
@@ -1360,6 +1637,24 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     }
     if (message.followMetalink !== undefined) {
       writer.uint32(120).bool(message.followMetalink);
+    }
+    if (message.media !== undefined) {
+      writer.uint32(128).bool(message.media);
+    }
+    if (message.template !== "") {
+      writer.uint32(138).string(message.template);
+    }
+    if (message.subtitles !== undefined) {
+      SubtitleOptions.encode(message.subtitles, writer.uint32(146).fork()).join();
+    }
+    if (message.recordFor !== undefined) {
+      Duration.encode(message.recordFor, writer.uint32(154).fork()).join();
+    }
+    if (message.newest !== 0) {
+      writer.uint32(160).int32(message.newest);
+    }
+    if (message.tags !== undefined) {
+      writer.uint32(168).bool(message.tags);
     }
     if (message.audio !== undefined) {
       AudioSteps.encode(message.audio, writer.uint32(242).fork()).join();
@@ -1500,6 +1795,54 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
             message.followMetalink = reader.bool();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.media = reader.bool();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.template = reader.string();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.subtitles = SubtitleOptions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.recordFor = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.newest = reader.int32();
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.tags = reader.bool();
+            continue;
+          }
           case 30: {
             if (tag !== 242) {
               break;
@@ -1561,6 +1904,16 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
         : isSet(object.follow_metalink)
         ? globalThis.Boolean(object.follow_metalink)
         : undefined,
+      media: isSet(object.media) ? globalThis.Boolean(object.media) : undefined,
+      template: isSet(object.template) ? globalThis.String(object.template) : "",
+      subtitles: isSet(object.subtitles) ? SubtitleOptions.fromJSON(object.subtitles) : undefined,
+      recordFor: isSet(object.recordFor)
+        ? Duration.fromJSON(object.recordFor)
+        : isSet(object.record_for)
+        ? Duration.fromJSON(object.record_for)
+        : undefined,
+      newest: isSet(object.newest) ? globalThis.Number(object.newest) : 0,
+      tags: isSet(object.tags) ? globalThis.Boolean(object.tags) : undefined,
       audio: isSet(object.audio) ? AudioSteps.fromJSON(object.audio) : undefined,
     };
   },
@@ -1612,6 +1965,24 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     if (message.followMetalink !== undefined) {
       obj.followMetalink = message.followMetalink;
     }
+    if (message.media !== undefined) {
+      obj.media = message.media;
+    }
+    if (message.template !== "") {
+      obj.template = message.template;
+    }
+    if (message.subtitles !== undefined) {
+      obj.subtitles = SubtitleOptions.toJSON(message.subtitles);
+    }
+    if (message.recordFor !== undefined) {
+      obj.recordFor = Duration.toJSON(message.recordFor);
+    }
+    if (message.newest !== 0) {
+      obj.newest = Math.round(message.newest);
+    }
+    if (message.tags !== undefined) {
+      obj.tags = message.tags;
+    }
     if (message.audio !== undefined) {
       obj.audio = AudioSteps.toJSON(message.audio);
     }
@@ -1644,6 +2015,16 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     message.quality = object.quality ?? "";
     message.checksumFile = object.checksumFile ?? "";
     message.followMetalink = object.followMetalink ?? undefined;
+    message.media = object.media ?? undefined;
+    message.template = object.template ?? "";
+    message.subtitles = (object.subtitles !== undefined && object.subtitles !== null)
+      ? SubtitleOptions.fromPartial(object.subtitles)
+      : undefined;
+    message.recordFor = (object.recordFor !== undefined && object.recordFor !== null)
+      ? Duration.fromPartial(object.recordFor)
+      : undefined;
+    message.newest = object.newest ?? 0;
+    message.tags = object.tags ?? undefined;
     message.audio = (object.audio !== undefined && object.audio !== null)
       ? AudioSteps.fromPartial(object.audio)
       : undefined;
@@ -1714,6 +2095,93 @@ export const AudioSteps: MessageFns<AudioSteps> = {
   fromPartial<I extends Exact<DeepPartial<AudioSteps>, I>>(object: I): AudioSteps {
     const message = createBaseAudioSteps();
     message.names = object.names?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseSubtitleOptions(): SubtitleOptions {
+  return { languages: [], embed: false };
+}
+
+export const SubtitleOptions: MessageFns<SubtitleOptions> = {
+  encode(message: SubtitleOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.languages) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.embed !== false) {
+      writer.uint32(16).bool(message.embed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubtitleOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubtitleOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.languages.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.embed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SubtitleOptions {
+    return {
+      languages: globalThis.Array.isArray(object?.languages)
+        ? object.languages.map((e: any) => globalThis.String(e))
+        : [],
+      embed: isSet(object.embed) ? globalThis.Boolean(object.embed) : false,
+    };
+  },
+
+  toJSON(message: SubtitleOptions): unknown {
+    const obj: any = {};
+    if (message.languages?.length) {
+      obj.languages = message.languages;
+    }
+    if (message.embed !== false) {
+      obj.embed = message.embed;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SubtitleOptions>, I>>(base?: I): SubtitleOptions {
+    return SubtitleOptions.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SubtitleOptions>, I>>(object: I): SubtitleOptions {
+    const message = createBaseSubtitleOptions();
+    message.languages = object.languages?.map((e) => e) || [];
+    message.embed = object.embed ?? false;
     return message;
   },
 };

@@ -1,0 +1,41 @@
+/**
+ * Removes the files of episodes that are not among the newest any more, where that was asked for: only files that the feed
+ * itself brought, and that nobody has touched since.
+ */
+import { redactUrl } from "../../shared/redact.ts";
+import type { FileStore, KeyValue, Logger, SessionStore } from "../core/ports.ts";
+import { EPISODES, type EpisodeRecord, episodesOf, type FeedRecord, putEpisode, readEpisode } from "./record.ts";
+
+/** What is tidied up with. */
+export interface TidyParts {
+  readonly store: KeyValue;
+  readonly sessions: Pick<SessionStore, "get">;
+  readonly files: Pick<FileStore, "stat" | "remove">;
+  readonly logger: Logger;
+}
+
+/** @returns how many files were removed */
+export async function removeOld({ store, sessions, files, logger }: TidyParts, feed: FeedRecord): Promise<number> {
+  const { id, keep, deleteOld, url } = feed;
+  if (keep === undefined || !deleteOld) return 0;
+  const brought: { readonly key: string; readonly episode: EpisodeRecord; readonly session: string }[] = [];
+  for await (const [key, text] of store.entries(EPISODES, episodesOf(id))) {
+    const episode = readEpisode(text);
+    if (episode?.session !== undefined) brought.push({ key, episode, session: episode.session });
+  }
+  const age = ({ episode }: { readonly episode: EpisodeRecord }) => episode.publishedAt ?? episode.at;
+  let removed = 0;
+  for (const { key, episode, session: sessionId } of brought.toSorted((a, b) => age(b) - age(a)).slice(keep)) {
+    if (episode.removed) continue;
+    const session = await sessions.get(sessionId);
+    const file = session?.status === "completed" && !session.already ? session.file : undefined;
+    const found = file && (await files.stat(file.path));
+    if (!file || !found) continue;
+    if (found.size !== file.size || found.mtimeMs !== file.mtimeMs || found.ino !== file.ino) continue;
+    await files.remove(file.path);
+    await store.write([putEpisode(key, { ...episode, removed: true })]);
+    logger.info({ feed: redactUrl(url), path: file.path }, `removed: only the newest ${keep} episodes are kept`);
+    removed++;
+  }
+  return removed;
+}

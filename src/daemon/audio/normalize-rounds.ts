@@ -111,12 +111,7 @@ function nextSetting(
   const { target, plan, before } = job;
   const missing = target.targetLufs - (after.integrated ?? target.targetLufs);
   const excess = after.truePeak - target.truePeak;
-  // A limiter takes away a part of what is added: how much, the last two rounds say.
-  const [earlier, last] = tried.slice(-2);
-  const steps = earlier !== undefined && last !== undefined ? last.gainDb - earlier.gainDb : 0;
-  const measured = Math.abs(steps) > 0.02 && last && earlier ? (last.integrated - earlier.integrated) / steps : 1;
-  const slope = Math.min(1, Math.max(0.2, measured));
-  const wanted = Math.min(gainDb + missing / slope, mostGain(job));
+  const wanted = Math.min(gainDb + missing / slopeOf(tried, job), mostGain(job));
   const grace = plan.lossy ? PEAK_GRACE.lossy : PEAK_GRACE.lossless;
   const nextCeiling =
     excess > grace || (ceiling === undefined && before.truePeak + wanted > target.truePeak)
@@ -124,6 +119,22 @@ function nextSetting(
       : ceiling;
   if (Math.abs(wanted - gainDb) < 0.01 && nextCeiling === ceiling) return undefined;
   return { gainDb: wanted, ...(nextCeiling !== undefined && { ceiling: nextCeiling }) };
+}
+
+/**
+ * How much louder a dB of gain makes it: a limiter takes a part away. The last two rounds say it; in the first one it is what
+ * came of the gain beyond that at which the limiter sets in, and a little less, since it falls with the gain.
+ */
+function slopeOf(
+  tried: readonly { readonly gainDb: number; readonly integrated: number }[],
+  { before, integrated, target }: RoundsJob,
+): number {
+  const free = Math.max(0, target.truePeak - before.truePeak);
+  const [earlier, last] = [tried.at(-2) ?? { gainDb: free, integrated: integrated + free }, tried.at(-1)];
+  const steps = last === undefined ? 0 : last.gainDb - earlier.gainDb;
+  if (last === undefined || Math.abs(steps) < 0.02) return 1;
+  const measured = ((last.integrated - earlier.integrated) / steps) * (tried.length < 2 ? 0.9 : 1);
+  return Math.min(1, Math.max(0.2, measured));
 }
 
 /** dB of gain at which the highest peaks are lowered as far as is done. */

@@ -74,10 +74,7 @@ export function syllabicShare(values: readonly number[], rate: number): number {
 }
 
 /** The strongest regularity of onsets between 50 and 200 a minute, by autocorrelation. */
-export function rhythmOf(
-  onsets: readonly number[],
-  rate: number,
-): { readonly beat: number; readonly tempo: number } {
+export function rhythmOf(onsets: readonly number[], rate: number): { readonly beat: number; readonly tempo: number } {
   const { length } = onsets;
   const mean = onsets.reduce((sum, value) => sum + value, 0) / length;
   const centred = onsets.map((value) => value - mean);

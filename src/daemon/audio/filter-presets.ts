@@ -52,8 +52,9 @@ function spatial(sampleRate: number): string {
     "[dry][wet]amix=inputs=2:duration=longest:normalize=0," +
       `firequalizer=delay=${EQUALIZER_SECONDS}:gain_entry='entry(0,0);entry(250,-6);entry(1000,0)',` +
       `atrim=start_sample=${delay},asetpts=PTS-STARTPTS[whole]`,
-    // Merging ends with the shorter one.
-    "[clock][whole]amerge=inputs=2,pan=stereo|c0=c2|c1=c3",
+    // Joined, both end with the shorter one.
+    "[clock]aformat=channel_layouts=stereo[beat]",
+    "[beat][whole]join=inputs=2:channel_layout=quad:map=0.0-FL|0.1-FR|1.0-BL|1.1-BR,pan=stereo|c0=c2|c1=c3",
   ].join(";");
 }
 

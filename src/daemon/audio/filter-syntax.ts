@@ -47,7 +47,7 @@ export interface FilterText {
 }
 
 /**
- * Checks a chain with one input and one output.
+ * Checks a chain with one input and one output that came from outside.
  *
  * @throws DownloadError INVALID_ARGUMENT that says what is not allowed
  */
@@ -60,14 +60,17 @@ export function parseFilters(chain: string): FilterText {
   for (const { text } of filters) checkFilter(text);
   if ((filters[0]?.inputs.length ?? 0) > 0 || (filters.at(-1)?.outputs.length ?? 0) > 0)
     throw refused("its first filter must take, and its last one give, what has no label");
-  const renamed = (labels: readonly string[], prefix: string): string =>
-    labels.map((label) => `[${prefix}${label}]`).join("");
-  return {
-    render: (prefix) =>
-      filters
-        .map(({ inputs, text, outputs, end }) => renamed(inputs, prefix) + text + renamed(outputs, prefix) + end)
-        .join(""),
-  };
+  return { render: (prefix) => render(filters, prefix) };
+}
+
+/** A chain of our own with labels of its own. @param prefix - letters and digits */
+export function relabelled(chain: string, prefix: string): string {
+  return render(filtersIn(chain), prefix);
+}
+
+function render(filters: readonly ChainFilter[], prefix: string): string {
+  const renamed = (labels: readonly string[]): string => labels.map((label) => `[${prefix}${label}]`).join("");
+  return filters.map(({ inputs, text, outputs, end }) => renamed(inputs) + text + renamed(outputs) + end).join("");
 }
 
 function filtersIn(chain: string): ChainFilter[] {

@@ -145,8 +145,11 @@ function bands(samples: Float64Array, rate: number): { readonly low: number; rea
 function downmix({ channels }: Signal): [Float64Array, Float64Array] {
   const [fl, fr, fc, , bl, br, sl, sr] = channels;
   const half = Math.SQRT1_2;
-  const side = (front = new Float64Array(), back = new Float64Array(), beside = new Float64Array()): Float64Array =>
-    front.map((sample, at) => sample + half * ((fc?.[at] ?? 0) + (back[at] ?? 0) + (beside[at] ?? 0)));
+  const side = (front?: Float64Array, back?: Float64Array, beside?: Float64Array): Float64Array =>
+    Float64Array.from(
+      front ?? [],
+      (sample, at) => sample + half * ((fc?.[at] ?? 0) + (back?.[at] ?? 0) + (beside?.[at] ?? 0)),
+    );
   return [side(fl, bl, sl), side(fr, br, sr)];
 }
 
@@ -174,7 +177,7 @@ function lag(reference: Float64Array, samples: Float64Array): number {
   return best > size / 2 ? best - size : best;
 }
 
-function sum(first?: Float64Array, second = first): Float64Array {
+function sum(first?: Float64Array, second: Float64Array | undefined = first): Float64Array {
   return Float64Array.from(first ?? [], (sample, at) => sample + (second?.[at] ?? 0));
 }
 

@@ -1,0 +1,120 @@
+/**
+ * The end of work in several steps. What the steps hand on are temporary WAV files in floating point, in which nothing is lost or
+ * cut off; only here the sound is encoded, once, with all that the source has beside its sound. A codec that loses something
+ * may lift peaks: they are looked at, and where they are too high the limiter leaves more room and the sound is encoded anew.
+ */
+import type { MediaProgress } from "../core/media-tool.ts";
+import type { MediaTool } from "../core/ports.ts";
+import { type Loudness, measure } from "./measure.ts";
+import { normalizeAudio } from "./normalize.ts";
+import { type Draft, type OutputPlan, write } from "./output.ts";
+import { type AudioSource, openSource } from "./source.ts";
+
+/** dB by which the true peak of a lossy file may exceed what was asked for. */
+const PEAK_GRACE = 0.1;
+const MOST_ROUNDS = 3;
+
+/** Loudness that the result is to have. */
+export interface FinalLoudness {
+  /** LUFS. */
+  readonly targetLufs: number;
+  /** dBTP. */
+  readonly truePeak: number;
+}
+
+/** What is to be encoded. */
+export interface FinishJob {
+  readonly source: AudioSource;
+  readonly plan: OutputPlan;
+  readonly draft: Draft;
+  /** The sound: a file of the draft. */
+  readonly samples: string;
+  /** Default: the sound is not normalised. */
+  readonly loudness?: FinalLoudness;
+  readonly signal?: AbortSignal;
+  readonly onNormalizing?: (progress: MediaProgress) => void;
+  readonly onEncoding?: (progress: MediaProgress) => void;
+}
+
+/** What came of it. */
+export interface Finished {
+  /** In the draft. */
+  readonly path: string;
+  readonly notes: readonly string[];
+  /** Of the finished file, where it was normalised. */
+  readonly after?: Loudness;
+}
+
+/** Writes the sound of a source as floating point, so that nothing is lost on the way. @returns a file of the draft */
+export async function unpack(
+  tool: Pick<MediaTool, "run">,
+  { source, draft, chain, signal, onProgress, onLog }: UnpackJob,
+): Promise<string> {
+  const path = draft.file("wav");
+  await tool.run({
+    inputs: [{ path: source.path }],
+    ...(signal !== undefined && { signal }),
+    ...(onProgress !== undefined && { onProgress }),
+    ...(onLog !== undefined && { onLog, logLevel: "info" as const }),
+    ...(source.durationSeconds !== undefined && { durationSeconds: source.durationSeconds }),
+    output: {
+      path,
+      format: "wav",
+      options: [
+        ...["-map", `0:${source.stream.index}`, "-map_metadata", "-1", "-c:a", "pcm_f32le", "-rf64", "auto"],
+        ...(chain === undefined || chain === "" ? [] : ["-filter:a", chain]),
+      ],
+    },
+  });
+  return path;
+}
+
+/** What is to be written in floating point. */
+export interface UnpackJob {
+  readonly source: AudioSource;
+  readonly draft: Draft;
+  /** Filters on the way. */
+  readonly chain?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: MediaProgress) => void;
+  readonly onLog?: (line: string) => void;
+}
+
+/** Normalises the sound, where that is asked for, and encodes it. @throws as `normalizeAudio` and `write` */
+export async function finish(tool: MediaTool, job: FinishJob): Promise<Finished> {
+  const { source, plan, draft, samples, loudness, signal, onEncoding, onNormalizing } = job;
+  const limited = signal === undefined ? {} : { signal };
+  const channels = (await openSource(tool, samples, signal)).stream.channels;
+  let truePeak = loudness?.truePeak ?? 0;
+  for (let round = 1; ; round++) {
+    let sound = samples;
+    const notes: string[] = [];
+    if (loudness !== undefined) {
+      const normalized = await normalizeAudio(tool, samples, {
+        ...limited,
+        targetLufs: loudness.targetLufs,
+        truePeak,
+        output: draft.file("wav"),
+        onProgress: ({ percent }) => onNormalizing?.({ seconds: 0, ...(percent !== undefined && { percent }) }),
+      });
+      sound = normalized.path;
+      notes.push(...normalized.notes);
+    }
+    const path = draft.file();
+    const made = await write(tool, {
+      ...limited,
+      source,
+      plan,
+      path,
+      samples: { path: sound, format: "wav" },
+      channels,
+      ...(onEncoding !== undefined && { onProgress: onEncoding }),
+    });
+    const all = [...notes, ...made.notes];
+    if (loudness === undefined) return { path, notes: all };
+    const after = await measure(tool, await openSource(tool, path, signal), limited);
+    const excess = after.truePeak - loudness.truePeak;
+    if (!plan.lossy || excess <= PEAK_GRACE || round === MOST_ROUNDS) return { path, notes: all, after };
+    truePeak = Math.max(truePeak - excess - PEAK_GRACE, -9);
+  }
+}

@@ -52,7 +52,9 @@ await Promise.all([
     lineLimit: 160,
     // But for zod, of which only what is used is taken: whole, it is a tenth of an idle daemon's memory; and for those whose
     // text alone is megabytes of it.
-    external: Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => !["zod", "undici", "chokidar"].includes(name)),
+    external: Object.keys({ ...dependencies, ...optionalDependencies }).filter(
+      (name) => !["zod", "undici", "chokidar"].includes(name),
+    ),
     // What a package in CommonJS asks of Node.
     banner: { js: "import{createRequire as __requireOf}from'node:module';const require=__requireOf(import.meta.url);" },
     chunkNames: "daemon/[name]-[hash]",

@@ -12,7 +12,7 @@ const LIMITS = { least: -80, most: -20 } as const;
 /** What a band may differ from the mean by, dB. */
 const MOST_DIFFERENCE = 24;
 /** Noise goes over its mean; up to here it is still taken for noise, dB. */
-const HEADROOM = 5;
+const HEADROOM = 0;
 
 /** How it is used. */
 export interface AfftdnSettings {

@@ -50,7 +50,7 @@ const PROFILE_REDUCTION = 6;
 /** Share of the time that counts as quietest: in music nothing but its quietest moments, in speech its pauses. */
 const QUIETEST = { music: 0.05, speech: 0.15 } as const;
 /** With quality preserved, what is taken from music and film is so far under it, dB. */
-const KEEP_DB = 28;
+const KEEP_DB = 20;
 
 /** A share of the whole call, for its progress. */
 type Stage = (name: string, from: number, to: number) => Pick<WriteJob, "signal" | "onProgress">;

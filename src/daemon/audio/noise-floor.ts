@@ -1,6 +1,6 @@
 /**
  * How much noise is in a file: what is left in each band when the sound is at its quietest (minimum statistics, R. Martin
- * 2001, over the whole length). The bands are those of FFmpeg's afftdn, which takes the result as a profile.
+ * 2001, over the whole length), and between its tones. The bands are those of FFmpeg's afftdn, which takes the result as a profile.
  */
 import type { MediaProgress } from "../core/media-tool.ts";
 import type { MediaTool } from "../core/ports.ts";
@@ -13,6 +13,9 @@ import { LevelHistogram } from "./statistics.ts";
 const CENTRES = [80, 125, 193, 295, 448, 677, 1020, 1540, 2320, 3490, 5250, 7900, 11_850, 17_800, 26_700] as const;
 /** Frames that are digital silence say nothing about noise: dBFS. */
 const NOTHING_DB = -110;
+
+/** What a quarter of exponentially distributed values are under, by their mean. */
+const QUARTER = Math.log(4 / 3);
 
 /** What was measured. Levels are those of white noise that is as strong there, in dBFS over the whole bandwidth. */
 export interface NoiseFloor {
@@ -34,6 +37,7 @@ class FloorMeter {
   readonly #edges: readonly number[];
   readonly #histograms = CENTRES.map(() => new LevelHistogram());
   readonly #work: Float64Array;
+  readonly #bins: Float64Array;
   readonly #channels: number;
   #energy = 0;
   #frames = 0;
@@ -43,6 +47,7 @@ class FloorMeter {
     this.#channels = channels;
     this.#fft = new RealFft(size);
     this.#work = new Float64Array(size);
+    this.#bins = new Float64Array(size / 2 + 1);
     this.#window = Float64Array.from({ length: size }, (_, n) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / size));
     this.#scale = this.#window.reduce((sum, value) => sum + value * value, 0);
     const between = CENTRES.map((centre, band) => Math.sqrt(centre * (CENTRES[band + 1] ?? centre * 1.5)));
@@ -67,9 +72,10 @@ class FloorMeter {
       this.#fft.forward(this.#work);
       for (const band of CENTRES.keys()) {
         const [from, to] = this.#band(band);
-        let power = 0;
-        for (let k = from; k < to; k++) power += (this.#fft.re[k] as number) ** 2 + (this.#fft.im[k] as number) ** 2;
-        if (to > from) powers[band] = (powers[band] as number) + power / (to - from) / this.#scale / this.#channels;
+        const bins = this.#bins.subarray(0, to - from);
+        for (let k = from; k < to; k++)
+          bins[k - from] = (this.#fft.re[k] as number) ** 2 + (this.#fft.im[k] as number) ** 2;
+        if (to > from) powers[band] = (powers[band] as number) + valley(bins) / this.#scale / this.#channels;
       }
     }
     const mean = energy / this.length;
@@ -99,6 +105,15 @@ class FloorMeter {
     // At low rates the lowest bands may lie inside of one bin.
     return [from, to === from && to < this.#fft.size / 2 ? to + 1 : to];
   }
+}
+
+/**
+ * Mean power of the noise in a band, by the quarter of the bins that has the least: between the tones of music there is noise,
+ * and the powers of noise are exponentially distributed. Sorts the bins.
+ */
+function valley(bins: Float64Array): number {
+  bins.sort();
+  return (bins[Math.floor(bins.length / 4)] as number) / QUARTER;
 }
 
 /**

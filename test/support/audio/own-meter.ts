@@ -47,7 +47,7 @@ export function truePeakOf(samples: Float64Array): number {
   let peak = 0;
   for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
   // Between two samples a signal rises by a few dB at most: only there is it looked at closely.
-  const worth = peak / 2;
+  const worth = peak * 0.6;
   for (let phase = 1; phase < BETWEEN; phase++) {
     const taps = Float64Array.from({ length: 2 * REACH }, (_, tap) => {
       const x = tap - REACH + 1 - phase / BETWEEN;

@@ -22,12 +22,16 @@ export interface UpmixCase {
   readonly ending?: string;
 }
 
-/** Signals with a centre, with none, mono, quiet, and as loud as they get. @param seconds - length of each */
-export function upmixCases(seconds: number): Readonly<Record<string, UpmixCase>> {
+/**
+ * Signals with a centre, with none, mono, quiet, and as loud as they get.
+ * @param seconds - length of each
+ * @param only - names of those that are wanted; default: all
+ */
+export function upmixCases(seconds: number, only?: readonly string[]): Readonly<Record<string, UpmixCase>> {
   const noise = pinkNoise(1, seconds, -20);
   const centre = pinkNoise(2, seconds, -20, 48_000, 1);
   const crushed = atPeak(mix(noise, mix(pinkNoise(3, seconds, -20), centre)), 9);
-  return {
+  const cases: Readonly<Record<string, UpmixCase>> = {
     "music, synthetic": { signal: music(7, seconds), content: "music" },
     "music, as 16 bits at 44.1 kHz": { signal: music(8, seconds, 44_100), content: "music" },
     "pink noise, wide": { signal: noise, content: "film" },
@@ -42,6 +46,7 @@ export function upmixCases(seconds: number): Readonly<Record<string, UpmixCase>>
     },
     "wide dynamics, in Opus": { signal: wideDynamics(5, Math.max(seconds, 6)), content: "film", ending: "opus" },
   };
+  return Object.fromEntries(Object.entries(cases).filter(([name]) => only?.includes(name) ?? true));
 }
 
 /** Silence in the other channel. */

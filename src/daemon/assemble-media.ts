@@ -1,6 +1,6 @@
 /** Puts together what reads pages, playlists and feeds, and what makes files of media. Nothing here starts or asks anything. */
 import type { Config } from "./config/schema.ts";
-import type { Clock, Logger, MediaTool, Resolver, SourceFactory } from "./core/ports.ts";
+import type { Clock, Logger, Resolver, SourceFactory } from "./core/ports.ts";
 import { FfmpegTool } from "./ffmpeg/tool.ts";
 import { DirectResolver } from "./resolve/direct.ts";
 import { FeedResolver } from "./resolve/feed.ts";
@@ -25,7 +25,7 @@ export function assembleResolvers({ sources, clock, logger: parent }: ResolverIn
 }
 
 /** What runs FFmpeg. */
-export function assembleMediaTool({ ffmpeg }: Config, clock: Clock): MediaTool {
+export function assembleMediaTool({ ffmpeg }: Config, clock: Clock): FfmpegTool {
   const { path, processes, timeout } = ffmpeg;
   return new FfmpegTool({ path, processes, timeoutMs: timeout * 1000 }, { clock });
 }

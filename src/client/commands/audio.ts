@@ -227,10 +227,23 @@ function headline(
 function detailLines(details: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(details).flatMap(([key, value]) => {
     const name = key.replaceAll("_", " ");
+    // What was asked for is known.
+    if (key === "target" || key === "info") return [];
     if (typeof value === "number") return [`${name}: ${Number.isInteger(value) ? value : value.toFixed(2)}`];
-    if (typeof value === "string" || typeof value === "boolean") return [`${name}: ${escapeControls(String(value))}`];
-    if (typeof value === "object" && value !== null && !Array.isArray(value))
-      return detailLines(value as Record<string, unknown>).map((line) => `${name}, ${line}`);
-    return [];
+    if (typeof value === "boolean") return value ? [name] : [];
+    if (typeof value === "string") return [`${name}: ${escapeControls(value)}`];
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+    const loudness = value as Readonly<Record<string, unknown>>;
+    if ("integrated" in loudness || "true_peak" in loudness) return [`${name}: ${loudnessText(loudness)}`];
+    return [`${name}: ${detailLines(loudness).join(", ")}`];
   });
+}
+
+/** "−14.0 LUFS, true peak −1.2 dBTP, range 6.1 LU". */
+function loudnessText(loudness: Readonly<Record<string, unknown>>): string {
+  const level = (key: string, unit: string): string => {
+    const value = loudness[key];
+    return typeof value === "number" ? `${value.toFixed(1).replace("-", "−")} ${unit}` : "silence";
+  };
+  return `${level("integrated", "LUFS")}, true peak ${level("true_peak", "dBTP")}, range ${level("range", "LU")}`;
 }

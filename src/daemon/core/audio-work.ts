@@ -108,11 +108,10 @@ export interface AudioFilterDefinition {
 /** Takes filters; implemented by the audio room. */
 export interface AudioFilterRegistry {
   /**
-   * Adds a filter, or replaces one that was added.
-   * @returns takes it out again
-   * @throws DownloadError INVALID_ARGUMENT for a name or a filter that is not allowed
+   * Adds a filter, or replaces one that was added. It can be used at once; if FFmpeg does not run it, it is taken away again.
+   * @throws DownloadError INVALID_ARGUMENT for a name or a filter that is not allowed, or that FFmpeg does not run
    */
-  registerFilter(name: string, definition: AudioFilterDefinition): () => void;
+  registerFilter(name: string, definition: AudioFilterDefinition): Promise<void>;
 }
 
 /** Does it. */

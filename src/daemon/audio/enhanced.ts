@@ -1,6 +1,7 @@
 /** The spec's `EnhancedAudioProcessor`: what goes beyond single steps: analysis with pictures, psychoacoustics, the whole chain. */
 import { type AudioAnalysis, analyzeAudio, drawAudio } from "./analyze.ts";
 import { type EnhanceOptions, type EnhanceResult, enhanceAudio } from "./enhance.ts";
+import { type EnhancementOptions, type EnhancementResult, processWithEnhancements } from "./enhancements.ts";
 import { AudioProcessor } from "./processor.ts";
 import { reportHtml } from "./report.ts";
 import { planReport, writeReport } from "./report-file.ts";
@@ -19,6 +20,12 @@ export class EnhancedAudioProcessor extends AudioProcessor {
   /** Equalises gently, by what the ear hears. @throws as `enhanceAudio` of enhance.ts */
   enhance(input: string, options?: EnhanceOptions): Promise<EnhanceResult> {
     return enhanceAudio(this.tool, this.named(input), options);
+  }
+
+  /** Noise, spectrum, surround and loudness in one go. @throws as `processWithEnhancements` of enhancements.ts */
+  processWithEnhancements(input: string, options?: EnhancementOptions): Promise<EnhancementResult> {
+    const { targetLufs, truePeak } = this.settings();
+    return processWithEnhancements(this.tool, this.named(input), { normalizeTarget: targetLufs, truePeak, ...options });
   }
 
   /** Measures a file: loudness as a whole and over time, content, features of the spectrum. */

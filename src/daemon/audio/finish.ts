@@ -43,6 +43,8 @@ export interface Finished {
   readonly notes: readonly string[];
   /** Of the finished file, where it was normalised. */
   readonly after?: Loudness;
+  /** Its loudness was changed. */
+  readonly normalized: boolean;
 }
 
 /** Writes the sound of a source as floating point, so that nothing is lost on the way. @returns a file of the draft */
@@ -88,6 +90,7 @@ export async function finish(tool: MediaTool, job: FinishJob): Promise<Finished>
   let truePeak = loudness?.truePeak ?? 0;
   for (let round = 1; ; round++) {
     let sound = samples;
+    let changed = false;
     const notes: string[] = [];
     if (loudness !== undefined) {
       const normalized = await normalizeAudio(tool, samples, {
@@ -98,6 +101,7 @@ export async function finish(tool: MediaTool, job: FinishJob): Promise<Finished>
         onProgress: ({ percent }) => onNormalizing?.({ seconds: 0, ...(percent !== undefined && { percent }) }),
       });
       sound = normalized.path;
+      changed = normalized.changed;
       notes.push(...normalized.notes);
     }
     const path = draft.file();
@@ -111,10 +115,11 @@ export async function finish(tool: MediaTool, job: FinishJob): Promise<Finished>
       ...(onEncoding !== undefined && { onProgress: onEncoding }),
     });
     const all = [...notes, ...made.notes];
-    if (loudness === undefined) return { path, notes: all };
+    if (loudness === undefined) return { path, notes: all, normalized: changed };
     const after = await measure(tool, await openSource(tool, path, signal), limited);
     const excess = after.truePeak - loudness.truePeak;
-    if (!plan.lossy || excess <= PEAK_GRACE || round === MOST_ROUNDS) return { path, notes: all, after };
+    if (!plan.lossy || excess <= PEAK_GRACE || round === MOST_ROUNDS)
+      return { path, notes: all, after, normalized: changed };
     truePeak = Math.max(truePeak - excess - PEAK_GRACE, -9);
   }
 }

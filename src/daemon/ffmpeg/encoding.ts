@@ -70,13 +70,15 @@ function isLossless({ codec }: MediaStream): boolean {
   return LOSSLESS.test(codec);
 }
 
-/** What is asked for, or usual; at most what a lossy source has; a rate that the encoder knows. */
-function bitRateOf({ codec, bitRate }: AudioEncoding, stream: MediaStream, source: MediaInfo): number | undefined {
+/** What is asked for, or usual; at most what a lossy source has for each channel; a rate that the encoder knows. */
+function bitRateOf({ codec, bitRate, channels }: AudioEncoding, stream: MediaStream, source: MediaInfo): number | undefined {
   const { usual, rates, most } = ENCODERS[codec];
   if (usual === undefined) return undefined;
   const alone = source.streams.filter(({ attachedPicture }) => !attachedPicture).length === 1;
   const own = isLossless(stream) ? undefined : (stream.bitRate ?? (alone ? source.bitRate : undefined));
-  const target = Math.round(Math.min(bitRate ?? usual, own ?? Number.POSITIVE_INFINITY, most ?? usual));
+  const more = Math.max(1, (channels ?? 0) / (stream.channels ?? 2));
+  const limit = own === undefined ? Number.POSITIVE_INFINITY : own * more;
+  const target = Math.round(Math.min(bitRate ?? usual, limit, most ?? usual));
   return rates === undefined ? Math.max(target, 8000) : (rates.findLast((rate) => rate <= target) ?? rates[0]);
 }
 

@@ -6,6 +6,7 @@ import type { MediaTool } from "../core/ports.ts";
 import { type Loudness, METER_BESIDE, MeterReader, measure } from "./measure.ts";
 import { type Draft, type OutputPlan, write } from "./output.ts";
 import type { LoudnessTarget } from "./presets.ts";
+import { fineResampling } from "./resampler.ts";
 import type { AudioSource } from "./source.ts";
 import type { StageProgress } from "./stage-progress.ts";
 
@@ -13,9 +14,9 @@ const MOST_ROUNDS = 5;
 /** LU by which a result may be off. */
 const CLOSE_ENOUGH_LU = 0.1;
 /** dB by which its true peak may be above the limit: meters differ by as much. */
-const PEAK_GRACE = { lossless: 0.02, lossy: 0.1 };
+const PEAK_GRACE = { lossless: 0.04, lossy: 0.1 };
 /** dB that the limiter stays below the limit: what resampling, rounding or a codec puts on top again. */
-const HEADROOM = { lossless: 0.05, lossy: 0.6 };
+const HEADROOM = { lossless: 0.1, lossy: 0.6 };
 /** dB by which peaks are lowered at most. What would need more cannot be had without being destroyed. */
 const DEEPEST = 24;
 /** Hz at which limiting is done at most; above, samples are dense enough. */
@@ -55,18 +56,20 @@ interface Setting {
 
 /** Runs the rounds. @throws as `MediaTool.make` */
 export async function approach(
-  tool: Pick<MediaTool, "make" | "run">,
+  tool: Pick<MediaTool, "make" | "run" | "refusesChain">,
   job: RoundsJob,
   draft: Draft,
   { signal, stages }: { readonly signal?: AbortSignal; readonly stages: StageProgress },
 ): Promise<Approach> {
   const { plan, target, before } = job;
+  const resampling = await fineResampling(tool, signal);
   let setting = firstSetting(job);
   let best: Approach | undefined;
   const tried: { readonly gainDb: number; readonly integrated: number }[] = [];
   for (let round = 1; round <= MOST_ROUNDS; round++) {
     const made = await encode(tool, job, setting, draft.file(), {
       ...(signal !== undefined && { signal }),
+      resampling,
       stages,
       part: [1 - 0.5 ** (round - 1), 1 - 0.5 ** round],
     });
@@ -163,9 +166,14 @@ async function encode(
   { source, plan }: RoundsJob,
   setting: Setting,
   path: string,
-  control: { readonly signal?: AbortSignal; readonly stages: StageProgress; readonly part: readonly [number, number] },
+  control: {
+    readonly signal?: AbortSignal;
+    readonly resampling: string;
+    readonly stages: StageProgress;
+    readonly part: readonly [number, number];
+  },
 ): Promise<{ readonly path: string; readonly after: Loudness; readonly mediaNotes: readonly string[] }> {
-  const { signal, stages, part } = control;
+  const { signal, resampling, stages, part } = control;
   const limited = signal === undefined ? {} : { signal };
   const [from, to] = part;
   const encoded: readonly [number, number] = [from, plan.lossy ? from + (to - from) / 2 : to];
@@ -175,7 +183,7 @@ async function encode(
     source,
     plan,
     path,
-    filters: gainChain(setting, source.stream.sampleRate),
+    filters: gainChain(setting, source.stream.sampleRate, resampling),
     onProgress: stages.report("encoding", encoded),
     ...(!plan.lossy && { meter: METER_BESIDE, onLog: (line: string) => reader.take(line) }),
   });
@@ -190,7 +198,7 @@ async function encode(
  * The gain, in double precision, and the limiter with its look-ahead of 5 ms given back. It works on samples dense enough
  * that hardly a peak lies between them (BS.1770-4 annex 2 asks for four times 48 kHz).
  */
-export function gainChain({ gainDb, ceiling }: Setting, sampleRate: number): string {
+function gainChain({ gainDb, ceiling }: Setting, sampleRate: number, resampling: string): string {
   const volume = `volume=${gainDb.toFixed(4)}dB:precision=double`;
   if (ceiling === undefined) return volume;
   const limit = (10 ** (ceiling / 20)).toFixed(6);
@@ -198,5 +206,5 @@ export function gainChain({ gainDb, ceiling }: Setting, sampleRate: number): str
   const times = Math.floor(LIMITER_RATE / sampleRate);
   if (times < 2) return `${volume},${limiter}`;
   const dense = sampleRate * Math.min(4, times);
-  return `${volume},aresample=${dense}:internal_sample_fmt=dblp,${limiter},aresample=${sampleRate}:internal_sample_fmt=dblp`;
+  return `${volume},aresample=${dense}:${resampling},${limiter},aresample=${sampleRate}:${resampling}`;
 }

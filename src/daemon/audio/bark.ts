@@ -42,7 +42,7 @@ export function thresholdInQuiet(hertz: number): number {
 }
 
 /** dB SPL of a sine at full scale, by the convention of ISO/IEC 11172-3, annex D (96 dB). */
-export const FULL_SCALE_SPL = 96;
+const FULL_SCALE_SPL = 96;
 
 /** A band as it is heard. */
 export interface HeardBand {

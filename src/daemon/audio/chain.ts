@@ -5,7 +5,7 @@ import { finish, unpack } from "./finish.ts";
 import type { Loudness } from "./measure.ts";
 import { beginDraft, planOutput, write } from "./output.ts";
 import { NORMALIZATION_PRESETS } from "./presets.ts";
-import { openSource } from "./source.ts";
+import { type AudioSource, openSource } from "./source.ts";
 import { StageProgress } from "./stage-progress.ts";
 import type { AudioControl, AudioResult, OutputOptions } from "./types.ts";
 
@@ -53,8 +53,9 @@ export async function applyFilterChain(
     const path = draft.file();
     const job = { source, plan, path, filters: metered, onLog, onProgress: stages.report("encoding"), ...limited };
     const made = await write(tool, job);
+    const others = await channelNotes(tool, source, path, signal);
     await draft.keep(path);
-    const notes = [...resolved.notes, ...plan.notes, ...made.notes, ...peak.notes()];
+    const notes = [...resolved.notes, ...plan.notes, ...made.notes, ...others, ...peak.notes()];
     return { path: plan.target, changed: true, notes, order, ...peak.value() };
   }
   const stages = new StageProgress(options.onProgress, ["filtering", "normalizing", "encoding"]);
@@ -76,15 +77,29 @@ export async function applyFilterChain(
     onEncoding: stages.report("encoding"),
     ...limited,
   });
+  const others = await channelNotes(tool, source, done.path, signal);
   await draft.keep(done.path);
   return {
     path: plan.target,
     changed: true,
-    notes: [...resolved.notes, ...plan.notes, ...done.notes],
+    notes: [...resolved.notes, ...plan.notes, ...done.notes, ...others],
     order,
     ...peak.value(),
-    ...(done.after !== undefined && { after: done.after }),
+    after: done.after,
   };
+}
+
+/** Filters may mix channels down; that is said. */
+async function channelNotes(
+  tool: Pick<MediaTool, "probe">,
+  source: AudioSource,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const { channels } = (await openSource(tool, path, signal)).stream;
+  return channels === source.stream.channels
+    ? []
+    : [`The filters made ${channels} channels of ${source.stream.channels}.`];
 }
 
 const PEAK =

@@ -6,7 +6,7 @@
 import { BARK_BANDS, type HeardBand } from "./bark.ts";
 
 /** dB that a band is changed by at most. */
-export const MOST_GAIN = 3;
+const MOST_GAIN = 3;
 /** Share of the difference that is made up for. */
 const STRENGTH = 0.5;
 /** Bark on each side over which the target is fitted. */

@@ -134,7 +134,7 @@ export async function processWithEnhancements(
       },
     }),
     before,
-    after: done.after ?? before,
+    after: done.after,
   };
 }
 

@@ -1,8 +1,9 @@
 /**
  * The end of work in several steps. What the steps hand on are temporary WAV files in floating point, in which nothing is lost or
  * cut off; only here the sound is encoded, once, with all that the source has beside its sound. A codec that loses something
- * may lift peaks: they are looked at, and where they are too high the limiter leaves more room and the sound is encoded anew.
+ * may lift peaks and lose loudness: both are looked at, and where they are off the sound is normalised and encoded anew.
  */
+import { rm } from "node:fs/promises";
 import type { MediaProgress } from "../core/media-tool.ts";
 import type { MediaTool } from "../core/ports.ts";
 import { type Loudness, measure } from "./measure.ts";
@@ -12,7 +13,9 @@ import { type AudioSource, openSource } from "./source.ts";
 
 /** dB by which the true peak of a lossy file may exceed what was asked for. */
 const PEAK_GRACE = 0.1;
-const MOST_ROUNDS = 3;
+/** LU by which its loudness may be off. */
+const LOUDNESS_GRACE = 0.1;
+const MOST_ROUNDS = 4;
 
 /** Loudness that the result is to have. */
 export interface FinalLoudness {
@@ -29,8 +32,7 @@ export interface FinishJob {
   readonly draft: Draft;
   /** The sound: a file of the draft. */
   readonly samples: string;
-  /** Default: the sound is not normalised. */
-  readonly loudness?: FinalLoudness;
+  readonly loudness: FinalLoudness;
   readonly signal?: AbortSignal;
   readonly onNormalizing?: (progress: MediaProgress) => void;
   readonly onEncoding?: (progress: MediaProgress) => void;
@@ -41,8 +43,8 @@ export interface Finished {
   /** In the draft. */
   readonly path: string;
   readonly notes: readonly string[];
-  /** Of the finished file, where it was normalised. */
-  readonly after?: Loudness;
+  /** Of the finished file. */
+  readonly after: Loudness;
   /** Its loudness was changed. */
   readonly normalized: boolean;
 }
@@ -82,28 +84,20 @@ export interface UnpackJob {
   readonly onLog?: (line: string) => void;
 }
 
-/** Normalises the sound, where that is asked for, and encodes it. @throws as `normalizeAudio` and `write` */
+/** Normalises the sound and encodes it. @throws as `normalizeAudio` and `write` */
 export async function finish(tool: MediaTool, job: FinishJob): Promise<Finished> {
   const { source, plan, draft, samples, loudness, signal, onEncoding, onNormalizing } = job;
   const limited = signal === undefined ? {} : { signal };
   const channels = (await openSource(tool, samples, signal)).stream.channels;
-  let truePeak = loudness?.truePeak ?? 0;
+  // What the sound is normalised to, so that it is as it should be when a codec is through with it.
+  let aim = loudness;
   for (let round = 1; ; round++) {
-    let sound = samples;
-    let changed = false;
-    const notes: string[] = [];
-    if (loudness !== undefined) {
-      const normalized = await normalizeAudio(tool, samples, {
-        ...limited,
-        targetLufs: loudness.targetLufs,
-        truePeak,
-        output: draft.file("wav"),
-        onProgress: ({ percent }) => onNormalizing?.({ seconds: 0, ...(percent !== undefined && { percent }) }),
-      });
-      sound = normalized.path;
-      changed = normalized.changed;
-      notes.push(...normalized.notes);
-    }
+    const { path: sound, ...normalized } = await normalizeAudio(tool, samples, {
+      ...limited,
+      ...aim,
+      output: draft.file("wav"),
+      onProgress: ({ percent }) => onNormalizing?.({ seconds: 0, ...(percent !== undefined && { percent }) }),
+    });
     const path = draft.file();
     const made = await write(tool, {
       ...limited,
@@ -114,12 +108,24 @@ export async function finish(tool: MediaTool, job: FinishJob): Promise<Finished>
       channels,
       ...(onEncoding !== undefined && { onProgress: onEncoding }),
     });
-    const all = [...notes, ...made.notes];
-    if (loudness === undefined) return { path, notes: all, normalized: changed };
+    if (normalized.changed) await rm(sound, { force: true });
     const after = await measure(tool, await openSource(tool, path, signal), limited);
-    const excess = after.truePeak - loudness.truePeak;
-    if (!plan.lossy || excess <= PEAK_GRACE || round === MOST_ROUNDS)
-      return { path, notes: all, after, normalized: changed };
-    truePeak = Math.max(truePeak - excess - PEAK_GRACE, -9);
+    const next = plan.lossy && round < MOST_ROUNDS ? corrected(aim, loudness, after) : undefined;
+    if (next === undefined)
+      return { path, notes: [...normalized.notes, ...made.notes], after, normalized: normalized.changed };
+    await rm(path, { force: true });
+    aim = next;
   }
+}
+
+/** Another aim, by what is missing; undefined if nothing is, or nothing more can be done. */
+function corrected(aim: FinalLoudness, wanted: FinalLoudness, after: Loudness): FinalLoudness | undefined {
+  if (after.integrated === undefined) return undefined;
+  const missing = wanted.targetLufs - after.integrated;
+  const excess = after.truePeak - wanted.truePeak;
+  if (Math.abs(missing) <= LOUDNESS_GRACE && excess <= PEAK_GRACE) return undefined;
+  return {
+    targetLufs: Math.max(-70, Math.min(-5, aim.targetLufs + missing)),
+    truePeak: excess > PEAK_GRACE ? Math.max(-9, aim.truePeak - excess) : aim.truePeak,
+  };
 }

@@ -181,8 +181,10 @@ function correction(level: UpmixLevel, after: UpmixMeasure, { target, ceiling, p
   const lacking = Number.isFinite(target) && Number.isFinite(after.downmix) ? target - after.downmix : 0;
   const push = Math.max(0, Math.min(lacking, MAX_PUSH - pushed));
   if (over <= 0 && !(push > TOLERANCE)) return undefined;
-  const lower = (level.ceiling ?? ceiling) - (over > 0 && level.ceiling !== undefined ? over + 0.05 : 0);
-  return { gain: level.gain + push, ceiling: Math.max(lower, LOWEST_CEILING) };
+  const gain = level.gain + push;
+  if (level.ceiling === undefined) return over + push > 0 ? { gain, ceiling } : { gain };
+  const lower = over > 0 ? over + 0.05 : 0;
+  return { gain, ceiling: Math.max(level.ceiling - lower, LOWEST_CEILING) };
 }
 
 function notesOf({ downmix }: UpmixMeasure, target: number): string[] {

@@ -150,7 +150,7 @@ describe("the whole chain", () => {
   test("makes one file of all steps, at the target, and reports them", async () => {
     await using folder = await temporaryFolder();
     await using tool = testTool();
-    const input = await writeWav(join(folder.path, "song.wav"), mix(music(5, 4), pinkNoise(2, 4, -55)));
+    const input = await writeWav(join(folder.path, "song.wav"), mix(music(5, 2), pinkNoise(2, 2, -55)));
     const percents: number[] = [];
     const result = await processWithEnhancements(tool, input, {
       enhanceSurround: true,
@@ -178,7 +178,7 @@ describe("the whole chain", () => {
     await using folder = await temporaryFolder();
     await using tool = testTool();
     const input = await writeWav(join(folder.path, "song.wav"), pinkNoise(3, 1, -25));
-    for (const at of ["unpacking", "enhancing", "normalizing"]) {
+    for (const at of ["unpacking", "normalizing"]) {
       const call = new AbortController();
       const reason = new Error(at);
       const onProgress = ({ stage }: { stage: string }): void => {

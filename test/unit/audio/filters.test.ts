@@ -220,6 +220,14 @@ describe("a chain over a file", () => {
     assert.ok(Math.abs(rmsOf(readAudio(input)) - rmsOf(signal)) < 0.1, "the input was changed");
   });
 
+  test("says when the filters changed the number of channels", async () => {
+    await using folder = await temporaryFolder();
+    await using tool = testTool();
+    const input = await writeWav(join(folder.path, "six.wav"), pinkNoise(2, 0.5, -20, 48_000, 6));
+    const { notes } = await applyFilterChain(tool, new FilterRegistry(), input, ["spatial_default"]);
+    assert.match(notes.join(" "), /2 channels of 6/);
+  });
+
   test("that does not run leaves nothing", async () => {
     await using folder = await temporaryFolder();
     await using tool = testTool();

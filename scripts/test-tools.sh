@@ -6,6 +6,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # program:package
 tools=(
+  flac:flac sox:sox
   nginx:nginx-light aria2c:aria2 curl:curl wget2:wget2 strace:strace openssl:openssl ffmpeg:ffmpeg git:git
   systemd-analyze:systemd systemd-notify:systemd systemd-sysusers:systemd systemd-tmpfiles:systemd
   python3:python3 time:time loudgain:loudgain espeak-ng:espeak-ng

@@ -1,6 +1,6 @@
 /** What a file holds, by ffprobe. Its JSON repeats what the file says of itself, so nothing in it is taken for granted. */
 import { stat } from "node:fs/promises";
-import { asDownloadError, failure } from "../core/errors.ts";
+import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { MediaChapter, MediaInfo, MediaStream, StreamKind } from "../core/media-tool.ts";
 import type { Clock } from "../core/ports.ts";
 import { fence } from "./arguments.ts";
@@ -39,6 +39,7 @@ export async function probe(
     json = await ask(ffprobe, args, options.clock, options.signal, LIMIT_MS);
   } catch (error) {
     options.signal?.throwIfAborted();
+    if (error instanceof DownloadError) throw error;
     throw invalid(path, (error as Error).message.replaceAll(url, path), error);
   }
   const info = mediaInfo(json);

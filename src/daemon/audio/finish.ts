@@ -18,7 +18,7 @@ const LOUDNESS_GRACE = 0.1;
 const MOST_ROUNDS = 4;
 
 /** Loudness that the result is to have. */
-export interface FinalLoudness {
+interface FinalLoudness {
   /** LUFS. */
   readonly targetLufs: number;
   /** dBTP. */

@@ -71,7 +71,11 @@ function isLossless({ codec }: MediaStream): boolean {
 }
 
 /** What is asked for, or usual; at most what a lossy source has for each channel; a rate that the encoder knows. */
-function bitRateOf({ codec, bitRate, channels }: AudioEncoding, stream: MediaStream, source: MediaInfo): number | undefined {
+function bitRateOf(
+  { codec, bitRate, channels }: AudioEncoding,
+  stream: MediaStream,
+  source: MediaInfo,
+): number | undefined {
   const { usual, rates, most } = ENCODERS[codec];
   if (usual === undefined) return undefined;
   const alone = source.streams.filter(({ attachedPicture }) => !attachedPicture).length === 1;

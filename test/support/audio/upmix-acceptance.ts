@@ -2,7 +2,6 @@
  * An upmix to 7.1 looked at from outside: eight channels, as long as the input and in step with it, no true peak above −1 dB, a
  * downmix as loud as the input, and an LFE that holds nothing above 120 Hz. Judged by meters that share nothing with FFmpeg.
  */
-import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import type { AudioContent } from "../../../src/daemon/audio/detect.ts";
 import { RealFft } from "../../../src/daemon/audio/fft.ts";
@@ -65,8 +64,9 @@ export async function upmixAcceptance(cases: Readonly<Record<string, UpmixCase>>
     const output = join(folder.path, `upmixed.${ending}`);
     const made = await upmixTo71(tool, input, { output, overwrite: true, contentType: content });
     findings.expect(made.changed, `${name}: nothing was made`);
-    const layout = layoutOf(output);
-    findings.expect(layout === "8,7.1", `${name}: the layout is ${layout}`);
+    const stream = (await tool.probe(output)).streams.find(({ kind }) => kind === "audio");
+    const layout = `${stream?.channels} channels, ${stream?.layout}`;
+    findings.expect(layout === "8 channels, 7.1", `${name}: the layout is ${layout}`);
     judge(name, readAudio(input), readAudio(output), ending === "flac", findings);
     judgeLevels(name, readAudio(input, 48_000), readAudio(output, 48_000), findings);
   }
@@ -188,9 +188,4 @@ function sum(first?: Float64Array, second: Float64Array | undefined = first): Fl
 
 function power(samples: Float64Array): number {
   return samples.reduce((total, sample) => total + sample * sample, 0) / samples.length;
-}
-
-function layoutOf(path: string): string {
-  const asked = ["-v", "error", "-select_streams", "a:0", "-show_entries", "stream=channels,channel_layout"];
-  return execFileSync("ffprobe", [...asked, "-of", "csv=p=0", path], { encoding: "utf8" }).trim();
 }

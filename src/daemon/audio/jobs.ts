@@ -20,7 +20,6 @@ export interface JobControl {
 const WORDS = {
   denoise: "denoised",
   upmix: "7.1",
-  enhance: "enhanced",
   chain: "filtered",
   process: "enhanced",
 } as const;

@@ -11,6 +11,7 @@ import { idle } from "./rows/idle.ts";
 import { limitedOrigin } from "./rows/limited-origin.ts";
 import { manyFiles } from "./rows/many-files.ts";
 import { millionQueued } from "./rows/million-queued.ts";
+import { normalize } from "./rows/normalize.ts";
 import { oneFile } from "./rows/one-file.ts";
 import { smallUrls } from "./rows/small-urls.ts";
 import { deviations, settings } from "./settings.ts";
@@ -27,6 +28,7 @@ export const ROWS: readonly Row[] = [
   idle,
   cacheHits,
   cacheCompaction,
+  normalize,
 ];
 
 /** What came of a run. */

@@ -145,7 +145,9 @@ describe("audio and what may be wrong", { skip: missing("ffmpeg") }, () => {
     const path = join(place, "half.flac");
     const bytes = await readFile(sound);
     await writeFile(path, bytes.subarray(0, bytes.length / 2));
-    for (const operation of MAKING) await refused({ path, operation }, place, ["MEDIA_INVALID", "FFMPEG_FAILED"]);
+    // ReplayGain copies what is there, packet by packet.
+    for (const operation of MAKING.filter(({ kind }) => kind !== "replaygain"))
+      await refused({ path, operation }, place, ["MEDIA_INVALID"]);
   });
 
   test("a file that is not there, a folder", async () => {

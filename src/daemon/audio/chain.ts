@@ -1,5 +1,6 @@
 /** Runs filters by name over a file (the spec's `apply_filter_chain`): tried first, and if it normalises, normalised at the end. */
 import type { MediaTool } from "../core/ports.ts";
+import { BUILT_IN } from "./filter-presets.ts";
 import { type FilterRegistry, tryChain } from "./filters.ts";
 import { finish, unpack } from "./finish.ts";
 import type { Loudness } from "./measure.ts";
@@ -47,11 +48,22 @@ export async function applyFilterChain(
   const peak = new PeakReader();
   const metered = chain === "" ? "" : `${chain},${PEAK}`;
   const onLog = (line: string): void => peak.take(line);
+  // What others have registered may be meant to change the length.
+  const anyLength = !names.every((name) => BUILT_IN.has(name));
   await using draft = await beginDraft(source, plan);
   if (normalization === undefined) {
     const stages = new StageProgress(options.onProgress, ["encoding"]);
     const path = draft.file();
-    const job = { source, plan, path, filters: metered, onLog, onProgress: stages.report("encoding"), ...limited };
+    const job = {
+      source,
+      plan,
+      path,
+      filters: metered,
+      anyLength,
+      onLog,
+      onProgress: stages.report("encoding"),
+      ...limited,
+    };
     const made = await write(tool, job);
     const others = await channelNotes(tool, source, path, signal);
     await draft.keep(path);
@@ -72,6 +84,7 @@ export async function applyFilterChain(
     plan,
     draft,
     samples,
+    anyLength,
     loudness: NORMALIZATION_PRESETS[normalization],
     onNormalizing: stages.report("normalizing"),
     onEncoding: stages.report("encoding"),

@@ -27,6 +27,8 @@ interface FinalLoudness {
 
 /** What is to be encoded. */
 export interface FinishJob {
+  /** The sound may be of another length than the source's. */
+  readonly anyLength?: boolean;
   readonly source: AudioSource;
   readonly plan: OutputPlan;
   readonly draft: Draft;
@@ -106,6 +108,7 @@ export async function finish(tool: MediaTool, job: FinishJob): Promise<Finished>
       path,
       samples: { path: sound, format: "wav" },
       channels,
+      ...(job.anyLength && { anyLength: true }),
       ...(onEncoding !== undefined && { onProgress: onEncoding }),
     });
     if (normalized.changed) await rm(sound, { force: true });

@@ -155,6 +155,8 @@ export interface WriteJob {
   readonly filters?: string;
   /** A chain behind the last rounding of the samples, that looks at them and changes nothing. */
   readonly meter?: string;
+  /** The filters may change the length of the sound. */
+  readonly anyLength?: boolean;
   /** Default: those of the source. */
   readonly channels?: number;
   /** Tags that are set; "" takes one away. */
@@ -168,14 +170,14 @@ export interface WriteJob {
 /**
  * Writes a file with the source's tags, chapters, cover, pictures and subtitles, and its audio encoded as planned. Tags that
  * said how loud the source was are not taken along.
- * @throws as `MediaTool.make`
+ * @throws as `MediaTool.make`; ResourceError MEDIA_INVALID if part of the source is missing
  */
-export function write(tool: Pick<MediaTool, "make">, job: WriteJob): Promise<MediaMade> {
+export async function write(tool: Pick<MediaTool, "make">, job: WriteJob): Promise<MediaMade> {
   const { source, plan, samples, signal, onProgress, onLog } = job;
   const chain = [priming(source, plan), job.filters, rounding(plan), job.meter]
     .filter((part) => part !== undefined)
     .join(",");
-  return tool.make({
+  const made = await tool.make({
     ...(signal !== undefined && { signal }),
     ...(onProgress !== undefined && { onProgress }),
     ...(onLog !== undefined && { onLog, logLevel: "info" as const }),
@@ -195,6 +197,24 @@ export function write(tool: Pick<MediaTool, "make">, job: WriteJob): Promise<Med
     },
     tags: { ...withoutLoudness(source), ...job.tags },
   });
+  if (!job.anyLength) assertWhole(source, made.info.durationSeconds);
+  return made;
+}
+
+/**
+ * FFmpeg ends with success where its input is cut off, and what was not there is missing in the result without a word.
+ * @throws ResourceError MEDIA_INVALID
+ */
+function assertWhole({ path, durationSeconds: stated, lossless, info }: AudioSource, made: number | undefined): void {
+  // What these say of their length is a guess.
+  if (stated === undefined || made === undefined || /^(mp3|aac)$/.test(info.format)) return;
+  const missing = stated - made;
+  if (missing <= (lossless ? 0.06 : Math.max(1, 0.01 * stated))) return;
+  throw failure(
+    "MEDIA_INVALID",
+    `${path} is damaged: of its ${stated.toFixed(1)} s ${missing.toFixed(1)} s cannot be decoded; nothing was made of the rest`,
+    { metadata: { path } },
+  );
 }
 
 /** Raw AAC has no way to say how many samples only got its encoder going: without those of the source nothing moves. */

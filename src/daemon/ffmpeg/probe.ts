@@ -6,6 +6,7 @@ import type { Clock } from "../core/ports.ts";
 import { fence } from "./arguments.ts";
 import { ask } from "./ask.ts";
 import { fileUrl } from "./escape.ts";
+import { protectedTracks } from "./protection.ts";
 
 /** Milliseconds that it may take: an index at the end of a file on a slow disk is far away. */
 const LIMIT_MS = 120_000;
@@ -44,7 +45,10 @@ export async function probe(
   }
   const info = mediaInfo(json);
   if (info === undefined) throw invalid(path, "ffprobe finds nothing in it that can be played");
-  return info;
+  if (!info.format.includes("mp4")) return info;
+  const locked = await protectedTracks(path).catch(() => []);
+  const streams = info.streams.map((stream) => (locked[stream.index] ? { ...stream, encrypted: true } : stream));
+  return { ...info, streams };
 }
 
 /** What ffprobe's answer says; undefined if it is no answer, or names no stream. */

@@ -39,7 +39,7 @@ const BOUNDS = { loudness: 0.2, peak: 0.1, lossyPeak: 0.3 };
 /** What is normalised, and how. */
 export interface LoudnessCase {
   /** Written as WAV, then encoded. */
-  readonly signal?: Signal;
+  readonly signal?: () => Signal;
   readonly samples?: SampleFormat;
   /** An audio file in place of a signal. */
   readonly file?: string;
@@ -54,40 +54,41 @@ export function loudnessCases(seconds: number): Readonly<Record<string, Loudness
   const flac = (depth: "s16" | "s32", ...more: string[]): readonly [string, ...string[]] =>
     ["flac", "-c:a", "flac", "-sample_fmt", depth, ...more] as const;
   const talk = (voice: string, rate = 48_000): Signal => speech(SENTENCES.join(" "), voice, rate);
-  const song = music(11, seconds);
-  const wide = wideDynamics(12, seconds);
-  const pink = pinkNoise(13, seconds, -20);
+  const song = (): Signal => music(11, seconds);
+  const wide = (): Signal => wideDynamics(12, seconds);
+  const pink = (): Signal => pinkNoise(13, seconds, -20);
   return {
-    "music, FLAC 16 bits 44.1 kHz": { signal: music(21, seconds, 44_100), encode: flac("s16") },
-    "music, FLAC 24 bits 96 kHz": { signal: music(22, seconds, 96_000), encode: flac("s32") },
+    "music, FLAC 16 bits 44.1 kHz": { signal: () => music(21, seconds, 44_100), encode: flac("s16") },
+    "music, FLAC 24 bits 96 kHz": { signal: () => music(22, seconds, 96_000), encode: flac("s32") },
     "music, ALAC": { signal: song, encode: ["m4a", "-c:a", "alac"] },
-    "music far above full scale, 32 bits float": { signal: gain(song, 12), samples: "f32" },
+    "music far above full scale, 32 bits float": { signal: () => gain(song(), 12), samples: "f32" },
     "music for broadcast (−23 LUFS, −2 dBTP)": { signal: song, options: { targetLufs: -23, truePeak: -2 } },
-    "pink noise, very quiet": { signal: gain(pink, -42), encode: flac("s32") },
-    "pink noise, mono, 22.05 kHz": { signal: pinkNoise(14, seconds, -30, 22_050, 1) },
-    "white noise, loud": { signal: whiteNoise(15, seconds, -9) },
+    "pink noise, very quiet": { signal: () => gain(pink(), -42), encode: flac("s32") },
+    "pink noise, mono, 22.05 kHz": { signal: () => pinkNoise(14, seconds, -30, 22_050, 1) },
+    "white noise, loud": { signal: () => whiteNoise(15, seconds, -9) },
     "wide dynamics, FLAC": { signal: wide, encode: flac("s32") },
-    "wide dynamics, 16 bits": { signal: wideDynamics(16, seconds, 44_100), samples: "s16" },
+    "wide dynamics, 16 bits": { signal: () => wideDynamics(16, seconds, 44_100), samples: "s16" },
     "tones of EBU Tech 3341, case 3": {
-      signal: sequence(
-        tone({ dbfs: -36, seconds: seconds / 4 }),
-        tone({ dbfs: -23, seconds: seconds / 2 }),
-        tone({ dbfs: -36, seconds: seconds / 4 }),
-      ),
+      signal: () =>
+        sequence(
+          tone({ dbfs: -36, seconds: seconds / 4 }),
+          tone({ dbfs: -23, seconds: seconds / 2 }),
+          tone({ dbfs: -36, seconds: seconds / 4 }),
+        ),
     },
     "tone with its peaks between the samples": {
-      signal: tone({ frequency: 12_000, dbfs: -20, seconds, phase: Math.PI / 4 }),
+      signal: () => tone({ frequency: 12_000, dbfs: -20, seconds, phase: Math.PI / 4 }),
       options: { targetLufs: -9, truePeak: -3 },
     },
-    "clicks in soft noise": { signal: clicks(pink, seconds), encode: flac("s16") },
-    "half of it silence": { signal: sequence(silence(seconds / 2), gain(song, -9)), encode: flac("s16") },
-    "speech, mono": { signal: talk("en-us"), encode: flac("s16") },
-    "speech, podcast, 22.05 kHz": { signal: talk("en-gb+f3", 22_050), options: { preset: "podcast" } },
-    "speech, 8 kHz": { signal: talk("de+f2", 8000), samples: "s16", options: { preset: "podcast" } },
-    "speech over music": { signal: mix(gain(song, -12), talk("fr+m3")), encode: flac("s32") },
-    "music in 5.1": { signal: surround(song), encode: flac("s16") },
+    "clicks in soft noise": { signal: () => clicks(pink(), seconds), encode: flac("s16") },
+    "half of it silence": { signal: () => sequence(silence(seconds / 2), gain(song(), -9)), encode: flac("s16") },
+    "speech, mono": { signal: () => talk("en-us"), encode: flac("s16") },
+    "speech, podcast, 22.05 kHz": { signal: () => talk("en-gb+f3", 22_050), options: { preset: "podcast" } },
+    "speech, 8 kHz": { signal: () => talk("de+f2", 8000), samples: "s16", options: { preset: "podcast" } },
+    "speech over music": { signal: () => mix(gain(song(), -12), talk("fr+m3")), encode: flac("s32") },
+    "music in 5.1": { signal: () => surround(song()), encode: flac("s16") },
     "speech, MP3 96 kbit/s": {
-      signal: talk("es+f4", 44_100),
+      signal: () => talk("es+f4", 44_100),
       encode: ["mp3", "-c:a", "libmp3lame", "-b:a", "96k"],
       lossy: true,
       options: { preset: "podcast" },
@@ -153,7 +154,7 @@ async function inputOf({ signal, samples, file, encode }: LoudnessCase, folder: 
     if (file === undefined) throw new RangeError("a case without sound");
     return file;
   }
-  const wav = await writeWav(join(folder, `${index}.wav`), signal, samples);
+  const wav = await writeWav(join(folder, `${index}.wav`), signal(), samples);
   if (encode === undefined) return wav;
   const [ending, ...options] = encode;
   return makeMedia("-i", wav, ...options, join(folder, `${index}.in.${ending}`));

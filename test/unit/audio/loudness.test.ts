@@ -37,7 +37,7 @@ describe("the meter", () => {
   test("knows the tones of EBU Tech 3341", async () => {
     near((await measured(tone({ dbfs: -23, seconds: 5 }))).integrated, -23, 0.1, "case 1");
     near((await measured(tone({ dbfs: -33, seconds: 5 }))).integrated, -33, 0.1, "case 2");
-    const gated = [-36, -23, -36].map((dbfs) => tone({ dbfs, seconds: dbfs === -23 ? 6 : 2 })) as [
+    const gated = [-36, -23, -36].map((dbfs) => tone({ dbfs, seconds: dbfs === -23 ? 24 : 3 })) as [
       Signal,
       Signal,
       Signal,

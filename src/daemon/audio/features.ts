@@ -7,7 +7,7 @@
  * of a robust multifeature speech/music discriminator" (1997).
  */
 import { RealFft } from "./fft.ts";
-import { Running, rhythmOf, syllabicShare } from "./statistics.ts";
+import { beatOf, Running, syllabicShare } from "./statistics.ts";
 
 /** Hz of the samples. */
 export const FEATURE_RATE = 16_000;
@@ -52,8 +52,6 @@ export interface AudioFeatures {
   readonly steadyTones: number;
   /** How regular the onsets are, 0 to 1. */
   readonly beat: number;
-  /** Beats a minute; absent without a beat. */
-  readonly tempo?: number;
 }
 
 /** What one frame is like. */
@@ -126,7 +124,6 @@ export class FeatureMeter {
   /** What was measured until now. */
   result(): AudioFeatures {
     const total = this.#bands.reduce((sum, energy) => sum + energy, 0);
-    const { beat, tempo } = this.#levels.rhythm();
     return {
       seconds: (this.#frames * FEATURE_HOP) / FEATURE_RATE,
       silence: this.#frames === 0 ? 1 : this.#silent / this.#frames,
@@ -140,8 +137,7 @@ export class FeatureMeter {
       modulation: this.#levels.modulation.mean,
       lowEnergy: this.#levels.lowEnergy.mean,
       steadyTones: this.#steady.mean,
-      beat,
-      ...(tempo !== undefined && { tempo }),
+      beat: this.#levels.beat(),
     };
   }
 
@@ -206,7 +202,6 @@ class Envelope {
   readonly modulation = new Running();
   readonly lowEnergy = new Running();
   readonly #beats = new Running();
-  readonly #tempi = new Map<number, number>();
   #amplitudes: number[] = [];
   #onsets: number[] = [];
 
@@ -227,15 +222,12 @@ class Envelope {
     }
   }
 
-  rhythm(): { readonly beat: number; readonly tempo: number | undefined } {
+  beat(): number {
     if (this.#beats.count === 0 && this.#onsets.length >= 128) this.#rhythm();
-    const tempo = [...this.#tempi].sort(([, a], [, b]) => b - a)[0]?.[0];
-    return { beat: this.#beats.mean, tempo };
+    return this.#beats.mean;
   }
 
   #rhythm(): void {
-    const { beat, tempo } = rhythmOf(this.#onsets, FRAME_RATE);
-    this.#beats.add(beat);
-    if (beat > 0.2) this.#tempi.set(tempo, (this.#tempi.get(tempo) ?? 0) + beat);
+    this.#beats.add(beatOf(this.#onsets, FRAME_RATE));
   }
 }

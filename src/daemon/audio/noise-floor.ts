@@ -43,14 +43,15 @@ class FloorMeter {
   #frames = 0;
 
   constructor(rate: number, channels: number) {
-    const size = 2 ** Math.round(Math.log2(rate * 0.043));
+    const size = 2 ** Math.round(Math.log2(rate * 0.05));
     this.#channels = channels;
     this.#fft = new RealFft(size);
     this.#work = new Float64Array(size);
     this.#bins = new Float64Array(size / 2 + 1);
-    this.#window = Float64Array.from({ length: size }, (_, n) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / size));
+    this.#window = Float64Array.from({ length: size }, (_, n) => blackmanHarris(n / size));
     this.#scale = this.#window.reduce((sum, value) => sum + value * value, 0);
-    const between = CENTRES.map((centre, band) => Math.sqrt(centre * (CENTRES[band + 1] ?? centre * 1.5)));
+    // The highest band has all that is above it.
+    const between = CENTRES.map((centre, band) => Math.sqrt(centre * (CENTRES[band + 1] ?? rate ** 2)));
     this.#edges = [1, ...between.map((edge) => Math.min(size / 2, Math.round((edge * size) / rate)))];
   }
 
@@ -105,6 +106,12 @@ class FloorMeter {
     // At low rates the lowest bands may lie inside of one bin.
     return [from, to === from && to < this.#fft.size / 2 ? to + 1 : to];
   }
+}
+
+/** A window whose side lobes are 92 dB down: a tone does not look like noise beside it (F. Harris, 1978). */
+function blackmanHarris(place: number): number {
+  const angle = 2 * Math.PI * place;
+  return 0.35875 - 0.48829 * Math.cos(angle) + 0.14128 * Math.cos(2 * angle) - 0.01168 * Math.cos(3 * angle);
 }
 
 /**

@@ -19,7 +19,10 @@ const ready: Float32Array[] = [];
 
 filter.catch((error: unknown) => answer({ problem: String(error) }));
 const blocks = filter.then(
-  (made) => new Blocks(PORTION * options.channels, (block) => void ready.push(made.add(block))),
+  (made) =>
+    new Blocks(PORTION * options.channels, (block, real) => {
+      ready.push(made.add(block, Math.floor(real / options.channels)));
+    }),
 );
 blocks.catch(() => undefined);
 
@@ -31,8 +34,8 @@ async function work(order: SpeechOrder): Promise<void> {
   const waiting = await blocks;
   if ("bytes" in order) waiting.add(order.bytes);
   else {
-    const real = waiting.end();
-    ready.push((await filter).end(real === 0 ? 0 : PORTION - Math.floor(real / options.channels)));
+    waiting.end();
+    ready.push((await filter).end());
   }
   const samples = new Float32Array(ready.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

@@ -51,21 +51,21 @@ export class SpeechFilter {
 
   /**
    * @param interleaved - whole blocks of {@link RNNOISE_FRAME} samples a channel
+   * @param real - samples of each channel that are of the sound; what is behind them only fills the block
    * @returns what is ready, interleaved
    */
-  add(interleaved: Float32Array): Float32Array {
-    this.#taken += interleaved.length / this.#options.channels;
-    return this.#advance(interleaved, Number.POSITIVE_INFINITY);
+  add(interleaved: Float32Array, real: number): Float32Array {
+    this.#taken += real;
+    return this.#advance(interleaved);
   }
 
-  /** @param surplus - samples of each channel at the end that were only there to fill the last block. @returns the rest */
-  end(surplus: number): Float32Array {
-    const missing = this.#taken - surplus - this.#given;
+  /** @returns the rest */
+  end(): Float32Array {
     const blocks = Math.ceil((FRAME + 2 * RNNOISE_FRAME + HOP) / RNNOISE_FRAME);
-    return this.#advance(new Float32Array(blocks * RNNOISE_FRAME * this.#options.channels), missing);
+    return this.#advance(new Float32Array(blocks * RNNOISE_FRAME * this.#options.channels));
   }
 
-  #advance(interleaved: Float32Array, most: number): Float32Array {
+  #advance(interleaved: Float32Array): Float32Array {
     const { channels } = this.#options;
     let first = 0;
     const planes: Float32Array[] = [];
@@ -73,7 +73,7 @@ export class SpeechFilter {
       planes.push(...group.add(interleaved, first, channels));
       first += group.size;
     }
-    const length = Math.min(most, planes[0]?.length ?? 0);
+    const length = Math.min(this.#taken - this.#given, planes[0]?.length ?? 0);
     const out = new Float32Array(length * channels);
     for (const [channel, plane] of planes.entries())
       for (let n = 0; n < length; n++) out[n * channels + channel] = plane[n] as number;

@@ -73,8 +73,8 @@ export function syllabicShare(values: readonly number[], rate: number): number {
   return all === 0 ? 0 : syllabic / all;
 }
 
-/** The strongest regularity of onsets between 50 and 200 a minute, by autocorrelation. */
-export function rhythmOf(onsets: readonly number[], rate: number): { readonly beat: number; readonly tempo: number } {
+/** The strongest regularity of onsets between 50 and 200 a minute, by autocorrelation: 0 to 1. */
+export function beatOf(onsets: readonly number[], rate: number): number {
   const { length } = onsets;
   const mean = onsets.reduce((sum, value) => sum + value, 0) / length;
   const centred = onsets.map((value) => value - mean);
@@ -84,12 +84,10 @@ export function rhythmOf(onsets: readonly number[], rate: number): { readonly be
     return sum / (length - lag);
   };
   const energy = correlation(0);
-  if (energy <= 0) return { beat: 0, tempo: 0 };
-  let [beat, best] = [0, 0];
-  for (let lag = Math.ceil((rate * 60) / 200); lag <= Math.min(length / 2, (rate * 60) / 50); lag++) {
+  if (energy <= 0) return 0;
+  let beat = 0;
+  for (let lag = Math.ceil((rate * 60) / 200); lag <= Math.min(length / 2, (rate * 60) / 50); lag++)
     // A beat comes back a second time as well.
-    const value = (correlation(lag) + correlation(Math.min(2 * lag, length - 16))) / (2 * energy);
-    if (value > beat) [beat, best] = [value, lag];
-  }
-  return { beat, tempo: best === 0 ? 0 : Math.round((60 * rate) / best) };
+    beat = Math.max(beat, (correlation(lag) + correlation(Math.min(2 * lag, length - 16))) / (2 * energy));
+  return beat;
 }

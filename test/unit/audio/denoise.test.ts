@@ -63,7 +63,7 @@ function lagOf(first: Signal, second: Signal, most: number): number {
 test("speech gains, music stays: the acceptance, small", needsEspeak, async () => {
   const { ok, values } = await denoiseAcceptance({
     seed: 5,
-    seconds: 6,
+    seconds: 4,
     ratios: [5],
     voices: 1,
     pieces: 1,
@@ -119,7 +119,8 @@ test("what was not said is in its place: rate, depth, layout, length, tags", nee
         (after.channels[0] ?? new Float64Array()).map((sample, at) => sample / 2 - (after.channels[1]?.[at] ?? 0)),
       ],
     });
-    assert.ok(difference < rmsOf(after) - 50, `${difference} dB of ${rmsOf(after)}`);
+    // afftdn looks at each channel by itself.
+    assert.ok(difference < rmsOf(after) - (strength === "heavy" ? 25 : 50), `${difference} dB of ${rmsOf(after)}`);
     assert.ok(stages.has("denoising") && stages.has("encoding"));
     assert.ok(
       percents.every((percent, at) => percent >= (percents[at - 1] ?? 0) - 1e-9 && percent <= 100),

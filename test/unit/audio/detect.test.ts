@@ -43,7 +43,7 @@ before(() => {
 async function contentOf(sound: Signal) {
   await using folder = await temporaryFolder();
   await using tool = new FfmpegTool({ path: "", processes: 1, timeoutMs: 60_000 }, { clock: new SystemClock() });
-  return detectContent(tool, await writeWav(join(folder.path, "clip.wav"), sound, "s16"));
+  return await detectContent(tool, await writeWav(join(folder.path, "clip.wav"), sound, "s16"));
 }
 
 const scene = (under: number): Signal => {

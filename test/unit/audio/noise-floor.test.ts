@@ -15,7 +15,7 @@ async function floorOf(sound: Signal) {
   await using folder = await temporaryFolder();
   await using tool = testTool();
   const source = await openSource(tool, await writeWav(join(folder.path, "in.wav"), sound, "s24"));
-  return measureNoiseFloor(tool, source, 0.5, {});
+  return await measureNoiseFloor(tool, source, 0.5, {});
 }
 
 for (const rate of [16_000, 44_100, 96_000])

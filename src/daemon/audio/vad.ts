@@ -5,12 +5,12 @@
 import { createRequire } from "node:module";
 
 /** Samples of a window: 32 ms at 16 kHz, as the model wants them. */
-export const VAD_WINDOW = 512;
+const VAD_WINDOW = 512;
 /** Seconds that the detector keeps of what it hears. */
 const BUFFER_SECONDS = 30;
 
 /** Says of each window whether somebody speaks. */
-export interface VoiceDetector {
+interface VoiceDetector {
   /** @param samples - {@link VAD_WINDOW} samples of 16 kHz mono */
   add(samples: Float32Array): boolean;
 }

@@ -150,6 +150,11 @@ export function defineAudio(program: Command, outcome: Outcome): void {
       "Works on the audio of files: a result lies beside its file (a.normalized.flac) unless -o or --in-place says " +
         "otherwise, and the file itself stays as it is. If no daemon runs, one is started in the background.",
     );
+  examples(
+    audio,
+    ["snatchctl audio normalize a.flac", "as loud as others: a.normalized.flac"],
+    ["snatchctl audio validate -r ~/Music", "which FLAC files are damaged"],
+  );
   for (const definition of DEFINITIONS) define(audio, definition, outcome);
   const filters = audio
     .command("filters")

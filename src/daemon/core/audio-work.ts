@@ -10,7 +10,7 @@ export type DenoiseStrength = "light" | "medium" | "heavy";
 export type AudioContent = "speech" | "music" | "film";
 
 /** How loud it is to become. */
-export interface LoudnessWish {
+interface LoudnessWish {
   /** LUFS (EBU R128). */
   readonly targetLufs?: number;
   /** dBTP. */

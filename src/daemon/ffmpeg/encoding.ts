@@ -97,7 +97,10 @@ function sampleRateOf({ codec, sampleRate }: AudioEncoding, stream: MediaStream)
 
 /** RFC 7845 §5.1.1.2 knows no channels at the sides but in 6.1 and 7.1: "5.1(side)" is given as 5.1. */
 function layoutFor(codec: AudioCodec, channels: number): string | undefined {
-  return codec === "opus" && channels > 2 ? "aformat=channel_layouts=3.0|quad|5.0|5.1|6.1|7.1" : undefined;
+  // One layout, not a choice of several: FFmpeg 5.1 fails where it would have to choose behind a change of the sample rate.
+  const layout =
+    codec === "opus" ? { 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1" }[channels] : undefined;
+  return layout === undefined ? undefined : `aformat=channel_layouts=${layout}`;
 }
 
 /** The form in which the encoders of flac and alac take their depth; absent: as the samples come. */

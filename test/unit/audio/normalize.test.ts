@@ -230,6 +230,33 @@ describe("what is kept", () => {
     }
   });
 
+  test("channels at the sides, which Opus has another place for", async () => {
+    await using folder = await temporaryFolder();
+    await using tool = audioTool();
+    const wav = await writeWav(join(folder.path, "a.wav"), pinkNoise(8, 1, -30, 48_000, 6));
+    const input = makeMedia("-i", wav, "-af", "channelmap=channel_layout=5.1(side)", join(folder.path, "a.flac"));
+    assert.equal((await openSource(tool, input)).stream.layout, "5.1(side)");
+    const { path } = await normalizeAudio(tool, input, { output: join(folder.path, "a.opus") });
+    assert.equal((await openSource(tool, path)).stream.layout, "5.1");
+  });
+
+  test("the place of raw AAC in time, which cannot say what its encoder put in front", async () => {
+    await using folder = await temporaryFolder();
+    await using tool = audioTool();
+    const wav = await writeWav(join(folder.path, "a.wav"), music(2, 2));
+    const input = makeMedia("-i", wav, "-c:a", "aac", "-b:a", "160k", join(folder.path, "a.aac"));
+    const { path } = await normalizeAudio(tool, input, { targetLufs: -23 });
+    const [before = new Float64Array(), after = new Float64Array()] = [input, path].map(
+      (file) => readAudio(file).channels[0],
+    );
+    const likeness = (lag: number) => {
+      let sum = 0;
+      for (let at = 4096; at < 60_000; at++) sum += (before[at] ?? 0) * (after[at + lag] ?? 0);
+      return sum;
+    };
+    assert.ok(likeness(0) > likeness(1024) && likeness(0) > likeness(-1024) && likeness(0) > likeness(7));
+  });
+
   test("a second track and the picture of a film", async () => {
     await using folder = await temporaryFolder();
     await using tool = audioTool();

@@ -42,6 +42,16 @@ const RATE = 48_000;
 /** dB that speech has to gain on average, and that music has to keep. */
 const WANTED = { gain: 4, music: 25 } as const;
 
+/** What lies over the speech. */
+type NoiseName = "white" | "pink" | "fan" | "babble";
+
+const NOISES: Readonly<Record<NoiseName, (seed: number, seconds: number) => Signal>> = {
+  white: (seed, seconds) => whiteNoise(seed, seconds, -30, RATE, 1),
+  pink: (seed, seconds) => pinkNoise(seed + 1, seconds, -30, RATE, 1),
+  fan: (seed, seconds) => fanNoise(seed + 2, seconds, -30, RATE, 1),
+  babble: (seed, seconds) => babbleNoise(seed + 3, seconds, -30, RATE),
+};
+
 /** How much is measured. */
 export interface DenoiseAcceptance {
   readonly seed: number;
@@ -51,6 +61,8 @@ export interface DenoiseAcceptance {
   readonly strengths?: readonly DenoiseStrength[];
   /** Default: 5 and 10 dB. */
   readonly ratios?: readonly number[];
+  /** Default: all. */
+  readonly noises?: readonly NoiseName[];
   /** Voices of espeak-ng; default: three. */
   readonly voices?: number;
   /** Pieces of music. */
@@ -72,15 +84,11 @@ export async function denoiseAcceptance(options: DenoiseAcceptance): Promise<Out
 
   const clean = VOICES.slice(0, options.voices ?? 3).map((voice) => talk(voice, seconds));
   if (recordings) clean.push(...recordedTalk(filesOf(unpacked, SPEECH_PACKAGE, SPEECH_FILES), seconds));
-  const noises = {
-    white: whiteNoise(seed, seconds, -30, RATE, 1),
-    pink: pinkNoise(seed + 1, seconds, -30, RATE, 1),
-    fan: fanNoise(seed + 2, seconds, -30, RATE, 1),
-    babble: babbleNoise(seed + 3, seconds, -30, RATE),
-  };
+  const names = options.noises ?? (["white", "pink", "fan", "babble"] as const);
+  const noises = names.map((name) => [name, NOISES[name](seed, seconds)] as const);
   for (const strength of strengths) {
     const all: number[] = [];
-    for (const [name, noise] of Object.entries(noises))
+    for (const [name, noise] of noises)
       for (const ratio of ratios) {
         const gains: number[] = [];
         for (const voice of clean) gains.push(await lab.speechGain(voice, noise, ratio, strength));

@@ -54,7 +54,8 @@ function lagOf(first: Signal, second: Signal, most: number): number {
   let [best, lag] = [Number.NEGATIVE_INFINITY, 0];
   for (let shift = -most; shift <= most; shift++) {
     let sum = 0;
-    for (let at = most; at < a.length - most; at++) sum += (a[at] ?? 0) * (b[at + shift] ?? 0);
+    // A second of it tells.
+    for (let at = most; at < Math.min(a.length - most, most + 50_000); at++) sum += (a[at] ?? 0) * (b[at + shift] ?? 0);
     if (sum > best) [best, lag] = [sum, shift];
   }
   return lag;
@@ -65,6 +66,7 @@ test("speech gains, music stays: the acceptance, small", needsEspeak, async () =
     seed: 5,
     seconds: 4,
     ratios: [5],
+    noises: ["white", "fan"],
     voices: 1,
     pieces: 1,
     recordings: false,
@@ -211,7 +213,7 @@ test("clips that are too short for a frame, silence, and samples that are no num
 test("called off in the middle: its reason, and nothing is left", async () => {
   await using folder = await temporaryFolder();
   await using tool = testTool();
-  const input = await writeWav(join(folder.path, "in.wav"), atRms(pinkNoise(1, 20, -20, 48_000, 1), -20), "s16");
+  const input = await writeWav(join(folder.path, "in.wav"), atRms(pinkNoise(1, 10, -20, 48_000, 1), -20), "s16");
   for (const contentType of ["speech", "music"] as const) {
     const abort = new AbortController();
     const reason = new Error("enough");

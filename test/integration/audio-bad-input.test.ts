@@ -167,14 +167,15 @@ describe("audio and what may be wrong", { skip: missing("ffmpeg") }, () => {
       await copyFile(sound, path);
       const made = await room.run({ path, operation: { kind: "normalize", targetLufs: -20 } }, {});
       assert.equal(made.path, join(place, `${name}.normalized.flac`));
-      const chained = await room.run({ path, operation: { kind: "chain", filters: ["spatial_default"] } }, {});
-      assert.equal((await room.run({ path: chained.path, operation: { kind: "validate" } }, {})).ok, true);
-      const report = join(place, `${name}.html`);
-      await room.run({ path, operation: { kind: "analyze", report } }, {});
-      assert.deepEqual(
-        (await readdir(place)).sort(),
-        [".filtered.flac", ".flac", ".html", ".normalized.flac"].map((end) => `${name}${end}`).sort(),
-      );
+      assert.equal((await room.run({ path: made.path, operation: { kind: "validate" } }, {})).ok, true);
+      const wanted = [".flac", ".normalized.flac"];
+      if (name === "f\ng") {
+        // A filter graph, and a page: what is to be escaped there is not what is to be escaped here.
+        await room.run({ path, operation: { kind: "chain", filters: ["spatial_default"] } }, {});
+        await room.run({ path, operation: { kind: "analyze", report: join(place, `${name}.html`) } }, {});
+        wanted.push(".filtered.flac", ".html");
+      }
+      assert.deepEqual((await readdir(place)).sort(), wanted.map((end) => `${name}${end}`).sort());
     });
 
   test("an output that is the input, by its name and by another", async () => {

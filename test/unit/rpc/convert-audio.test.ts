@@ -7,9 +7,15 @@ import { DownloadError } from "../../../src/daemon/core/errors.ts";
 import { presentAudioOutcome, toAudioJob } from "../../../src/daemon/rpc/convert-audio.ts";
 import { AudioOutcome, ProcessAudioRequest } from "../../../src/gen/snatch/v1/audio_service.ts";
 
+/** What a caller sets; the rest has its default. */
+type Asked = Partial<Omit<ProcessAudioRequest, "operation">> & {
+  readonly operation?: { readonly $case: string; readonly value: object };
+};
+
 /** Over the wire and back. */
-function job(request: Parameters<typeof ProcessAudioRequest.fromPartial>[0]): AudioJob {
-  const bytes = ProcessAudioRequest.encode(ProcessAudioRequest.fromPartial({ path: "/a.flac", ...request })).finish();
+function job(request: Asked): AudioJob {
+  const whole = { path: "/a.flac", ...request } as ProcessAudioRequest;
+  const bytes = ProcessAudioRequest.encode(ProcessAudioRequest.fromPartial(whole)).finish();
   return toAudioJob(ProcessAudioRequest.decode(bytes));
 }
 
@@ -52,7 +58,7 @@ describe("an audio request", () => {
     });
   });
 
-  const wrong: Readonly<Record<string, readonly [Parameters<typeof job>[0], string]>> = {
+  const wrong: Readonly<Record<string, readonly [Asked, string]>> = {
     "nothing to do": [{}, "operation"],
     "a relative path": [{ path: "a.flac", operation: { $case: "detect", value: {} } }, "path"],
     "a relative output": [{ output: "b.flac", operation: { $case: "enhance", value: {} } }, "output"],

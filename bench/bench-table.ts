@@ -12,6 +12,7 @@ import { limitedOrigin } from "./rows/limited-origin.ts";
 import { manyFiles } from "./rows/many-files.ts";
 import { media } from "./rows/media.ts";
 import { millionQueued } from "./rows/million-queued.ts";
+import { normalize } from "./rows/normalize.ts";
 import { oneFile } from "./rows/one-file.ts";
 import { smallUrls } from "./rows/small-urls.ts";
 import { deviations, settings } from "./settings.ts";
@@ -29,6 +30,7 @@ export const ROWS: readonly Row[] = [
   cacheHits,
   cacheCompaction,
   media,
+  normalize,
 ];
 
 /** What came of a run. */

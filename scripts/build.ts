@@ -7,7 +7,7 @@ import { chmodSync, existsSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 import manifest from "../package.json" with { type: "json" };
 
-const { dependencies } = manifest;
+const { dependencies, optionalDependencies } = manifest;
 
 const common = {
   bundle: true,
@@ -42,6 +42,7 @@ await Promise.all([
       ...(existsSync("src/index.ts") && { index: "src/index.ts" }),
       "daemon/digest-worker": "src/daemon/download/digest-worker.ts",
       "daemon/hash-worker": "src/daemon/download/hash-worker.ts",
+      "daemon/rnnoise-worker": "src/daemon/audio/rnnoise-worker.ts",
     },
     splitting: true,
     // What V8 keeps of a program is its text, two bytes a character if one of them is not Latin: so no comments, no spaces.
@@ -51,7 +52,9 @@ await Promise.all([
     lineLimit: 160,
     // But for zod, of which only what is used is taken: whole, it is a tenth of an idle daemon's memory; and for those whose
     // text alone is megabytes of it.
-    external: Object.keys(dependencies).filter((name) => !["zod", "undici", "chokidar"].includes(name)),
+    external: Object.keys({ ...dependencies, ...optionalDependencies }).filter(
+      (name) => !["zod", "undici", "chokidar"].includes(name),
+    ),
     // What a package in CommonJS asks of Node.
     banner: { js: "import{createRequire as __requireOf}from'node:module';const require=__requireOf(import.meta.url);" },
     chunkNames: "daemon/[name]-[hash]",

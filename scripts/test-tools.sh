@@ -7,8 +7,9 @@ PATH=$PATH:/usr/sbin:/sbin
 # program:package
 tools=(
   nginx:nginx-light aria2c:aria2 curl:curl wget2:wget2 strace:strace openssl:openssl ffmpeg:ffmpeg yt-dlp:yt-dlp git:git
+  flac:flac sox:sox
   systemd-analyze:systemd systemd-notify:systemd systemd-sysusers:systemd systemd-tmpfiles:systemd
-  python3:python3 time:time
+  python3:python3 time:time loudgain:loudgain espeak-ng:espeak-ng
 )
 
 # type -P finds files only: bash has a keyword called time.

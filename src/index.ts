@@ -8,9 +8,13 @@
  * ```
  */
 
+export type { AudioAnalysis } from "./daemon/audio/analyze.ts";
+export type { FlacProblem, FlacVerdict } from "./daemon/audio/flac.ts";
+export type { AudioControl, AudioResult, OutputOptions } from "./daemon/audio/types.ts";
 export type { ConfigReport, InitializeOptions } from "./daemon/config/initialize.ts";
 export { type LoadOptions, loadConfig } from "./daemon/config/load.ts";
 export type { Config, ConfigInput } from "./daemon/config/schema.ts";
+export type { AudioFilterDefinition } from "./daemon/core/audio-work.ts";
 export {
   DownloadError,
   FileSystemError,
@@ -48,5 +52,6 @@ export type {
 export type { Checksum, DownloadOptions, ResourceInfo, Session, SessionStatus, Stage } from "./daemon/core/session.ts";
 export type { BatchResult, DownloadResult, UrlOrMirrors } from "./daemon/download/manager.ts";
 export { DownloadManager, initializeConfig, type LibraryOptions, SessionManager } from "./daemon/library.ts";
+export { type AudioLibraryOptions, AudioProcessor, EnhancedAudioProcessor } from "./daemon/library-audio.ts";
 export { type CacheLibraryOptions, DownloadCache } from "./daemon/library-cache.ts";
 export type { ErrorCode } from "./shared/errors.ts";

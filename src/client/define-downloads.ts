@@ -88,7 +88,12 @@ function orderOptions(command: Command): Command {
     .option("--embed-subs", "put the subtitles into the file, not beside it")
     .option("--for <duration>", "how much of a live stream is recorded: 30m; default: until it ends")
     .option("--newest <n>", "of a playlist or feed, the newest so many")
-    .option("--no-tags", "without tags, chapters and cover");
+    .option("--no-tags", "without tags, chapters and cover")
+    .option(
+      "--audio <steps>",
+      "what is done to its audio: normalize, normalize_podcast, denoise, denoise_light, denoise_heavy, upmix, enhance, " +
+        "validate, replaygain or a filter's name; several with commas; none",
+    );
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {

@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { DownloadOptions, IfExists } from "../gen/snatch/v1/session.ts";
+import { audioSteps } from "../shared/audio-steps.ts";
 import { parseBytes, parseDuration } from "../shared/format.ts";
 import { redactUrl } from "../shared/redact.ts";
 import { type ClientError, fail, misuse, option } from "./failure.ts";
@@ -29,6 +30,7 @@ export interface OrderFlags {
   readonly force?: boolean;
   readonly format?: string;
   readonly quality?: string;
+  readonly audio?: string;
   /** `--media` makes it true, `--no-media` false. */
   readonly media?: boolean;
   readonly template?: string;
@@ -106,6 +108,7 @@ function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {
     quality: flags.quality ?? "",
     checksumFile: flags.checksumFile === undefined ? "" : nonEmpty("--checksum-file", flags.checksumFile),
     followMetalink: flags.metalink === false ? false : undefined,
+    audio: flags.audio === undefined ? undefined : { names: [...readSteps(flags.audio)] },
     media: flags.media,
     template: flags.template === undefined ? "" : nonEmpty("--template", flags.template),
     subtitles: readSubtitles(flags),
@@ -129,6 +132,10 @@ function readSubtitles({ subs, embedSubs = false }: OrderFlags): { languages: st
       "Write --subs en,pt-BR, --subs 'de-*', or --subs all,-live_chat.",
     );
   return { languages, embed: embedSubs };
+}
+
+function readSteps(text: string): readonly string[] {
+  return option("--audio", () => audioSteps(text));
 }
 
 const IF_EXISTS = { rename: IfExists.RENAME, skip: IfExists.SKIP, overwrite: IfExists.OVERWRITE };

@@ -5,6 +5,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { EXIT } from "../shared/errors.ts";
 import { VERSION } from "../shared/version.ts";
+import { defineAudio } from "./define-audio.ts";
 import { defineCompletion, defineDaemon } from "./define-daemon.ts";
 import { defineDownloads } from "./define-downloads.ts";
 import { defineFeed } from "./define-feed.ts";
@@ -41,6 +42,7 @@ export function buildProgram(
   defineMedia(program, outcome);
   defineFeed(program, outcome);
   defineReceipts(program, outcome);
+  defineAudio(program, outcome);
   defineDaemon(program, outcome);
   if (options.completion) defineCompletion(program, outcome, () => buildProgram({ exit: 0 }, { completion: false }));
   return examples(

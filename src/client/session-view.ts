@@ -77,6 +77,7 @@ function optionsJson(options: DownloadOptions | undefined): Record<string, unkno
     checksum: options.checksum && `${options.checksum.algorithm}=${options.checksum.value}`,
     checksum_file: options.checksumFile || undefined,
     follow_metalink: options.followMetalink,
+    audio: options.audio?.names,
     headers: options.headers.length > 0 ? options.headers.map(({ name, value }) => `${name}: ${value}`) : undefined,
     connections: options.connections,
     limit: options.limitBytesPerSecond,

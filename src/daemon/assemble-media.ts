@@ -1,7 +1,7 @@
 /** Puts together what reads pages, playlists and feeds, and what makes files of media. Nothing here starts or asks anything. */
 import type { Environment } from "../shared/paths.ts";
 import type { Config } from "./config/schema.ts";
-import type { Clock, Logger, MediaTool, Resolver, SourceFactory } from "./core/ports.ts";
+import type { Clock, Logger, Resolver, SourceFactory } from "./core/ports.ts";
 import { safeName } from "./disk/filename.ts";
 import { FfmpegTool } from "./ffmpeg/tool.ts";
 import { DashResolver } from "./resolve/dash.ts";
@@ -67,7 +67,7 @@ function ytDlpOptions({ ytdlp, http }: Config): YtDlpOptions {
 }
 
 /** What runs FFmpeg. */
-export function assembleMediaTool({ ffmpeg }: Config, clock: Clock): MediaTool {
+export function assembleMediaTool({ ffmpeg }: Config, clock: Clock): FfmpegTool {
   const { path, processes, timeout } = ffmpeg;
   return new FfmpegTool({ path, processes, timeoutMs: timeout * 1000 }, { clock });
 }

@@ -5,10 +5,13 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment, Paths } from "../shared/paths.ts";
+import { assembleAudio } from "./assemble-audio.ts";
 import { assembleThumbnails, asThumbnails } from "./assemble-cache.ts";
 import { assembleMediaTool, assembleResolvers } from "./assemble-media.ts";
+import type { AudioRoom } from "./audio/room.ts";
 import type { CacheVault } from "./cache/cache-vault.ts";
 import type { Config } from "./config/schema.ts";
+import type { AudioFilterRegistry } from "./core/audio-work.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { HookRegistry } from "./core/plugin.ts";
 import type { Clock, DownloadCache, HttpClient, KeyValue, Logger, MemoryPressure, Thumbnails } from "./core/ports.ts";
@@ -52,6 +55,8 @@ export interface Engine {
   readonly client: HttpClient;
   readonly memory: MemoryProbe;
   readonly watch: MemoryPressure;
+  /** What works on audio. */
+  readonly audio: AudioRoom;
   /** To be called when the database is open, before anything is downloaded. */
   readonly start: () => Promise<void>;
   /** Made here, so ended here. */
@@ -99,14 +104,17 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
     limitPercent: () => config().memory_limit_percent,
     busy: () => brought.sessionManager.counts().active > 0,
   });
+  const media = assembleMediaTool(config(), clock);
+  const audio = assembleAudio(config, media, logger);
   return {
     parts: {
       store: brought.sessionManager,
       files: new DiskFileStore(init.guarded),
       sources,
       resolvers: assembleResolvers({ sources, clock, logger, config, environment: init.env ?? process.env }),
-      media: assembleMediaTool(config(), clock),
+      media,
       ...(thumbnails && { thumbnails }),
+      steps: audio,
       ...(brought.downloadCache && { cache: brought.downloadCache }),
       memory: watch,
       clock,
@@ -116,8 +124,9 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
     client,
     memory,
     watch,
+    audio,
     start: () => holds.start(),
-    owned: [holds, made, watch, ...(pictures ? [pictures] : [])],
+    owned: [holds, made, watch, media, ...(pictures ? [pictures] : [])],
   };
 }
 
@@ -191,8 +200,18 @@ export function pluginsConfigOf({ plugins_dir, plugins }: Config): PluginsConfig
 }
 
 /** The plugins; to be started before downloads are. */
-export function assemblePlugins({ config, clock, logger }: EngineInit, hooks: HookRegistry): Plugins {
-  return new Plugins({ config: pluginsConfigOf(config()), hooks, clock, logger: logger.child({ room: "plugins" }) });
+export function assemblePlugins(
+  { config, clock, logger }: EngineInit,
+  hooks: HookRegistry,
+  filters: AudioFilterRegistry,
+): Plugins {
+  return new Plugins({
+    config: pluginsConfigOf(config()),
+    hooks,
+    filters,
+    clock,
+    logger: logger.child({ room: "plugins" }),
+  });
 }
 
 /** The proxies of the configuration, or else of the environment. */
@@ -249,6 +268,7 @@ function settingsOf(config: () => Config, memory: MemoryProbe, clock: Clock): ()
       limit: now.limit,
       timeout: now.timeout,
       ifExists: now.if_exists,
+      audioSteps: now.audio.on_download,
       minFreeSpace: now.min_free_space,
       formats: now.formats,
       memoryHeadroom: () => {

@@ -139,7 +139,7 @@ export class Daemon implements Startable, DaemonControl {
     // Begun before the downloads, so that they end behind them and hear of everything.
     const hooked = { sessions, store: keyValue, client: engine.client, env: this.#environment() };
     for (const part of assembleHooks(init, hooked)) await this.#begin(part);
-    this.#plugins = await this.#begin(assemblePlugins(init, downloads));
+    this.#plugins = await this.#begin(assemblePlugins(init, downloads, engine.audio));
     this.#stack.use(downloads);
     const lists = await this.#begin(
       new ListIntake({
@@ -209,6 +209,7 @@ export class Daemon implements Startable, DaemonControl {
           watchFolders,
           cache: caches.control,
           feeds,
+          audio: engine.audio,
           control: this,
           memory: engine.watch,
           clock,

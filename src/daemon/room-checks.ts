@@ -2,8 +2,10 @@
 import { join } from "node:path";
 import type { Paths } from "../shared/paths.ts";
 import { type Engine, identityFrom, pluginsConfigOf, proxiesFrom } from "./assemble.ts";
+import { assembleAudio, audioSettings } from "./assemble-audio.ts";
 import type { Caches } from "./assemble-cache.ts";
 import { assembleMediaTool } from "./assemble-media.ts";
+import { audioCheck } from "./audio/check.ts";
 import { cacheCheck } from "./cache/check.ts";
 import { configChecks } from "./config/checks.ts";
 import type { Config } from "./config/schema.ts";
@@ -46,6 +48,10 @@ export function roomChecks(config: Config, paths: Paths, running: RunningParts =
   return [
     ...configChecks(config, paths),
     ffmpegCheck(media, config.ffmpeg.path !== ""),
+    audioCheck(media, audioSettings(config), {
+      names: config.audio.on_download,
+      assert: (names) => (engine?.audio ?? assembleAudio(() => config, media, silent)).steps(names),
+    }),
     downloadFolderCheck(folder, files),
     storeCheck(join(paths.stateDir, "db")),
     cacheCheck({ enabled, directory, maxBytes }, caches?.control),

@@ -125,11 +125,6 @@ export function probe(path: string): Probed {
   };
 }
 
-/** Decodes all of it. @returns what FFmpeg complained about */
-export function decodeErrors(path: string): string {
-  return execFileSync("ffmpeg", ["-nostdin", "-v", "error", "-i", path, "-f", "null", "-"], { encoding: "utf8" });
-}
-
 /** MD5 of the decoded frames of one kind: what a copy must have in common with its source. */
 export function framesMd5(path: string, kind: "v" | "a"): string {
   return execFileSync(

@@ -3,8 +3,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
+import type { AudioSettings } from "../../src/daemon/audio/processor.ts";
+import { AudioRoom } from "../../src/daemon/audio/room.ts";
 import { DiskFileStore } from "../../src/daemon/disk/file-store.ts";
 import { Verifier } from "../../src/daemon/download/verifier.ts";
+import { FfmpegTool } from "../../src/daemon/ffmpeg/tool.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { FormatLookup } from "../../src/daemon/resolve/format-lookup.ts";
 import { type RpcOptions, RpcServer } from "../../src/daemon/rpc/server.ts";
@@ -13,6 +16,8 @@ import { parseAddress } from "../../src/shared/address.ts";
 import { MemoryDaemon } from "./memory-daemon.ts";
 import { RecordLogger } from "./record-logger.ts";
 import { sessionFixture } from "./session-fixture.ts";
+
+const AUDIO: AudioSettings = { targetLufs: -14, truePeak: -1, denoiseStrength: "medium", filters: {} };
 
 /** The server and what it works on. */
 export interface RpcFixture extends AsyncDisposable {
@@ -38,6 +43,7 @@ export async function rpcFixture(
   const [socket, tokenFile] = [join(folder, "run", "snatchd.sock"), join(folder, "token")];
   const { sessions: kept } = await sessionFixture();
   const clock = new SystemClock();
+  const tool = new FfmpegTool({ path: "", processes: 2, timeoutMs: 60_000 }, { clock });
   const nowhere = () => ({ id: "nowhere", open: () => Promise.reject(new Error("these receipts lead to no origin")) });
   const parts = { receipts: kept.receipts, files: new DiskFileStore(), sources: { http: nowhere }, clock };
   const ports = {
@@ -52,6 +58,7 @@ export async function rpcFixture(
     watchFolders: daemon.watchFolders,
     cache: daemon.cache,
     feeds: daemon.feeds,
+    audio: new AudioRoom({ tool, settings: () => AUDIO, logger }),
     control: daemon.control,
     memory: {
       report: () => ({ level: 1, processBytes: 5e7, limitedBy: "/box", limitBytes: 1e9, usedBytes: 8.5e8 }) as const,
@@ -80,6 +87,7 @@ export async function rpcFixture(
     tcp: () => server.addresses().filter((address) => !address.startsWith("unix:")),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
+      await tool[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -14,12 +14,7 @@ export function packets(count: number): Buffer {
 }
 
 /** What an answer does instead of being right; called for each request with how often that path was asked for before. */
-export type Misbehaviour = (
-  path: string,
-  before: number,
-  request: IncomingMessage,
-  response: ServerResponse,
-) => boolean;
+type Misbehaviour = (path: string, before: number, request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** An origin. */
 export interface SegmentOrigin extends AsyncDisposable {

@@ -144,6 +144,16 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "ca
       path: kind.program(place).default("").meta(about({ description: "The yt-dlp program; empty: the `yt-dlp` in PATH." })),
       timeout: kind.seconds(1, 86_400).default(120).meta(about({ description: "How long yt-dlp may read one page.", unit: "seconds" })),
     }).prefault({}),
+    audio: z.strictObject({
+      on_download: z.array(z.string().regex(NAME, "expected names of steps, such as normalize")).max(32).default([]).meta(about({ description: "What is done to the audio of every download that does not say otherwise by `--audio`, in order: `normalize`, `normalize_podcast`, `denoise`, `denoise_light`, `denoise_heavy`, `upmix`, `enhance`, `validate`, `replaygain`, names of filters. Files without audio are left alone." })),
+      target_lufs: z.number().min(-70).max(-5).default(-14).meta(about({ description: "Loudness that is reached where none is asked for.", unit: "LUFS" })),
+      true_peak: z.number().min(-9).max(0).default(-1).meta(about({ description: "True peak that is not exceeded where none is asked for.", unit: "dBTP" })),
+      denoise: z.enum(["light", "medium", "heavy"]).default("medium").meta(about({ description: "How much noise is taken away where nothing is asked for." })),
+      filters: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, "a filter's name has small letters, digits and _"), z.strictObject({
+        filter: z.string().trim().min(1).meta(about({ description: "Filters of FFmpeg, as in `equalizer=f=1000:t=h:w=200:g=3`.", ...restart })),
+        description: z.string().max(1000).default("").meta(about({ description: "What it does, for people.", ...restart })),
+      })).default({}),
+    }).prefault({}),
     checks: z.strictObject({
       url: kind.httpUrl.default("").meta(about({ description: "URL that `snatchctl doctor` fetches to see whether the network is there. Empty: nothing is asked." })),
     }).prefault({}),

@@ -114,6 +114,10 @@ interface MediaControl {
   /** Milliseconds that FFmpeg may run; default: the configured limit. */
   readonly timeoutMs?: number;
   readonly onProgress?: (progress: MediaProgress) => void;
+  /** How much FFmpeg logs; default "warning". Meters and `print` options speak at "info". */
+  readonly logLevel?: "error" | "warning" | "info";
+  /** Each line of the log. */
+  readonly onLog?: (line: string) => void;
 }
 
 /** One run of FFmpeg. */
@@ -124,10 +128,6 @@ export interface MediaRun extends MediaControl {
   readonly output: MediaTarget;
   /** Expected length of the output, for progress. */
   readonly durationSeconds?: number;
-  /** How much FFmpeg logs; default "warning". Meters and `print` options speak at "info". */
-  readonly logLevel?: "error" | "warning" | "info";
-  /** Each line of the log. */
-  readonly onLog?: (line: string) => void;
 }
 
 /** What a run did. */
@@ -177,7 +177,10 @@ export type Container =
   | "wav";
 
 /** Codecs that audio is encoded with. */
-export type AudioCodec = "mp3" | "aac" | "opus" | "vorbis" | "flac" | "wav";
+export type AudioCodec = "mp3" | "aac" | "opus" | "vorbis" | "flac" | "alac" | "wav";
+
+/** Bits of a sample, or IEEE 754 floating point. */
+export type AudioDepth = 16 | 24 | 32 | "float32" | "float64";
 
 /** How audio is encoded. What is absent stays as the source has it, as far as the codec can. */
 export interface AudioEncoding {
@@ -186,6 +189,10 @@ export interface AudioEncoding {
   readonly bitRate?: number;
   readonly sampleRate?: number;
   readonly channels?: number;
+  /** Of the samples, for codecs that lose nothing; flac and alac know 16 and 24 bits. */
+  readonly depth?: AudioDepth;
+  /** Only the first audio track is encoded anew; others are copied. */
+  readonly firstOnly?: boolean;
   /** A filter chain before the encoder; whoever makes it escapes what is in it. */
   readonly filters?: string;
 }

@@ -2,6 +2,7 @@
  * What a plugin is, and what it is given. A plugin is an ESM module with a default export of this shape; {@link definePlugin}
  * gives it its types.
  */
+import type { AudioFilterDefinition } from "./audio-work.ts";
 import type { DownloadHooks, SessionHooks } from "./hooks.ts";
 import type { Logger } from "./ports.ts";
 
@@ -37,6 +38,11 @@ export interface PluginApi<Options = RawOptions> {
   readonly logger: Logger;
   /** Takes part in downloads, by the priority of `plugins.NAME.priority`. @returns takes the hooks out again */
   registerHooks(hooks: DownloadHooks & SessionHooks): () => void;
+  /**
+   * Adds a filter to those that audio can be sent through, or replaces one that was added; it stays until the daemon ends.
+   * @throws DownloadError INVALID_ARGUMENT for a name or a filter that is not allowed, or that FFmpeg does not run
+   */
+  registerFilter(name: string, definition: AudioFilterDefinition): Promise<void>;
   /** Called when the daemon ends, after the last hook; the last one given is called first. */
   onStop(callback: () => void | Promise<void>): void;
 }

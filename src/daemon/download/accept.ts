@@ -80,6 +80,7 @@ function sameDemands(wanted: DownloadOptions, former: DownloadOptions): boolean 
     newest === former.newest &&
     recordFor === former.recordFor &&
     tags === (former.tags ?? true) &&
+    (wanted.audio === undefined || JSON.stringify(wanted.audio) === JSON.stringify(former.audio ?? [])) &&
     JSON.stringify(wanted.subtitles) === JSON.stringify(former.subtitles)
   );
 }

@@ -186,7 +186,9 @@ export class DownloadManager implements Downloads, Startable {
   }
 
   check(urls: readonly string[], options: DownloadOptions): DownloadRequest {
-    const { resolvers } = this.#engine;
+    const { resolvers, steps } = this.#engine;
+    // A step that nobody has is told now, not when the file is here.
+    steps?.steps(options.audio ?? []);
     return checkRequest(urls, options, this.#settings(), (url) => resolvers.some((resolver) => resolver.claims(url)));
   }
 

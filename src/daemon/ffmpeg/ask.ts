@@ -1,4 +1,5 @@
 /** Short questions to FFmpeg and ffprobe: the whole answer as text, within a time limit. */
+import { failure } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import { LogTail } from "./log-tail.ts";
 import { start } from "./process.ts";
@@ -12,7 +13,7 @@ const LONGEST = 64 * 1024 * 1024;
  * What a program prints on stdout.
  *
  * @param limitMs - milliseconds
- * @throws Error with its last lines if it does not end with 0 within the limit; the signal's reason
+ * @throws DownloadError FFMPEG_FAILED if somebody kills it; Error with its last lines if it does not end with 0 within the limit; the signal's reason
  */
 export async function ask(
   program: string,
@@ -45,6 +46,9 @@ export async function ask(
     const { code, signal: killedBy } = await child.ended;
     signal?.throwIfAborted();
     if (why !== undefined) throw new Error(why);
+    // Somebody else's doing, and no fault of what it was asked about.
+    if (killedBy === "SIGKILL" || killedBy === "SIGTERM")
+      throw failure("FFMPEG_FAILED", `${program} was ended by ${killedBy}`, { metadata: { signal: killedBy } });
     const how = killedBy === null ? `exit code ${code}` : killedBy;
     if (code !== 0) throw new Error([how, ...log.lines().slice(-5)].join(": "));
     return Buffer.concat(pieces).toString("utf8");

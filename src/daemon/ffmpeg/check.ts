@@ -5,7 +5,7 @@ import type { Check, MediaTool } from "../core/ports.ts";
 
 /** What is worked with (ffmpeg-filters(1), ffmpeg-codecs(1)). */
 const NEEDED: Readonly<Partial<Record<MediaPart, readonly string[]>>> = {
-  filter: ["loudnorm", "ebur128", "afftdn", "surround", "alimiter"],
+  filter: ["loudnorm", "ebur128", "afftdn", "anlmdn", "surround", "alimiter", "firequalizer", "astats"],
   encoder: ["libmp3lame", "aac", "libopus", "libvorbis", "flac"],
 };
 const FIX = "Install FFmpeg 5.1 or newer with its usual filters and encoders, or name it in ffmpeg.path.";

@@ -1,5 +1,5 @@
 /** How audio is encoded: encoder, rate and depth by codec, never more than the source has. */
-import type { AudioCodec, AudioEncoding, MediaInfo, MediaStream } from "../core/media-tool.ts";
+import type { AudioCodec, AudioDepth, AudioEncoding, MediaInfo, MediaStream } from "../core/media-tool.ts";
 
 interface Encoder {
   readonly name: string;
@@ -21,6 +21,7 @@ const ENCODERS: Readonly<Record<AudioCodec, Encoder>> = {
   aac: { name: "aac", usual: 192_000, most: 512_000, maxChannels: 8, maxSampleRate: 96_000 },
   opus: { name: "libopus", usual: 160_000, most: 510_000, maxChannels: 8, maxSampleRate: 48_000 },
   vorbis: { name: "libvorbis", usual: 192_000, most: 500_000, maxChannels: 8, maxSampleRate: 192_000 },
+  alac: { name: "alac", maxChannels: 8, maxSampleRate: 384_000 },
   flac: { name: "flac", maxChannels: 8, maxSampleRate: 655_350 },
   wav: { name: "pcm", maxChannels: 64 },
 };
@@ -56,9 +57,11 @@ export function encodingOf(
     options.push(`-ac:${place}`, String(Math.min(channels, encoder.maxChannels)));
   const sampleRate = sampleRateOf(encoding, stream);
   if (sampleRate !== undefined) options.push(`-ar:${place}`, String(sampleRate));
-  if (encoding.filters !== undefined) options.push(`-filter:${place}`, encoding.filters);
-  if (encoding.codec === "flac" && !isLossless(stream)) options.push(`-sample_fmt:${place}`, "s16");
-  const name = encoding.codec === "wav" ? pcmFor(stream) : encoder.name;
+  const filters = [encoding.filters, layoutFor(encoding.codec, channels)].filter((part) => part !== undefined);
+  if (filters.length > 0) options.push(`-filter:${place}`, filters.join(","));
+  const format = sampleFormatOf(encoding, stream);
+  if (format !== undefined) options.push(`-sample_fmt:${place}`, format);
+  const name = encoding.codec === "wav" ? pcmFor(stream, encoding.depth) : encoder.name;
   return { encoder: name, options, ...(bitRate !== undefined && { bitRate }), notes };
 }
 
@@ -67,13 +70,19 @@ function isLossless({ codec }: MediaStream): boolean {
   return LOSSLESS.test(codec);
 }
 
-/** What is asked for, or usual; at most what a lossy source has; a rate that the encoder knows. */
-function bitRateOf({ codec, bitRate }: AudioEncoding, stream: MediaStream, source: MediaInfo): number | undefined {
+/** What is asked for, or usual; at most what a lossy source has for each channel; a rate that the encoder knows. */
+function bitRateOf(
+  { codec, bitRate, channels }: AudioEncoding,
+  stream: MediaStream,
+  source: MediaInfo,
+): number | undefined {
   const { usual, rates, most } = ENCODERS[codec];
   if (usual === undefined) return undefined;
   const alone = source.streams.filter(({ attachedPicture }) => !attachedPicture).length === 1;
   const own = isLossless(stream) ? undefined : (stream.bitRate ?? (alone ? source.bitRate : undefined));
-  const target = Math.round(Math.min(bitRate ?? usual, own ?? Number.POSITIVE_INFINITY, most ?? usual));
+  const more = Math.max(1, (channels ?? 0) / (stream.channels ?? 2));
+  const limit = own === undefined ? Number.POSITIVE_INFINITY : own * more;
+  const target = Math.round(Math.min(bitRate ?? usual, limit, most ?? usual));
   return rates === undefined ? Math.max(target, 8000) : (rates.findLast((rate) => rate <= target) ?? rates[0]);
 }
 
@@ -86,7 +95,32 @@ function sampleRateOf({ codec, sampleRate }: AudioEncoding, stream: MediaStream)
   return [maxSampleRate, (maxSampleRate / 48) * 44.1].find((highest) => rate % highest === 0) ?? maxSampleRate;
 }
 
-function pcmFor({ bitsPerSample, sampleFormat = "" }: MediaStream): string {
+/** RFC 7845 §5.1.1.2 knows no channels at the sides but in 6.1 and 7.1: "5.1(side)" is given as 5.1. */
+function layoutFor(codec: AudioCodec, channels: number): string | undefined {
+  // One layout, not a choice of several: FFmpeg 5.1 fails where it would have to choose behind a change of the sample rate.
+  const layout =
+    codec === "opus" ? { 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1" }[channels] : undefined;
+  return layout === undefined ? undefined : `aformat=channel_layouts=${layout}`;
+}
+
+/** The form in which the encoders of flac and alac take their depth; absent: as the samples come. */
+function sampleFormatOf({ codec, depth }: AudioEncoding, stream: MediaStream): string | undefined {
+  if (codec !== "flac" && codec !== "alac") return undefined;
+  const wanted = depth ?? (isLossless(stream) ? undefined : 16);
+  if (wanted === undefined) return undefined;
+  return `${wanted === 16 ? "s16" : "s32"}${codec === "alac" ? "p" : ""}`;
+}
+
+const PCM: Readonly<Record<AudioDepth, string>> = {
+  16: "pcm_s16le",
+  24: "pcm_s24le",
+  32: "pcm_s32le",
+  float32: "pcm_f32le",
+  float64: "pcm_f64le",
+};
+
+function pcmFor({ bitsPerSample, sampleFormat = "" }: MediaStream, depth: AudioDepth | undefined): string {
+  if (depth !== undefined) return PCM[depth];
   if (/^(flt|dbl)/.test(sampleFormat) && bitsPerSample !== undefined)
     return bitsPerSample > 32 ? "pcm_f64le" : "pcm_f32le";
   if (bitsPerSample === undefined || bitsPerSample <= 16) return "pcm_s16le";

@@ -35,7 +35,8 @@ export function layOut(job: MediaJob, tracks: readonly ProbedTrack[]): Layout {
 /** The streams of a file that are wanted: never covers, which go their own way. */
 function streamsOf({ file, info }: ProbedTrack, { container }: MediaJob): MediaStream[] {
   const kinds = file.take ?? ["audio", "video", "subtitle"];
-  const wanted: ReadonlySet<string> = new Set(isForAudio(container) ? ["audio"] : [...kinds, "attachment"]);
+  const fitting = isForAudio(container) ? kinds.filter((kind) => kind === "audio") : [...kinds, "attachment"];
+  const wanted: ReadonlySet<string> = new Set(fitting);
   return info.streams.filter((stream) => wanted.has(stream.kind) && !stream.attachedPicture);
 }
 
@@ -69,7 +70,8 @@ class LayoutBuilder {
       return;
     }
     const place = `${kind[0]}:${this.#expected[kind]}`;
-    if (kind === "audio" && audio !== undefined) {
+    const encoded = kind === "audio" && audio !== undefined && (this.#expected.audio === 0 || !audio.firstOnly);
+    if (encoded) {
       const { encoder, options, bitRate, notes } = encodingOf(audio, stream, info, place);
       if (!holds(container, { kind, codec: audio.codec === "wav" ? encoder : audio.codec }))
         throw unfit(container, audio.codec);
@@ -85,7 +87,7 @@ class LayoutBuilder {
       }
       this.#options.push(`-c:${place}`, subtitleEncoder);
     }
-    if (stream.encrypted && kind === "audio" && audio !== undefined)
+    if (stream.encrypted && encoded)
       throw failure("MEDIA_INVALID", `${file.path} is encrypted (DRM): it cannot be decoded`);
     this.#add(kind, `${input}:${index}`, file.language);
   }

@@ -49,6 +49,8 @@ export async function make(tool: Pick<MediaTool, "run" | "probe" | "cover">, job
       ...limited,
       ...(job.timeoutMs !== undefined && { timeoutMs: job.timeoutMs }),
       ...(job.onProgress !== undefined && { onProgress: job.onProgress }),
+      ...(job.onLog !== undefined && { onLog: job.onLog }),
+      ...(job.logLevel !== undefined && { logLevel: job.logLevel }),
       ...(durationSeconds !== undefined && { durationSeconds }),
       inputs: [...inputsOf(job), ...dress.inputs],
       output: {

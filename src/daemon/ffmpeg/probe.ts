@@ -1,11 +1,12 @@
 /** What a file holds, by ffprobe. Its JSON repeats what the file says of itself, so nothing in it is taken for granted. */
 import { stat } from "node:fs/promises";
-import { asDownloadError, failure } from "../core/errors.ts";
+import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { MediaChapter, MediaInfo, MediaStream, StreamKind } from "../core/media-tool.ts";
 import type { Clock } from "../core/ports.ts";
 import { fence } from "./arguments.ts";
 import { ask } from "./ask.ts";
 import { fileUrl } from "./escape.ts";
+import { protectedTracks } from "./protection.ts";
 
 /** Milliseconds that it may take: an index at the end of a file on a slow disk is far away. */
 const LIMIT_MS = 120_000;
@@ -39,11 +40,15 @@ export async function probe(
     json = await ask(ffprobe, args, options.clock, options.signal, LIMIT_MS);
   } catch (error) {
     options.signal?.throwIfAborted();
+    if (error instanceof DownloadError) throw error;
     throw invalid(path, (error as Error).message.replaceAll(url, path), error);
   }
   const info = mediaInfo(json);
   if (info === undefined) throw invalid(path, "ffprobe finds nothing in it that can be played");
-  return info;
+  if (!info.format.includes("mp4")) return info;
+  const locked = await protectedTracks(path).catch(() => []);
+  const streams = info.streams.map((stream) => (locked[stream.index] ? { ...stream, encrypted: true } : stream));
+  return { ...info, streams };
 }
 
 /** What ffprobe's answer says; undefined if it is no answer, or names no stream. */

@@ -178,7 +178,7 @@ function problemOf(
   log: readonly string[],
   { path }: FoundProgram,
 ): DownloadError | undefined {
-  if (code === 0) return undefined;
+  if (code === 0) return unwritten(log);
   // It was there when it was looked for.
   const last = log.at(-1) ?? "";
   if ((code === 126 || code === 127) && last.startsWith("setpriv:"))
@@ -188,6 +188,15 @@ function problemOf(
     return failure("DISK_FULL", "FFmpeg could not write its output: the disk is full");
   if (signal !== null) return failed(`FFmpeg was ended by ${signal}`, log, { program: path, signal });
   return failed(`FFmpeg failed with exit code ${code}`, log, { program: path, exit_code: String(code) });
+}
+
+/** FFmpeg ends with 0 although the last of what it wrote did not reach the disk. */
+function unwritten(log: readonly string[]): DownloadError | undefined {
+  const line = log.find((text) => /^(\[[^\]]+\] )?Error (writing trailer of|closing file) .*: [^:]+$/.test(text));
+  if (line === undefined) return undefined;
+  if (/No space left on device|Disk quota exceeded/.test(line))
+    return failure("DISK_FULL", "FFmpeg could not write the end of its output: the disk is full");
+  return failed("FFmpeg could not write the end of its output", [line], {});
 }
 
 function failed(what: string, log: readonly string[], metadata: Record<string, string>): DownloadError {

@@ -3,6 +3,7 @@
  * its entry by name: leaving it out in silence would fetch something other than what was asked for.
  */
 import { resolve, sep } from "node:path";
+import { audioSteps } from "../../shared/audio-steps.ts";
 import { parseBytes, parseDuration } from "../../shared/format.ts";
 import { type DownloadError, failure } from "../core/errors.ts";
 import type { ChecksumAlgorithm, DownloadOptions, IfExists } from "../core/session.ts";
@@ -40,6 +41,7 @@ export interface OptionDraft {
   checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
   checksumFile?: string;
   followMetalink?: boolean;
+  audio?: readonly string[];
   format?: string;
   quality?: string;
   media?: boolean;
@@ -84,6 +86,9 @@ const READERS: Readonly<Record<string, (draft: OptionDraft, value: string) => vo
   },
   "follow-metalink": (draft, value) => {
     draft.followMetalink = flag(value);
+  },
+  audio: (draft, value) => {
+    draft.audio = audioSteps(value);
   },
   format: (draft, value) => {
     draft.format = bounded(value, LONGEST_SELECTOR);
@@ -190,6 +195,7 @@ export function completeOptions(draft: OptionDraft, url: string, context: Option
     ...(draft.checksum && { checksum: draft.checksum }),
     ...(draft.checksumFile !== undefined && { checksumFile: draft.checksumFile }),
     ...(draft.followMetalink !== undefined && { followMetalink: draft.followMetalink }),
+    ...(draft.audio && { audio: draft.audio }),
     ...mediaOptions(draft),
     ...(headers.length > 0 && { headers }),
     ...(Number.isFinite(connections) && { connections: Math.min(connections, MOST_CONNECTIONS) }),

@@ -4,6 +4,7 @@
  */
 import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { AudioFilterRegistry } from "../core/audio-work.ts";
 import { asDownloadError } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type { HookRegistry, PluginApi } from "../core/plugin.ts";
@@ -28,6 +29,7 @@ export interface PluginState {
 export interface PluginsInit {
   readonly config: PluginsConfig;
   readonly hooks: HookRegistry;
+  readonly filters: AudioFilterRegistry;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -98,7 +100,7 @@ export class Plugins implements Startable {
   }
 
   #apiOf(running: Running, options: unknown): PluginApi<unknown> {
-    const { hooks: registry, logger } = this.#init;
+    const { hooks: registry, filters, logger } = this.#init;
     const { name, settings } = running.found;
     const assertAlive = (): void => {
       if (running.ended) throw new Error(`the plugin ${name} was stopped`);
@@ -116,6 +118,12 @@ export class Plugins implements Startable {
         const leave = registry.registerHooks(own, hooks, { priority: settings.priority });
         running.hooks.push(leave);
         return leave;
+      },
+      async registerFilter(filter, definition) {
+        assertAlive();
+        if (typeof definition?.filter !== "string")
+          throw new TypeError("registerFilter wants a name and { filter: string }");
+        await filters.registerFilter(filter, definition);
       },
       onStop(callback) {
         assertAlive();

@@ -39,6 +39,7 @@ const LONGEST_HEADER = 8 * 1024;
 const MOST_CONNECTIONS = 256;
 const MOST_RETRIES = 10_000;
 const LONGEST_DURATION_S = 7 * 24 * 3600;
+const MOST_STEPS = 32;
 const MOST_IDS = 10_000;
 const LONGEST_ID = 64;
 const SHORTEST_ID = 4;
@@ -54,7 +55,7 @@ export function badField(field: string, why: string): DownloadError {
 export function toOptions(wire: WireOptions | undefined, at = "options"): DownloadOptions {
   if (wire === undefined) return {};
   const { checksum, connections, limitBytesPerSecond, maxRetries, retryDelay, timeout, ifExists } = wire;
-  const { followMetalink } = wire;
+  const { followMetalink, audio } = wire;
   return {
     ...(wire.directory !== "" && { directory: toPath(wire.directory, `${at}.directory`) }),
     ...(wire.output !== "" && { output: toFilePath(wire.output, `${at}.output`) }),
@@ -71,6 +72,7 @@ export function toOptions(wire: WireOptions | undefined, at = "options"): Downlo
     ...(wire.quality !== "" && { quality: toWord(wire.quality, `${at}.quality`) }),
     ...(wire.checksumFile !== "" && { checksumFile: toReference(wire.checksumFile, `${at}.checksum_file`) }),
     ...(followMetalink !== undefined && { followMetalink }),
+    ...(audio !== undefined && { audio: toSteps(audio.names, `${at}.audio.names`) }),
     ...toMediaOptions(wire, at),
   };
 }
@@ -100,6 +102,11 @@ function toSubtitles(
 function toLanguage(tag: string, field: string): string {
   if (!/^-?[\w*]{1,16}(-[\w*]{1,16})*$/.test(tag)) throw badField(field, `"${tag.slice(0, 40)}" is no language`);
   return tag;
+}
+
+function toSteps(names: readonly string[], field: string): readonly string[] {
+  if (names.length > MOST_STEPS) throw badField(field, `${names.length} steps; at most ${MOST_STEPS} are done`);
+  return names.map((name, index) => toWord(name, `${field}[${index}]`));
 }
 
 /** An absolute path. @throws DownloadError INVALID_ARGUMENT */

@@ -1,6 +1,7 @@
 /** What the services work on. The composition root hands it over. */
 
 import type { Session as WireSession } from "../../gen/snatch/v1/session.ts";
+import type { AudioWork } from "../core/audio-work.ts";
 import type { EventLog } from "../core/events.ts";
 import type {
   CacheControl,
@@ -33,6 +34,7 @@ export interface RpcPorts {
   readonly events: Pick<EventLog, "after" | "newest" | "oldest" | "subscribe">;
   readonly lists: Pick<ListTaker, "take">;
   readonly watchFolders: WatchFolderControl;
+  readonly audio: Pick<AudioWork, "run" | "filters">;
   readonly cache: CacheControl;
   readonly feeds: FeedControl;
   readonly control: DaemonControl;

@@ -155,6 +155,7 @@ function presentOptions(options: DownloadOptions): WireOptions {
     quality: options.quality ?? "",
     checksumFile: redactUrl(options.checksumFile ?? ""),
     followMetalink: options.followMetalink,
+    ...(options.audio && { audio: { names: [...options.audio] } }),
     media: options.media,
     template: options.template ?? "",
     subtitles: options.subtitles && {

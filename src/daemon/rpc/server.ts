@@ -12,6 +12,7 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { AudioServiceDefinition, AudioServiceService } from "../../gen/snatch/v1/audio_service.ts";
 import { CacheServiceDefinition, CacheServiceService } from "../../gen/snatch/v1/cache_service.ts";
 import { DaemonServiceDefinition, DaemonServiceService } from "../../gen/snatch/v1/daemon_service.ts";
 import { DownloadServiceDefinition, DownloadServiceService } from "../../gen/snatch/v1/download_service.ts";
@@ -24,6 +25,7 @@ import { type Address, formatAddress } from "../../shared/address.ts";
 import type { Environment } from "../../shared/paths.ts";
 import { failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
+import { audioService } from "./audio-service.ts";
 import { loadToken, requireToken } from "./auth.ts";
 import { cacheService } from "./cache-service.ts";
 import { Calls, tolerant } from "./calls.ts";
@@ -76,6 +78,7 @@ const SERVICES = [
   DownloadServiceDefinition,
   SessionServiceDefinition,
   ReceiptServiceDefinition,
+  AudioServiceDefinition,
   ResolveServiceDefinition,
   WatchFolderServiceDefinition,
   CacheServiceDefinition,
@@ -203,6 +206,7 @@ export class RpcServer implements Startable {
     add(DownloadServiceService, downloadService(this.#ports, this.#calls, reach));
     add(SessionServiceService, sessionService(this.#ports, this.#calls, reach));
     add(ReceiptServiceService, receiptService(this.#ports, this.#calls, reach));
+    add(AudioServiceService, audioService(this.#ports, this.#calls, reach));
     add(ResolveServiceService, resolveService(this.#ports, this.#calls, reach));
     add(WatchFolderServiceService, watchFolderService(this.#ports, this.#calls, reach));
     add(CacheServiceService, cacheService(this.#ports, this.#calls, reach));

@@ -128,7 +128,8 @@ describe("the check", () => {
     await using poor = toolOf(await fakeFfmpeg(folder.path, `${filters}\n${encoders}`));
     const outcome = await ffmpegCheck(poor, true).run(signal);
     const missing =
-      "filter loudnorm, filter surround, filter alimiter, encoder libmp3lame, encoder libopus, encoder libvorbis";
+      "filter loudnorm, filter anlmdn, filter surround, filter alimiter, filter firequalizer, filter astats, " +
+      "encoder libmp3lame, encoder libopus, encoder libvorbis";
     assert.deepEqual([outcome.status, outcome.message], ["warning", `7.1 lacks: ${missing}`]);
   });
 });

@@ -38,12 +38,14 @@ async function fixture(
       return [name, { ...SETTINGS, ...section, ...module }];
     }),
   );
+  const filters = new Map<string, { readonly filter: string }>();
   const config = { folder, plugins };
   const clock = new SystemClock();
   const host = new Plugins({
     config,
     clock,
     logger,
+    filters: { registerFilter: async (name, definition) => void filters.set(name, definition) },
     hooks: {
       registerHooks(name, hooks, options) {
         registered.set(name, { hooks, priority: options?.priority });
@@ -58,6 +60,7 @@ async function fixture(
     host,
     logger,
     registered,
+    filters,
     start: () => host.start(),
     problems: () => Object.fromEntries(host.states.map(({ name, status, problem }) => [name, problem ?? status])),
     async [Symbol.asyncDispose]() {
@@ -98,6 +101,22 @@ describe("plugins", () => {
     await it.host[Symbol.asyncDispose]();
     assert.equal(it.registered.size, 0);
     assert.deepEqual(it.logger.lines.at(-1), { level: "info", fields: { plugin: "one" }, message: "one stops" });
+  });
+
+  test("add filters for audio, as long as they run", async () => {
+    await using it = await fixture({
+      "plugins/eq.js": `export default { name: "eq", async setup(api) {
+        globalThis.eq = api;
+        await api.registerFilter("custom_eq", { filter: "equalizer=f=1000:t=h:w=200:g=3", description: "Boost" });
+      } };`,
+      "plugins/wrong.js": `export default { name: "wrong", setup: (api) => api.registerFilter("x") };`,
+    });
+    await it.start();
+    assert.deepEqual([...it.filters.keys()], ["custom_eq"]);
+    assert.match(it.problems()["wrong"] ?? "", /registerFilter wants a name/);
+    await it.host[Symbol.asyncDispose]();
+    const { eq } = globalThis as { eq?: { registerFilter(name: string, definition: object): Promise<void> } };
+    await assert.rejects(async () => eq?.registerFilter("late", { filter: "volume=1" }), /was stopped/);
   });
 
   test("broken in every way: named, and the others work", async () => {
@@ -158,6 +177,7 @@ describe("plugins", () => {
       clock,
       logger: it.logger,
       hooks: { registerHooks: () => assert.fail("nothing is registered") },
+      filters: { registerFilter: () => assert.fail("nothing is registered") },
     });
     const started = host.start();
     const state = globalThis as { goOn?: () => void; refused?: string };
@@ -302,7 +322,7 @@ describe("plugins", () => {
       const log = (fields, message) => console.log(message);
       const logger = { debug() {}, info() {}, warn: log, error: log, child: () => logger };
       const config = ${JSON.stringify(it.config)};
-      await new Plugins({ config, logger, clock: new SystemClock(), hooks: { registerHooks: () => () => {} } }).start();
+      await new Plugins({ config, logger, clock: new SystemClock(), hooks: { registerHooks: () => () => {} }, filters: { registerFilter: async () => {} } }).start();
       setTimeout(() => { ${more}; console.log("alive"); }, 50);`;
     const run = (more: string) =>
       promisify(execFile)(process.execPath, ["--input-type=module", "-e", program(more)]).catch(

@@ -15,7 +15,7 @@ import { canResume } from "../sources.ts";
 const A_PAGE = /^(text\/html|application\/xhtml\+xml)\s*(;|$)/i;
 
 /** Bytes of a block: segments are collected in them, used again and again. */
-export const BLOCK = 256 * 1024;
+const BLOCK = 256 * 1024;
 
 /** Some of a segment: the first bytes of a block, and the block, which is to be given back. */
 export interface Piece {

@@ -499,7 +499,20 @@ export interface DownloadOptions {
   /** Of a playlist or feed: the newest so many; 0 is all. */
   newest: number;
   /** False leaves out tags, chapters and cover. Unset means true. */
-  tags?: boolean | undefined;
+  tags?:
+    | boolean
+    | undefined;
+  /** What is done to the audio of the finished file; unset: as configured. */
+  audio?: AudioSteps | undefined;
+}
+
+/** What is done to the audio of a finished file. Files without audio are left alone. */
+export interface AudioSteps {
+  /**
+   * In order: "normalize", "normalize_podcast", "denoise", "denoise_light", "denoise_heavy", "upmix", "enhance", "validate",
+   * "replaygain", or the name of a filter. None: nothing is done, whatever is configured.
+   */
+  names: string[];
 }
 
 /** Which subtitles, and where they go. */
@@ -1574,6 +1587,7 @@ function createBaseDownloadOptions(): DownloadOptions {
     recordFor: undefined,
     newest: 0,
     tags: undefined,
+    audio: undefined,
   };
 }
 
@@ -1641,6 +1655,9 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     }
     if (message.tags !== undefined) {
       writer.uint32(168).bool(message.tags);
+    }
+    if (message.audio !== undefined) {
+      AudioSteps.encode(message.audio, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -1826,6 +1843,14 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
             message.tags = reader.bool();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.audio = AudioSteps.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1889,6 +1914,7 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
         : undefined,
       newest: isSet(object.newest) ? globalThis.Number(object.newest) : 0,
       tags: isSet(object.tags) ? globalThis.Boolean(object.tags) : undefined,
+      audio: isSet(object.audio) ? AudioSteps.fromJSON(object.audio) : undefined,
     };
   },
 
@@ -1957,6 +1983,9 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     if (message.tags !== undefined) {
       obj.tags = message.tags;
     }
+    if (message.audio !== undefined) {
+      obj.audio = AudioSteps.toJSON(message.audio);
+    }
     return obj;
   },
 
@@ -1996,6 +2025,76 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
       : undefined;
     message.newest = object.newest ?? 0;
     message.tags = object.tags ?? undefined;
+    message.audio = (object.audio !== undefined && object.audio !== null)
+      ? AudioSteps.fromPartial(object.audio)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAudioSteps(): AudioSteps {
+  return { names: [] };
+}
+
+export const AudioSteps: MessageFns<AudioSteps> = {
+  encode(message: AudioSteps, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AudioSteps {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAudioSteps();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AudioSteps {
+    return { names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: AudioSteps): unknown {
+    const obj: any = {};
+    if (message.names?.length) {
+      obj.names = message.names;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AudioSteps>, I>>(base?: I): AudioSteps {
+    return AudioSteps.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AudioSteps>, I>>(object: I): AudioSteps {
+    const message = createBaseAudioSteps();
+    message.names = object.names?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,6 +1,5 @@
-/** A playlist as long as one wants, and the time that it takes to read it. */
+/** A media playlist as long as one wants. */
 
-/** A media playlist of so many segments of six seconds, each with a signed URL. */
 export function longPlaylist(segments: number): string {
   const lines = Array.from(
     { length: segments },

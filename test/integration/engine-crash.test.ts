@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { failure } from "../../src/daemon/core/errors.ts";
+import type { StepFactory } from "../../src/daemon/core/ports.ts";
 import { DiskFileStore } from "../../src/daemon/disk/file-store.ts";
 import { DownloadManager } from "../../src/daemon/download/manager.ts";
 import type { DownloadSettings } from "../../src/daemon/download/settings.ts";
@@ -42,7 +43,22 @@ class DiesBeforeRename extends DiskFileStore {
   }
 }
 
-async function engine(files: DiskFileStore, directory: string) {
+/** A step that turns every bit over, and makes the file a little longer. */
+const inverted = (bytes: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(bytes.map((byte) => byte ^ 0xff)), Buffer.from("!")]);
+const INVERT: StepFactory = {
+  steps: (names) =>
+    names.map((name) => ({
+      name,
+      async run({ path }, output) {
+        const made = `${output}.bin`;
+        await writeFile(made, inverted(await readFile(path)));
+        return { path: made };
+      },
+    })),
+};
+
+async function engine(files: DiskFileStore, directory: string, steps?: StepFactory) {
   const clock = new SystemClock();
   const logger = new RecordLogger();
   const sessions = new SessionManager({
@@ -70,7 +86,15 @@ async function engine(files: DiskFileStore, directory: string) {
   };
   const sources = new HttpSourceFactory({ client, clock });
   const manager = new DownloadManager(
-    { store: sessions, files, sources, resolvers: [new DirectResolver(sources)], clock, logger },
+    {
+      store: sessions,
+      files,
+      sources,
+      resolvers: [new DirectResolver(sources)],
+      clock,
+      logger,
+      ...(steps && { steps }),
+    },
     () => settings,
   );
   await manager.start();
@@ -108,6 +132,20 @@ describe("the store stage, cut short", () => {
       await rm(directory, { recursive: true });
     });
   }
+
+  for (const Files of [DiesBeforeRename, DiesAfterRename])
+    test(`what a step made is never gone on with as if the origin had sent it: ${Files.name}`, async () => {
+      const directory = await mkdtemp(join(tmpdir(), "snatch-crash-"));
+      await using origin = await startOrigin("well-behaved", { bytes: ORIGIN_BYTES, etag: '"v1"' });
+      const files = new Files();
+      await using made = await engine(files, directory, INVERT);
+      const [result] = await made.manager.download([origin.url], { audio: ["invert"] });
+      assert.equal(result?.status, "completed", result?.error?.message);
+      assert.equal(files.failures, 0, "the failure has taken place");
+      assert.deepEqual(await readdir(directory), ["file.bin"]);
+      assert.ok((await readFile(join(directory, "file.bin"))).equals(inverted(ORIGIN_BYTES)));
+      await rm(directory, { recursive: true });
+    });
 
   for (const [when, Files] of [
     ["behind the rename", DiesAfterRename],

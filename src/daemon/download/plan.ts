@@ -10,6 +10,7 @@ import type { PartFile, Resolver } from "../core/ports.ts";
 import type { PartState, ResourceInfo } from "../core/session.ts";
 import { withDescription } from "./describe.ts";
 import { sha256 } from "./digest.ts";
+import { basePath, removeRemains } from "./media/remains.ts";
 import { doneBytes, PlannedFile } from "./planned-file.ts";
 import { askedOf, probe, sourceOf } from "./probe.ts";
 import type { Run } from "./run.ts";
@@ -41,6 +42,8 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
   const { resource, part: state, target } = session;
   if (run.rangesRefused || !settings.enableResume || !resource || !state || !target || !canResume(resource))
     return undefined;
+  // What steps made of it lies there, with chunks of its own: they say nothing about what the origin has.
+  if (session.sourceManifest !== undefined) return undefined;
   const candidates = [...source.candidates, ...namedMirrors(resource, source)];
   // The version is that of one origin: without it nobody could say whether it is still the same.
   const urls = mergeUrls(state.sources, candidates);
@@ -160,9 +163,11 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
   const single = resource.size !== undefined && resource.size <= chunkSize;
   const epoch = (session.part?.epoch ?? 0) + 1;
   // A stream cannot be gone on with: what an earlier attempt won stays until the stream has come to its end.
-  const won = run.rangesRefused ? (await engine.store.get(session.id))?.progress : undefined;
+  const made = session.sourceManifest !== undefined;
+  const won = run.rangesRefused && !made ? (await engine.store.get(session.id))?.progress : undefined;
   const former = won && won.downloadedBytes > 0 ? session.part?.path : undefined;
-  const path = former ? asidePath(former) : (session.part?.path ?? partPath(claim.path, session.id));
+  const own = session.part ? basePath(session.part.path, session.id) : partPath(claim.path, session.id);
+  const path = former ? asidePath(former) : made ? own : (session.part?.path ?? own);
   const all = [source, ...others, ...namedMirrors(resource, asked).map((mirror) => askedOf(run, mirror))];
   const urls = all.map(({ candidate }) => candidate.url);
   if (former === undefined) {
@@ -175,6 +180,8 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
       // Of an earlier attempt that was killed, or gave up, between the two.
       await engine.files.remove(asidePath(path));
     }
+    // Of an attempt that died over putting in place what steps had made.
+    if (made) await removeRemains(engine.files, session);
     await run.update(
       {
         stage: "fetch",
@@ -182,6 +189,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
         target: claim.path,
         part: { path, chunkSize, epoch, sources: urls },
         manifestRoot: undefined,
+        sourceManifest: undefined,
         metadata: { title: basename(claim.path), ...session.metadata },
         progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
       },

@@ -9,6 +9,7 @@ import type { ProcessStep } from "../core/ports.ts";
 import { MadeFile } from "./made-file.ts";
 import type { Run } from "./run.ts";
 import type { Storable } from "./store.ts";
+import { requireSpace } from "./target.ts";
 
 /**
  * Runs the steps that the request, or the configuration, wants.
@@ -24,18 +25,37 @@ export async function process(run: Run, file: Storable): Promise<MadeFile | unde
   const steps = engine.steps.steps(names);
   await run.update({ stage: "process" });
   await file.part.sync();
+  const size = await file.part.size();
+  await requireSpace(run, dirname(file.part.path), size);
   const made = await runSteps(run, file, steps);
   if (made.path === file.part.path) return undefined;
+  try {
+    return await described(run, file, made, size);
+  } catch (error) {
+    await engine.files.remove(made.path);
+    throw error;
+  }
+}
+
+/** What the steps made, as a file that can be put in place. */
+async function described(
+  run: Run,
+  file: Storable,
+  made: { readonly path: string; readonly ext?: string },
+  size: number,
+): Promise<MadeFile> {
+  const { session, engine, settings } = run;
   const epoch = Math.max(file.epoch, session.part?.epoch ?? 0) + 1;
   const name = made.ext === undefined ? basename(file.target) : `${parse(file.target).name}.${made.ext}`;
   const policy = session.options.ifExists ?? settings.ifExists;
-  const claim =
-    basename(file.target) === name ? file.handOver() : await engine.files.claim(dirname(file.target), name, policy);
-  const size = await file.part.size();
+  const own = basename(file.target) === name;
+  using held = new DisposableStack();
+  const claim = own ? file.handOver() : await engine.files.claim(dirname(file.target), name, policy);
+  held.use(claim);
   const chunks = Array.from({ length: Math.ceil(size / file.chunkSize) }, (_, index) => file.done.get(index) ?? "");
   const { chunks: _chunks, ...source } = makeManifest(size, file.chunkSize, chunks);
   const former = file.patch?.part ?? session.part;
-  return MadeFile.of(run, {
+  const result = await MadeFile.of(run, {
     path: made.path,
     claim,
     epoch,
@@ -48,6 +68,8 @@ export async function process(run: Run, file: Storable): Promise<MadeFile | unde
       part: { ...former, path: made.path, chunkSize: settings.chunkSize, epoch },
     },
   });
+  held.move();
+  return result;
 }
 
 async function runSteps(

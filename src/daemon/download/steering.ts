@@ -3,7 +3,7 @@
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Selection, SessionPatch, SteerOutcome } from "../core/ports.ts";
 import type { Session, SessionStatus } from "../core/session.ts";
-import { removeRemains } from "./media/remains.ts";
+import { removeAll } from "./media/remains.ts";
 import type { Queue } from "./queue.ts";
 import type { Engine } from "./run.ts";
 import type { Runner } from "./runner.ts";
@@ -116,7 +116,7 @@ export class Steering {
   async #discard(session: Session): Promise<void> {
     const { part } = session;
     if (part) for (const path of [part.path, asidePath(part.path)]) await this.#engine.files.remove(path);
-    await removeRemains(this.#engine.files, session);
+    await removeAll(this.#engine.files, session);
     await this.#engine.store.dropChunks(session.id);
   }
 

@@ -75,7 +75,9 @@ export async function store(run: Run, file: Storable, size: number): Promise<Pla
         replace: policyOf(run) === "overwrite",
       });
       if (file.former !== undefined) await engine.files.remove(file.former);
-      return { file: { path: target, ...placed }, chunkSize: file.chunkSize, chunks, digests: run.digests };
+      // What was compared with them is what was fetched, and not what steps made of it.
+      const digests = patch.sourceManifest === undefined ? run.digests : [];
+      return { file: { path: target, ...placed }, chunkSize: file.chunkSize, chunks, digests };
     } catch (error) {
       // Someone has put a file there since the name was claimed; with another name nothing is lost.
       if (asDownloadError(error).code !== "TARGET_EXISTS" || policyOf(run) !== "rename") throw error;
@@ -108,7 +110,8 @@ export async function alreadyPlaced(run: Run): Promise<PlacedFile | undefined> {
     }
     if (makeManifest(found.size, part.chunkSize, chunks).root !== manifestRoot) return undefined;
     await engine.files.remove(asidePath(part.path));
-    return { file: { path: target, ...found }, chunkSize: part.chunkSize, chunks, digests: session.digests ?? [] };
+    const digests = session.sourceManifest === undefined ? (session.digests ?? []) : [];
+    return { file: { path: target, ...found }, chunkSize: part.chunkSize, chunks, digests };
   } finally {
     await file.close();
   }

@@ -82,8 +82,8 @@ export function asidePath(part: string): string {
 export function partPath(target: string, id: string): string {
   const suffix = `.${id.slice(0, 8)}.part`;
   let name = basename(target);
-  // With room for what asidePath puts in.
-  while (Buffer.byteLength(name) + suffix.length + 6 > 255) name = [...name].slice(0, -1).join("");
+  // With room for what asidePath puts in, and for what steps put behind it: ".12.opus", and hidden while it is written.
+  while (Buffer.byteLength(name) + suffix.length + 24 > 255) name = [...name].slice(0, -1).join("");
   return join(dirname(target), name + suffix);
 }
 

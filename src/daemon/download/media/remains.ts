@@ -14,12 +14,21 @@ export function basePath(path: string, id: string): string {
   return at < 0 ? path : path.slice(0, at + mark.length);
 }
 
-/** Removes it all. Does nothing for a session without tracks and steps. */
+/** Removes it all. Does nothing for a session without tracks, and of whose file steps made nothing. */
 export async function removeRemains(
   files: Pick<FileStore, "remove">,
-  { id, part, options }: Pick<Session, "id" | "part" | "options">,
+  session: Pick<Session, "id" | "part" | "options" | "sourceManifest">,
 ): Promise<void> {
-  if (!part || (!part.tracks && !options.audio)) return;
+  const { part, options, sourceManifest } = session;
+  if (part?.tracks || options.audio || sourceManifest) await removeAll(files, session);
+}
+
+/** Removes whatever bears the session's name, for one that is called off: the configuration may have wanted steps meanwhile. */
+export async function removeAll(
+  files: Pick<FileStore, "remove">,
+  { id, part }: Pick<Session, "id" | "part">,
+): Promise<void> {
+  if (!part) return;
   const base = basePath(part.path, id);
   if (!base.endsWith(`.${id.slice(0, 8)}.part`)) return;
   const [folder, name] = [dirname(base), basename(base)];

@@ -25,19 +25,23 @@ interface DashReaderInit {
   readonly logger: Logger;
 }
 
+/** Fetches a manifest again. @param by - the manifest that named the URL; absent: who named the first one */
+type FetchManifest = (url: string, by: string | undefined, signal: AbortSignal) => Promise<Document>;
+
+/** Where a live manifest is, and the one that says so. */
+interface Place {
+  readonly url: string;
+  readonly by?: string;
+}
+
 /** Reads what a manifest leads to. */
 export class DashReader {
   readonly #init: DashReaderInit;
   readonly #documents: Documents;
   readonly #request: DownloadRequest;
-  readonly #fetch: (url: string, signal: AbortSignal) => Promise<Document>;
+  readonly #fetch: FetchManifest;
 
-  constructor(
-    init: DashReaderInit,
-    documents: Documents,
-    request: DownloadRequest,
-    fetch: (url: string, signal: AbortSignal) => Promise<Document>,
-  ) {
+  constructor(init: DashReaderInit, documents: Documents, request: DownloadRequest, fetch: FetchManifest) {
     this.#init = init;
     this.#documents = documents;
     this.#request = request;
@@ -108,12 +112,13 @@ export class DashReader {
     const { clock } = this.#init;
     const logger = this.#init.logger.child({ manifest: redactUrl(manifest.url), format: format.id });
     const follower = new DashFollower(logger);
-    const latest = await this.#again(manifest, signal);
+    const first = placeAfter(manifest, { url: manifest.url });
+    const latest = await this.#again(first, signal);
     const segments = follower.take(latest, this.#goingOn(offer, latest), clock.now());
-    let url = latest.location ?? latest.url;
+    let place = placeAfter(latest, { ...first, url: latest.url });
     const look = async (until: AbortSignal) => {
-      const now = await this.#again({ ...latest, location: url }, until);
-      url = now.location ?? url;
+      const now = await this.#again(place, until);
+      place = placeAfter(now, place);
       const found = follower.take(now, this.#goingOn(offer, now), clock.now());
       return { found, ended: !now.live || isOver(now, clock.now()), period: periodOf(now) };
     };
@@ -121,8 +126,8 @@ export class DashReader {
     return { ...common, segments, headers: headers(segments), more: (until: AbortSignal) => live.more(until) };
   }
 
-  async #again({ url, location }: Manifest, signal: AbortSignal): Promise<Manifest> {
-    const document = await this.#fetch(location ?? url, signal);
+  async #again({ url, by }: Place, signal: AbortSignal): Promise<Manifest> {
+    const document = await this.#fetch(url, by, signal);
     return await readManifest(textOf(document), document.url, this.#init.clock.now());
   }
 
@@ -178,6 +183,11 @@ export class DashReader {
     signal.throwIfAborted();
     this.#init.logger.info({ error: String(error) }, "the index of a file could not be read");
   }
+}
+
+/** Where to look next: where the manifest says, or else where it was. */
+function placeAfter({ url, location }: Manifest, former: Place): Place {
+  return location === undefined ? former : { url: location, by: url };
 }
 
 /** Seconds until there may be more. */

@@ -98,8 +98,8 @@ export class DashResolver implements Resolver, ManifestOpener {
 
   async #media(document: Document, request: DownloadRequest, namedBy: string | undefined): Promise<Media> {
     const manifest = await readManifest(textOf(document), document.url, this.#init.clock.now());
-    const reader = new DashReader(this.#init, this.#documents, request, (url, until) =>
-      this.#fetch(url, request, namedBy, until),
+    const reader = new DashReader(this.#init, this.#documents, request, (url, by, until) =>
+      this.#fetch(url, request, by ?? namedBy, until),
     );
     const { title, id } = mediaTitle(document.url);
     const { duration } = manifest;

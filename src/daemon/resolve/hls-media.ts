@@ -48,14 +48,13 @@ export class HlsReader {
     this.#fetch = fetch;
   }
 
-  /** A media playlist that was asked for itself: one format. */
-  async single(playlist: MediaPlaylist, signal: AbortSignal): Promise<Found> {
+  /** A media playlist that no other one leads to: one format. @param namedBy - what named it, if no person did */
+  async single(playlist: MediaPlaylist, namedBy: string | undefined, signal: AbortSignal): Promise<Found> {
     const live = isLive(playlist);
     if (!live && playlist.segments.length === 0) throw invalid("it names no segment");
     const known = await this.#learn(playlist, signal);
     const { container, locked } = known;
     const sound = container === "aac" || container === "mp3" || container === "ac3";
-    const { namedBy } = this.#request.options;
     const place = { url: playlist.url, ...(namedBy !== undefined && { namedBy }) };
     const format: MediaFormat = {
       id: "hls",

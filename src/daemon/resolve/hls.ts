@@ -71,12 +71,12 @@ export class HlsResolver implements Resolver, ManifestOpener {
         ? await list.resolve(request, signal)
         : await this.#itself(request, signal, document);
     }
-    return await this.#media(document, request, signal);
+    return await this.#media(document, request, request.options.namedBy, signal);
   }
 
   /** @throws ResourceError PLAYLIST_INVALID also if it is none; what fetching it throws */
   async open(url: string, request: DownloadRequest, namedBy: string | undefined, signal: AbortSignal): Promise<Media> {
-    return await this.#media(await this.#playlistAt(url, request, namedBy, signal), request, signal);
+    return await this.#media(await this.#playlistAt(url, request, namedBy, signal), request, namedBy, signal);
   }
 
   /** A page or another document is still to be looked at by others. */
@@ -117,14 +117,21 @@ export class HlsResolver implements Resolver, ManifestOpener {
     }
   }
 
-  async #media(document: Document, request: DownloadRequest, signal: AbortSignal): Promise<Media> {
+  async #media(
+    document: Document,
+    request: DownloadRequest,
+    namedBy: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Media> {
     const { url } = document;
     const playlist = await readPlaylist(textOf(document), url);
     const reader = new HlsReader(this.#init, this.#documents, request, (at, by, until) =>
       this.#playlistAt(at, request, by, until),
     );
     const found =
-      playlist.kind === "master" ? await reader.master(playlist, signal) : await reader.single(playlist, signal);
+      playlist.kind === "master"
+        ? await reader.master(playlist, signal)
+        : await reader.single(playlist, namedBy, signal);
     const { known, ...rest } = found;
     const { title, id } = mediaTitle(url);
     return {

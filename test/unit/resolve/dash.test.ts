@@ -542,6 +542,43 @@ describe("a live presentation", () => {
     assert.deepEqual(shown({ ...track, segments: (await more) ?? [] }), ["11 2s"]);
   });
 
+  test("is asked for under the name of what named it; where it has moved, under its own", async () => {
+    const page = "https://www.example/watch";
+    const moved = "https://other.example/a.mpd";
+    const again = "https://third.example/b.mpd";
+    const words = video('<SegmentTemplate media="$Number$" duration="2"/>');
+    const at = (location: string) => dynamic(words).replace("<Period", `<Location>${location}</Location><Period`);
+    const clock = new TestClock(start + 21_000);
+    const { resolver, asked } = setUp({ [AT]: at(moved), [moved]: at(again), [again]: dynamic(words) }, clock);
+    const { formats } = await resolver.open(AT, { url: page, mirrors: [], options: {} }, page, signal);
+    const track = await formats[0]?.track(signal);
+    const more = track?.more?.(signal);
+    await clock.advance(5000);
+    await more;
+    assert.deepEqual(
+      asked.map(({ url, namedBy }) => [url, namedBy]),
+      [
+        [AT, page],
+        [moved, AT],
+        [again, moved],
+      ],
+    );
+  });
+
+  test("that stays where it is, under the name of what named it each time", async () => {
+    const page = "https://www.example/watch";
+    const clock = new TestClock(start + 21_000);
+    const document = dynamic(video('<SegmentTemplate media="$Number$" duration="2"/>'));
+    const { resolver, asked } = setUp({ [AT]: document }, clock);
+    const { formats } = await resolver.open(AT, { url: page, mirrors: [], options: {} }, page, signal);
+    const track = await formats[0]?.track(signal);
+    const more = track?.more?.(signal);
+    await clock.advance(5000);
+    await more;
+    assert.ok(asked.length >= 3);
+    assert.deepEqual(new Set(asked.map(({ namedBy }) => namedBy)), new Set([page]));
+  });
+
   test("is followed by its time line until it says that it has ended", async () => {
     const clock = new TestClock(start + 100_000);
     const line = (from: number, count: number, type = "dynamic") =>

@@ -145,6 +145,24 @@ describe("a live playlist", () => {
     await failed;
   });
 
+  test("that a page named is asked for under the page's name each time", async () => {
+    const { sources, asked } = documentSources({ [AT]: playlist(10, 3) });
+    const clock = new TestClock();
+    const direct = new DirectResolver(sources);
+    const resolver = new HlsResolver({ sources, clock, logger: new RecordLogger(), direct });
+    const page = "https://h/page.html";
+    const { formats } = await resolver.open(AT, { url: page, mirrors: [], options: {} }, page, signal);
+    const track = await formats[0]?.track(signal);
+    const ended = new AbortController();
+    const more = track?.more?.(ended.signal).catch(() => undefined);
+    await clock.advance(5000);
+    ended.abort();
+    await more;
+    const named = asked.filter(({ url }) => url === AT).map(({ namedBy }) => namedBy);
+    assert.ok(named.length >= 3);
+    assert.deepEqual(new Set(named), new Set([page]));
+  });
+
   test("waiting for it can be called off", async () => {
     const { more, clock } = await follow(playlist(10, 3));
     const over = new AbortController();

@@ -526,6 +526,8 @@ export interface SessionStore {
   /** Makes sessions, queued in this order behind all others, and resolves when they survive a power cut. */
   create(requests: readonly DownloadRequest[], options?: CreateOptions): Promise<Session[]>;
   get(id: string): Promise<Session | undefined>;
+  /** Every batch of a session, the one that it was made in first; none if there is no such session. */
+  batches(id: string): Promise<readonly string[]>;
   /** The one session whose id begins so. @throws DownloadError SESSION_NOT_FOUND, SESSION_AMBIGUOUS */
   find(idOrPrefix: string): Promise<Session>;
   /**

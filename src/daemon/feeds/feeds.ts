@@ -189,8 +189,7 @@ export class Feeds implements FeedControl, Startable {
     try {
       const { record, newCount } = await this.#bring(feed, signal);
       await this.#keep(record);
-      const removedCount = await removeOld(this.#parts, record);
-      return { feed: record, newCount, removedCount };
+      return { feed: record, newCount, removedCount: await this.#tidy(record) };
     } catch (error) {
       if (signal.aborted) return undefined;
       const { code, message } = asDownloadError(error);
@@ -206,6 +205,17 @@ export class Feeds implements FeedControl, Startable {
       );
       await this.#keep({ ...record, ...(feed.lastPollAt !== undefined && { lastPollAt: clock.now() }) });
       return { feed: record, newCount: 0, removedCount: 0 };
+    }
+  }
+
+  /** What cannot be removed changes nothing of what the feed has said: the next poll tries again. */
+  async #tidy(feed: FeedRecord): Promise<number> {
+    try {
+      return await removeOld(this.#parts, feed);
+    } catch (error) {
+      const { code, message } = asDownloadError(error);
+      this.#parts.logger.warn({ feed: redactUrl(feed.url), code }, `old files could not be removed: ${message}`);
+      return 0;
     }
   }
 

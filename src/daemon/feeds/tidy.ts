@@ -1,6 +1,7 @@
 /**
  * Removes the files of episodes that are not among the newest any more, where that was asked for: only files that the feed
- * itself brought, and that nobody has touched since.
+ * itself brought, that nobody has touched since, and that no other batch asked for as well. Only what is here counts: an old
+ * file stays until as many newer ones as are kept have come.
  */
 import { redactUrl } from "../../shared/redact.ts";
 import type { FileStore, KeyValue, Logger, SessionStore } from "../core/ports.ts";
@@ -9,7 +10,7 @@ import { EPISODES, type EpisodeRecord, episodesOf, type FeedRecord, putEpisode, 
 /** What is tidied up with. */
 export interface TidyParts {
   readonly store: KeyValue;
-  readonly sessions: Pick<SessionStore, "get">;
+  readonly sessions: Pick<SessionStore, "get" | "batches">;
   readonly files: Pick<FileStore, "stat" | "remove">;
   readonly logger: Logger;
 }
@@ -24,14 +25,17 @@ export async function removeOld({ store, sessions, files, logger }: TidyParts, f
     if (episode?.session !== undefined) brought.push({ key, episode, session: episode.session });
   }
   const age = ({ episode }: { readonly episode: EpisodeRecord }) => episode.publishedAt ?? episode.at;
-  let removed = 0;
-  for (const { key, episode, session: sessionId } of brought.toSorted((a, b) => age(b) - age(a)).slice(keep)) {
+  let [here, removed] = [0, 0];
+  for (const { key, episode, session: sessionId } of brought.toSorted((a, b) => age(b) - age(a))) {
     if (episode.removed) continue;
     const session = await sessions.get(sessionId);
-    const file = session?.status === "completed" && !session.already ? session.file : undefined;
+    const file = session?.status === "completed" ? session.file : undefined;
     const found = file && (await files.stat(file.path));
     if (!file || !found) continue;
     if (found.size !== file.size || found.mtimeMs !== file.mtimeMs || found.ino !== file.ino) continue;
+    here++;
+    if (here <= keep || session?.already) continue;
+    if ((await sessions.batches(sessionId)).some((batch) => batch !== id)) continue;
     await files.remove(file.path);
     await store.write([putEpisode(key, { ...episode, removed: true })]);
     logger.info({ feed: redactUrl(url), path: file.path }, `removed: only the newest ${keep} episodes are kept`);

@@ -166,6 +166,11 @@ export class SessionManager implements SessionStore, SessionTransfer, Outbox, St
     return (await this.#records.get(id))?.session;
   }
 
+  async batches(id: string): Promise<readonly string[]> {
+    const record = await this.#records.get(id);
+    return record ? batchesOf(record) : [];
+  }
+
   async find(idOrPrefix: string): Promise<Session> {
     const prefix = idOrPrefix.toLowerCase();
     if (!/^[0-9a-f-]{1,36}$/.test(prefix) || prefix.length < SHORTEST_PREFIX)

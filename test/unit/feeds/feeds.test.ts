@@ -94,6 +94,9 @@ let sessions: ListSessions;
 let feeds: Feeds;
 let logger: RecordLogger;
 let known: Map<string, Session>;
+let batches: Map<string, readonly string[]>;
+
+const files = new DiskFileStore();
 
 async function open(): Promise<void> {
   sessions = new ListSessions(store);
@@ -107,8 +110,11 @@ async function open(): Promise<void> {
   feeds = new Feeds({
     store,
     intake: sessions,
-    sessions: { get: (id) => Promise.resolve(known.get(id)) },
-    files: new DiskFileStore(),
+    sessions: {
+      get: (id) => Promise.resolve(known.get(id)),
+      batches: (id) => Promise.resolve(batches.get(id) ?? [known.get(id)?.batchId ?? ""]),
+    },
+    files,
     client,
     reader: { read: readFeed },
     clock,
@@ -134,6 +140,7 @@ beforeEach(async () => {
   store = new MemoryKeyValue();
   clock = new TestClock();
   known = new Map();
+  batches = new Map();
   await open();
 });
 
@@ -273,6 +280,57 @@ describe("old files", () => {
     await writeFile(join(folder.path, "2.mp3"), "mine");
     assert.equal((await poll()).removedCount, 0);
     assert.deepEqual(await there(folder.path), [1, 2, 3]);
+  });
+
+  test("stay until newer ones are here", async () => {
+    await using folder = await temporaryFolder();
+    podcast.episodes = [episode(2), episode(1)];
+    await follow({ keep: 2, deleteOld: true });
+    await poll();
+    await complete(folder.path);
+    podcast.episodes = [episode(4), episode(3), ...podcast.episodes];
+    assert.deepEqual([(await poll()).newCount, await there(folder.path)], [2, [1, 2]]);
+    assert.equal((await poll()).removedCount, 0);
+    await complete(folder.path);
+    const [newest] = [...known].findLast(([, session]) => session.url.endsWith("/4.mp3")) ?? [];
+    const session = known.get(newest ?? "");
+    assert.ok(session);
+    known.set(session.id, { ...session, status: "failed" });
+    assert.equal((await poll()).removedCount, 1);
+    assert.deepEqual(await there(folder.path), [2, 3, 4]);
+    known.set(session.id, session);
+    assert.equal((await poll()).removedCount, 1);
+    assert.deepEqual(await there(folder.path), [3, 4]);
+  });
+
+  test("that another batch asked for as well stay", async () => {
+    await using folder = await temporaryFolder();
+    podcast.episodes = [episode(3), episode(2), episode(1)];
+    await follow({ keep: 3 });
+    await poll();
+    await complete(folder.path);
+    const first = [...known.values()].find((session) => session.url.endsWith("/1.mp3"));
+    batches.set(first?.id ?? "", [first?.batchId ?? "", "mine"]);
+    await follow({ keep: 1, deleteOld: true });
+    assert.equal((await poll()).removedCount, 1);
+    assert.deepEqual(await there(folder.path), [1, 3]);
+  });
+
+  test("that cannot be removed undo nothing of what the poll learnt", async (t) => {
+    await using folder = await temporaryFolder();
+    podcast.episodes = [episode(2), episode(1)];
+    podcast.etag = '"one"';
+    await follow({ keep: 2 });
+    await poll();
+    await complete(folder.path);
+    await follow({ keep: 1, deleteOld: true });
+    t.mock.method(files, "remove", () => Promise.reject(new Error("read-only file system")));
+    const { feed, removedCount } = await poll();
+    assert.deepEqual([removedCount, feed.problem, feed.nextPollAt - clock.now()], [0, undefined, HOUR]);
+    assert.equal(feeds.list()[0]?.problem, undefined);
+    assert.match(logger.lines.at(-1)?.message ?? "", /read-only file system/);
+    t.mock.restoreAll();
+    assert.equal((await poll()).removedCount, 1);
   });
 
   test("that were here before are not the feed's", async () => {

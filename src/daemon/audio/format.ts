@@ -1,7 +1,7 @@
 /** Which container and codec a result gets: those of the source, or the nearest that can be written, said in a note. */
 import { basename, extname } from "node:path";
 import { failure } from "../core/errors.ts";
-import type { AudioCodec, AudioDepth, AudioEncoding, Container } from "../core/media-tool.ts";
+import type { AudioCodec, AudioDepth, AudioEncoding, Container, MediaStream } from "../core/media-tool.ts";
 import type { AudioSource } from "./source.ts";
 
 /** Endings of names, and the containers that they stand for. */
@@ -43,21 +43,37 @@ const CODECS: Readonly<Record<Container, readonly AudioCodec[]>> = {
 
 const LOSSLESS: ReadonlySet<AudioCodec> = new Set(["flac", "alac", "wav"]);
 
+/** Containers for pictures that move; the others are written with audio alone. */
+const FOR_VIDEO: ReadonlySet<Container> = new Set(["mp4", "mkv", "webm", "mov", "ts"]);
+/** Containers for several audio tracks. */
+const FOR_TRACKS: ReadonlySet<Container> = new Set([...FOR_VIDEO, "m4a", "mka"]);
+const TEXT = /^(subrip|srt|webvtt|mov_text|ass|ssa|text)$/;
+/** Subtitles that each container takes, as they are or in its own kind. */
+const SUBTITLES: Partial<Readonly<Record<Container, RegExp>>> = {
+  mp4: TEXT,
+  mov: TEXT,
+  webm: TEXT,
+  mkv: /^(subrip|srt|webvtt|mov_text|ass|ssa|text|dvd_subtitle|hdmv_pgs_subtitle|dvb_subtitle)$/,
+  ts: /^dvb_subtitle$/,
+};
+
 /** How a result is written. */
 export interface OutputFormat {
   readonly container: Container;
   readonly encoding: AudioEncoding;
   /** The codec loses something. */
   readonly lossy: boolean;
-  /** Container and codec are those of the source. */
+  /** Container and codec are those of the source, and all that is in it can be taken along. */
   readonly kept: boolean;
+  /** Tracks of the source that the container cannot take along, in words; covers are not among them. */
+  readonly lost: readonly string[];
   readonly notes: readonly string[];
 }
 
 /** The source's own format, or the nearest to it. */
 export function formatLike(source: AudioSource): OutputFormat {
   const own = containerOf(source);
-  return formatIn(own ?? (source.lossless ? "flac" : source.hasVideo ? "mkv" : "m4a"), source, own !== undefined);
+  return formatIn(own ?? (source.hasVideo ? "mkv" : source.lossless ? "flac" : "m4a"), source, own !== undefined);
 }
 
 /**
@@ -88,14 +104,16 @@ function formatIn(container: Container, source: AudioSource, sameContainer: bool
   const lossless = source.lossless ? possible.find((codec) => LOSSLESS.has(codec)) : undefined;
   const fallback = lossless ?? (possible[0] as AudioCodec);
   const codec = own !== undefined && possible.includes(own) ? own : fallback;
-  const kept = sameContainer && codec === own;
+  const lost = lostIn(container, source);
+  const kept = sameContainer && codec === own && lost.length === 0;
   const notes: string[] = [];
   if (codec !== own)
     notes.push(`The audio was ${stream.codec} and is now ${codec}, in ${article(container)} ${container} file.`);
   const depth = LOSSLESS.has(codec) && source.lossless ? depthFor(codec, source, notes) : undefined;
   const others = source.info.streams.filter(({ kind }) => kind === "audio").length - 1;
-  if (others > 0)
+  if (others > 0 && FOR_TRACKS.has(container))
     notes.push(`Only the first audio track is changed; ${others} more in the file ${others === 1 ? "is" : "are"} not.`);
+  if (lost.length > 0) notes.push(`Left out, since ${container} cannot hold it: ${lost.join(", ")}.`);
   return {
     container,
     encoding: {
@@ -106,8 +124,32 @@ function formatIn(container: Container, source: AudioSource, sameContainer: bool
     },
     lossy: !LOSSLESS.has(codec),
     kept,
+    lost,
     notes,
   };
+}
+
+function lostIn(container: Container, { info, stream }: AudioSource): string[] {
+  return info.streams
+    .filter(({ index, attachedPicture }) => index !== stream.index && !attachedPicture)
+    .filter((other) => !carries(container, other, info.chapters.length > 0))
+    .map(({ kind, codec, index }) => `${kind} (${codec}, stream ${index})`);
+}
+
+/** Whether a track is in a result as well. What MP4 lists its chapters in is made anew with them. */
+function carries(container: Container, { kind, codec }: MediaStream, hasChapters: boolean): boolean {
+  switch (kind) {
+    case "audio":
+      return FOR_TRACKS.has(container);
+    case "video":
+      return FOR_VIDEO.has(container);
+    case "subtitle":
+      return SUBTITLES[container]?.test(codec) ?? false;
+    case "attachment":
+      return container === "mkv";
+    case "data":
+      return codec === "bin_data" && hasChapters;
+  }
 }
 
 function article(container: Container): string {
@@ -143,6 +185,8 @@ function containerOf({ info, stream, path, hasVideo }: AudioSource): Container |
     return hasVideo || named === "mp4" || !/^(aac|alac)$/.test(stream.codec) ? "mp4" : "m4a";
   }
   if (names.includes("matroska")) return named === "webm" ? "webm" : hasVideo ? "mkv" : "mka";
+  // Ogg is written with audio alone.
+  if (names.includes("ogg") && hasVideo) return undefined;
   if (names.includes("ogg")) return stream.codec === "opus" && named !== "ogg" ? "opus" : "ogg";
   if (names.includes("mpegts")) return "ts";
   return (["mp3", "aac", "flac", "wav"] as const).find((name) => names.includes(name));

@@ -24,6 +24,8 @@ export interface OutputPlan extends OutputFormat {
   readonly target: string;
   readonly inPlace: boolean;
   readonly replace: boolean;
+  /** The result takes the input's place, here or elsewhere: nothing of it may be lost. */
+  readonly whole: boolean;
 }
 
 /**
@@ -31,25 +33,28 @@ export interface OutputPlan extends OutputFormat {
  *
  * @param what - what is done to it, for the name: "normalized"
  * @throws DownloadError INVALID_ARGUMENT if the output is the input (by another name, too) or its ending says nothing;
- *   FileSystemError TARGET_EXISTS; ResourceError MEDIA_UNFIT if the input is to be replaced and its format cannot be written
+ *   FileSystemError TARGET_EXISTS; ResourceError MEDIA_UNFIT if the input is to be replaced and its format cannot be written,
+ *   or not with all that is in it
  */
 export async function planOutput(source: AudioSource, what: string, options: OutputOptions): Promise<OutputPlan> {
-  const { output, inPlace = false, overwrite = false } = options;
+  const { output, inPlace = false, overwrite = false, whole = inPlace } = options;
   if (output !== undefined && inPlace) throw failure("INVALID_ARGUMENT", "give either an output or in-place, not both");
   if (inPlace) {
     const format = formatLike(source);
+    assertNothingLost(source, format);
     if (!format.kept)
       throw failure(
         "MEDIA_UNFIT",
-        `${source.path} cannot be replaced: ${source.stream.codec} in ${source.info.format} cannot be written; name another output`,
+        `${source.path} cannot be replaced: ${source.stream.codec} in ${source.info.format}${source.hasVideo ? " beside moving pictures" : ""} cannot be written; name another output`,
       );
     // A link stays a link: what it leads to is replaced.
     const target = (await realTarget(source.path)) ?? source.path;
     const { nlink } = await stat(target);
     const notes = nlink > 1 ? ["The file had other names (hard links): they keep the old content."] : [];
-    return { ...format, notes: [...format.notes, ...notes], target, inPlace, replace: true };
+    return { ...format, notes: [...format.notes, ...notes], target, inPlace, replace: true, whole };
   }
   const format = output === undefined ? formatLike(source) : formatFor(output, source);
+  if (whole) assertNothingLost(source, format);
   const target = output === undefined ? siblingOf(source, what, format) : resolve(output);
   const there = await stat(target).catch(() => undefined);
   if (there?.dev === source.identity.dev && there.ino === source.identity.ino)
@@ -57,7 +62,17 @@ export async function planOutput(source: AudioSource, what: string, options: Out
   if (there?.isDirectory()) throw failure("INVALID_ARGUMENT", `the output ${target} is a folder`);
   if (there !== undefined && !overwrite)
     throw failure("TARGET_EXISTS", `${target} is there already; it was not replaced`, { metadata: { path: target } });
-  return { ...format, target, inPlace, replace: overwrite };
+  return { ...format, target, inPlace, replace: overwrite, whole };
+}
+
+/** @throws ResourceError MEDIA_UNFIT */
+function assertNothingLost({ path }: AudioSource, { container, lost }: OutputFormat): void {
+  if (lost.length === 0) return;
+  throw failure(
+    "MEDIA_UNFIT",
+    `${path} cannot be replaced: ${container} cannot hold its ${lost.join(", ")}; name another output`,
+    { metadata: { path } },
+  );
 }
 
 function siblingOf(source: AudioSource, what: string, { container }: OutputFormat): string {

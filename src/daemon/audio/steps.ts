@@ -14,6 +14,10 @@ interface StepCall {
   readonly path: string;
   readonly output: string;
   readonly control: {
+    /** The result takes the place of what was fetched. */
+    readonly whole: true;
+    /** The output lies at a path of the engine's own: what is there is left of a run that was killed. */
+    readonly overwrite: true;
     readonly signal: AbortSignal;
     readonly onProgress: (progress: { readonly percent?: number }) => void;
   };
@@ -77,6 +81,8 @@ export function audioStep(name: string, { tool, logger, processor }: StepDeps): 
         const { ending, kept } = await endingOf(tool, input.path, extname(input.name), signal);
         const target = `${output}.${ending}`;
         const control: StepCall["control"] = {
+          whole: true,
+          overwrite: true,
           signal,
           onProgress: ({ percent }) => (percent === undefined ? undefined : onProgress?.(percent)),
         };

@@ -25,6 +25,8 @@ export interface OutputOptions {
   readonly inPlace?: boolean;
   /** Replace another file that is there; default: TARGET_EXISTS. */
   readonly overwrite?: boolean;
+  /** The result is going to take the input's place: fail rather than leave out anything that is in it. In place: always. */
+  readonly whole?: boolean;
 }
 
 /** What came of a call. */

@@ -77,23 +77,74 @@ test("a wrong key is an error, and nothing is put in place", async () => {
   assert.equal((await home.files()).filter((name) => !name.includes(".part")).length, 0);
 });
 
-test("byte ranges of one resource: in ranges, one version", async () => {
-  const segments = someSegments(10);
-  let start = 0;
+/** A playlist of ranges of files: segment `index` is the next range of the file that `fileOf` names. */
+function rangesOf(segments: readonly Buffer[], fileOf: (index: number) => string): string {
+  const ends = new Map<string, number>();
   const before = (index: number): string => {
     const { length } = segments[index] as Buffer;
-    start += length;
-    return `#EXT-X-BYTERANGE:${length}@${start - length}`;
+    const start = ends.get(fileOf(index)) ?? 0;
+    ends.set(fileOf(index), start + length);
+    return `#EXT-X-BYTERANGE:${length}@${start}`;
   };
-  const list = playlistOf(10, { before })
-    .replaceAll(/seg\/\d+\.ts/g, "all.ts")
+  return playlistOf(segments.length, { before })
+    .replaceAll(/seg\/(\d+)\.ts/g, (_all, index: string) => fileOf(Number(index)))
     .replace("VERSION:3", "VERSION:4");
+}
+
+test("byte ranges of one resource: in ranges, one version", async () => {
+  const segments = someSegments(10);
+  const list = rangesOf(segments, () => "all.ts");
   await using origin = await segmentOrigin({ "/show.m3u8": list, "/all.ts": whole(segments) });
   await using home = await libraryHome();
   const result = await download(home, `${origin.url}/show.m3u8`);
   assert.equal(result?.status, "completed", result?.error?.message);
   assert.ok(whole(segments).equals(await readFile(result.path ?? "")));
-  assert.equal(origin.sent - list.length, whole(segments).length);
+  assert.equal(origin.sent - list.length, whole(segments).length + 1, "a byte to learn the version");
+});
+
+for (const { title, files } of [
+  { title: "one file", files: 1 },
+  { title: "many files", files: 6 },
+])
+  test(`byte ranges of ${title}: another version after a retry is not put behind the first one`, async () => {
+    const [first, second] = [someSegments(12), someSegments(12)];
+    const name = (index: number): string => `part${index % files}.ts`;
+    const list = rangesOf(first, name);
+    await using origin = await segmentOrigin({ "/show.m3u8": list });
+    const serveVersion = (segments: readonly Buffer[], more: Buffer): void => {
+      for (let file = 0; file < files; file++)
+        origin.files.set(`/part${file}.ts`, whole([...segments.filter((_, index) => index % files === file), more]));
+    };
+    serveVersion(first, Buffer.alloc(0));
+    let ranges = 0;
+    origin.misbehave = (path, _times, request, response) => {
+      if (!path.startsWith("/part") || request.headers.range === "bytes=0-0" || ++ranges !== 9) return false;
+      response.writeHead(404).end();
+      return true;
+    };
+    await using home = await libraryHome();
+    const manager = home.manager(JOINED);
+    const [result] = await manager.download([`${origin.url}/show.m3u8`], { connections: 1 });
+    assert.equal(result?.error?.code, "HTTP_NOT_FOUND");
+    // Its length is part of the entity tag.
+    serveVersion(second, packets(1));
+    const retried = await manager.resumeDownload(result?.sessionId ?? "");
+    assert.equal(retried.status, "completed", retried.error?.message);
+    assert.ok(whole(second).equals(await readFile(retried.path ?? "")));
+  });
+
+test("byte ranges of a file that changes meanwhile: it begins again with the new version", async () => {
+  const [first, second] = [someSegments(12), someSegments(12)];
+  await using origin = await segmentOrigin({ "/show.m3u8": rangesOf(first, () => "all.ts"), "/all.ts": whole(first) });
+  let asked = 0;
+  origin.misbehave = (path) => {
+    if (path === "/all.ts" && ++asked === 6) origin.files.set(path, whole([...second, packets(1)]));
+    return false;
+  };
+  await using home = await libraryHome();
+  const result = await download(home, `${origin.url}/show.m3u8`);
+  assert.equal(result?.status, "completed", result?.error?.message);
+  assert.ok(whole(second).equals(await readFile(result.path ?? "")));
 });
 
 test("connections that break in mid-segment are gone on with, those that close too early are noticed", async () => {

@@ -23,10 +23,13 @@ export function segmentName({ url, range, durationSeconds }: Segment): string {
 /**
  * What tells one track from another in the same place: with a different one it begins again.
  *
- * @param version - of the file whose ranges are its segments
+ * @param versions - of the files whose ranges are its segments
  */
-export function identityOf({ kind, container, language = "" }: Track, version?: ResourceInfo): string {
-  const file = version ? [version.strongValidator, version.size] : [];
+export function identityOf(
+  { kind, container, language = "" }: Track,
+  versions: ReadonlyMap<string, ResourceInfo> = new Map(),
+): string {
+  const file = [...versions.values()].flatMap(({ strongValidator, size }) => [strongValidator, size]);
   return createHash("sha256")
     .update(JSON.stringify([kind, container, language, ...file]))
     .digest("hex");

@@ -1,6 +1,7 @@
 /**
  * What of a track is here already. Of a list that has an end the segments count that it still names, in its order, from the
- * first one on. A recording counts whole: what comes now goes behind it.
+ * first one on; of ranges of a file whose version nobody knows none, while others of it are missing. A recording counts
+ * whole: what comes now goes behind it.
  */
 import { createHash } from "node:crypto";
 import type { PartFile, RecordedChunk, RecordedSegment } from "../../core/ports.ts";
@@ -8,6 +9,7 @@ import type { Segment, Track } from "../../core/resolved.ts";
 import type { TrackState } from "../../core/session.ts";
 import type { Run } from "../run.ts";
 import { segmentName } from "./names.ts";
+import type { SplitTrack } from "./split.ts";
 
 /** Bytes that are read back at once. */
 const READ = 8 * 1024 * 1024;
@@ -21,12 +23,18 @@ export interface Prefix {
 }
 
 /** Finds out, and forgets what does not count any more. */
-export async function prefixOf(run: Run, track: Track, part: PartFile, { epoch }: TrackState): Promise<Prefix> {
+export async function prefixOf(
+  run: Run,
+  { track, versions }: SplitTrack,
+  part: PartFile,
+  { epoch }: TrackState,
+): Promise<Prefix> {
   const { store } = run.engine;
   const { id } = run.session;
   const all = await store.segments(id, epoch);
   const named = contiguous(all, track);
-  const recorded = await proved(run, part, named);
+  const found = await proved(run, part, named);
+  const recorded = found.slice(0, ofOneVersion(track, found.length, versions));
   if (recorded.length < all.size) {
     // None of them may ever stand for what is written there from now on.
     await store.dropChunks(id, epoch);
@@ -51,6 +59,30 @@ function contiguous(all: ReadonlyMap<number, RecordedSegment>, { segments, more 
     if (!segment || (!more && (!listed || segmentName(listed) !== segment.name))) return found;
     found.push(segment);
   }
+}
+
+/**
+ * How many of the first `here` segments can be gone on with. A file whose ranges are here in part, and whose version nobody
+ * knows, may be another one by now: it is fetched anew, and so is all behind its first range.
+ */
+export function ofOneVersion(
+  { segments, more }: Pick<Track, "segments" | "more">,
+  here: number,
+  versions: SplitTrack["versions"] = new Map(),
+): number {
+  if (more) return here;
+  const first = new Map<string, number>();
+  for (const [index, { url, range }] of segments.entries())
+    if (range && !versions.has(url) && !first.has(url)) first.set(url, index);
+  let kept = here;
+  // The first range of what is missing so far.
+  let lowest = here;
+  for (let index = segments.length - 1; index >= 0 && (index >= kept || index >= lowest); index--) {
+    kept = Math.min(kept, index);
+    const segment = segments[index];
+    if (segment?.range) lowest = Math.min(lowest, first.get(segment.url) ?? lowest);
+  }
+  return kept;
 }
 
 /** A recording goes on behind its last segment; what has passed meanwhile is lost, and that is said. */

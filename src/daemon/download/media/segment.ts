@@ -32,6 +32,8 @@ export interface SegmentInit {
   /** The version of the resource that other ranges of it came from. */
   readonly version?: ResourceInfo;
   readonly slabs: Pick<Slabs, "take" | "give">;
+  /** Called when an answer begins. What it throws ends it. */
+  readonly onAnswer: (resource: ResourceInfo) => void;
   /** Called for bytes received; a promise holds the sender back. */
   readonly onBytes: (count: number) => Promise<void> | undefined;
   /** Called when there is something to take. A promise holds the sender back: memory is short, or it is being written. */
@@ -133,6 +135,7 @@ export class SegmentTransfer {
     });
     try {
       this.#checkAnswer(stream, start);
+      this.#init.onAnswer(stream.resource);
     } catch (error) {
       stream.cancel();
       throw error;

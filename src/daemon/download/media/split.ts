@@ -1,6 +1,7 @@
 /**
- * A track that is one file: it is fetched in ranges, like any file, so that several connections share it and a death costs
- * one range. Only where the origin can tell its versions apart; its version is part of what the track is known by.
+ * Which version of a file the ranges of a track belong to: without knowing that, two versions could come to be one file. A
+ * track that is one file is fetched in ranges too, like any file, so that several connections share it and a death costs one
+ * range. Only where the origin can tell its versions apart; they are part of what the track is known by.
  */
 
 import type { Segment, Track } from "../../core/resolved.ts";
@@ -12,24 +13,44 @@ import { wayTo } from "./way.ts";
 /** Bytes of a range. */
 const RANGE = 8 * 1024 * 1024;
 
-/** A track with the version that its ranges belong to. */
+/** Files that are asked for their version beforehand: most tracks are ranges of one, or of one and its head. */
+const MOST_ASKED = 4;
+
+/** A track with the versions that its ranges belong to. */
 export interface SplitTrack {
   readonly track: Track;
-  readonly version?: ResourceInfo;
+  /** By URL, as far as they are known. */
+  readonly versions?: ReadonlyMap<string, ResourceInfo>;
 }
 
 /** @throws what asking for the file throws */
 export async function split(run: Run, track: Track): Promise<SplitTrack> {
+  if (track.more) return { track };
+  const ranged = new Set(track.segments.filter(({ range }) => range).map(({ url }) => url));
+  if (ranged.size > 0) return ranged.size > MOST_ASKED ? { track } : await withVersions(run, track, ranged);
   const [only, ...others] = track.segments;
-  if (!only || others.length > 0 || only.range || only.key || track.more) return { track };
-  const source = run.engine.sources.http(only.url, wayTo(run, only.url, track));
-  const opening = await source.open({ start: 0, end: 1, signal: run.signal });
-  opening.cancel();
-  const { resource } = opening;
+  if (!only || others.length > 0 || only.key) return { track };
+  const resource = await versionOf(run, track, only.url);
   const size = resource.size ?? 0;
   if (!canResume(resource) || size <= RANGE) return { track };
   const segments: Segment[] = [];
   for (let start = 0; start < size; start += RANGE)
     segments.push({ url: only.url, range: { start, end: Math.min(start + RANGE, size) } });
-  return { track: { ...track, segments }, version: resource };
+  return { track: { ...track, segments }, versions: new Map([[only.url, resource]]) };
+}
+
+async function withVersions(run: Run, track: Track, urls: ReadonlySet<string>): Promise<SplitTrack> {
+  const versions = new Map<string, ResourceInfo>();
+  for (const url of urls) {
+    const resource = await versionOf(run, track, url);
+    if (canResume(resource)) versions.set(url, resource);
+  }
+  return { track, versions };
+}
+
+async function versionOf(run: Run, track: Track, url: string): Promise<ResourceInfo> {
+  const source = run.engine.sources.http(url, wayTo(run, url, track));
+  const opening = await source.open({ start: 0, end: 1, signal: run.signal });
+  opening.cancel();
+  return opening.resource;
 }

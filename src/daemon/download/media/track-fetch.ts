@@ -49,8 +49,8 @@ export interface TrackFetchInit {
   readonly epoch: number;
   /** What of it is here, and what is known of the rest. */
   readonly prefix: Prefix;
-  /** The version of the file whose ranges the segments are. */
-  readonly version?: ResourceInfo;
+  /** By URL, the versions of files whose ranges the segments are, as far as they are known. */
+  readonly versions?: ReadonlyMap<string, ResourceInfo>;
   readonly keys: SegmentKeys;
   /** Segments at once. */
   readonly atOnce: number;
@@ -71,7 +71,7 @@ export class TrackFetch {
   /** Milliseconds of the segments that are known. */
   #knownMs = 0;
   /** By URL, what its ranges belong to. */
-  readonly #versions = new Map<string, ResourceInfo>();
+  readonly #versions: Map<string, ResourceInfo>;
   readonly #sourceHash = createHash("sha256").update("snatch-segments-1\n");
   #roomLeft = 0;
   readonly #under = new Map<number, SegmentTransfer>();
@@ -106,8 +106,7 @@ export class TrackFetch {
       this.#sourceHash.update(known.sha256, "hex");
     }
     this.#learn(segments);
-    const [first] = segments;
-    if (init.version && first) this.#versions.set(first.url, init.version);
+    this.#versions = new Map(init.versions);
     this.#recordedBytes = this.#position;
     this.#recordedCount = this.#lengths.length;
     this.#next = this.#lengths.length;
@@ -255,8 +254,6 @@ export class TrackFetch {
           this.#init.onConnections();
         }
         await transfer.receive(this.#signal);
-        if (described.range && transfer.resource && canResume(transfer.resource))
-          this.#versions.set(described.url, transfer.resource);
         break;
       } catch (error) {
         this.#signal.throwIfAborted();
@@ -284,9 +281,24 @@ export class TrackFetch {
       ...(version && { version }),
       ...(key && { key }),
       slabs: run.engine.slabs,
+      onAnswer: (resource) => {
+        if (described.range) this.#mustBeOneVersion(described.url, resource);
+      },
       onBytes: (count) => this.#count(count),
       onReady: () => this.#ready(index),
     });
+  }
+
+  /** All ranges of a file are of one version. @throws ResourceError RESOURCE_CHANGED */
+  #mustBeOneVersion(url: string, resource: ResourceInfo): void {
+    const known = this.#versions.get(url);
+    const { etag, lastModified } = resource;
+    if (known && etag !== known.strongValidator && lastModified !== known.strongValidator)
+      throw failure(
+        "RESOURCE_CHANGED",
+        `${redactUrl(url)} is version ${etag ?? lastModified ?? "(not named)"}; its other ranges are of ${known.strongValidator}`,
+      );
+    if (!known && canResume(resource)) this.#versions.set(url, resource);
   }
 
   #count(bytes: number): Promise<void> | undefined {

@@ -36,7 +36,7 @@ export interface FetchedTrack {
 /** Where the tracks of a session go: beside what is made of them. */
 export function trackStates(run: Run, tracks: readonly SplitTrack[], base: string): readonly TrackState[] {
   const former = run.session.part;
-  const identities = tracks.map(({ track, version }) => identityOf(track, version));
+  const identities = tracks.map(({ track, versions }) => identityOf(track, versions));
   const kept = former?.tracks;
   const same =
     run.settings.enableResume &&
@@ -70,7 +70,7 @@ export async function fetchTracks(
         ...split,
         part,
         epoch: state.epoch,
-        prefix: await prefixOf(run, split.track, part, state),
+        prefix: await prefixOf(run, split, part, state),
         keys: new SegmentKeys((url) => run.engine.sources.http(url, wayTo(run, url, split.track))),
         atOnce: atOnce(run, tracks.length),
         ...recordLimit(run, split.track),

@@ -126,3 +126,41 @@ test("the same URL in another format is another thing", async () => {
   assert.notEqual(plain?.id, audio?.id);
   assert.equal(audio?.id, again?.id);
 });
+
+/** Playlists that name others. */
+async function lists(named: Record<string, readonly string[]>) {
+  const origin = await segmentOrigin();
+  for (const [path, urls] of Object.entries(named))
+    origin.files.set(path, `#EXTM3U\n${urls.map((url) => `#EXTINF:1,${url}\n${origin.url}${url}\n`).join("")}`);
+  origin.misbehave = (path, _times, _request, response) => {
+    const list = path in named && origin.files.get(path);
+    if (list) response.writeHead(200, { "Content-Type": "audio/x-mpegurl" }).end(list);
+    return Boolean(list);
+  };
+  return origin;
+}
+
+test("lists that lead to each other while both are under way: whoever waits gets an answer", {
+  timeout: 30_000,
+}, async () => {
+  await using origin = await lists({ "/a.m3u": ["/b.m3u", "/one.mp3"], "/b.m3u": ["/a.m3u", "/two.mp3"] });
+  for (const path of ["/one.mp3", "/two.mp3"]) origin.files.set(path, AUDIO);
+  await using home = await libraryHome();
+  const manager = home.manager();
+  // Both are active at once, so that each finds the other's session.
+  const results = await manager.download([`${origin.url}/a.m3u`, `${origin.url}/b.m3u`], { media: true });
+  assert.ok(results.every(({ items }) => (items?.length ?? 0) > 0));
+});
+
+test("a list that names itself: left out; one that names nothing else is an error", { timeout: 30_000 }, async () => {
+  await using origin = await lists({ "/a.m3u": ["/a.m3u", "/one.mp3"], "/only.m3u": ["/only.m3u"] });
+  origin.files.set("/one.mp3", AUDIO);
+  await using home = await libraryHome();
+  const manager = home.manager({ max_retries: 0 });
+  const [both] = await manager.download([`${origin.url}/a.m3u`], { media: true });
+  assert.equal(both?.status, "completed", both?.error?.message);
+  assert.equal(both.items?.length, 1);
+  const [only] = await manager.download([`${origin.url}/only.m3u`], { media: true });
+  assert.equal(only?.error?.code, "MEDIA_INVALID", only?.error?.message);
+  assert.match(only?.error?.message ?? "", /names only itself/);
+});

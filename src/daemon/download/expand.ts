@@ -18,7 +18,7 @@ const MOST_DEPTH = 6;
 /** Items that are accepted in one batch of the database. */
 const AT_ONCE = 1000;
 
-/** Queues what a URL led to, and ends the session. @throws DownloadError NOTHING_FOUND if nothing of it can be fetched */
+/** Queues what a URL led to, and ends the session. @throws DownloadError why nothing of it can be fetched */
 export async function expand(run: Run, expansion: Expansion): Promise<void> {
   const { session, engine } = run;
   const { items } = expansion;
@@ -33,25 +33,28 @@ export async function expand(run: Run, expansion: Expansion): Promise<void> {
       "MEDIA_INVALID",
       `${expansion.title ?? "the list"} names ${items.length} things; at most ${MOST_ITEMS} are taken`,
     );
+  const own = archiveText(archiveKeyOf(session));
   const requests: DownloadRequest[] = [];
   let refusal: unknown;
   for (const { url, mirrors = [], options, title } of items) {
     try {
-      requests.push(
-        engine.intake.check([url, ...mirrors], {
-          ...passedOn(session, url),
-          ...options,
-          ...(title !== undefined && { about: { title, ...options?.about } }),
-          namedBy: expansion.namedBy,
-          depth,
-        }),
-      );
+      const request = engine.intake.check([url, ...mirrors], {
+        ...passedOn(session, url),
+        ...options,
+        ...(title !== undefined && { about: { title, ...options?.about } }),
+        namedBy: expansion.namedBy,
+        depth,
+      });
+      // A list that names itself would come to itself again and again.
+      if (archiveText(archiveKeyOf(request)) !== own) requests.push(request);
     } catch (error) {
       refusal ??= error;
       run.logger.warn({ code: asDownloadError(error).code }, `not taken: ${asDownloadError(error).message}`);
     }
   }
   if (requests.length === 0 && refusal !== undefined) throw refusal;
+  if (requests.length === 0 && items.length > 0)
+    throw failure("MEDIA_INVALID", `${expansion.title ?? "the list"} names only itself`);
   const batchId = session.id;
   const made = session.options.force ? await madeBefore(run, batchId) : new Set<string>();
   for (let start = 0; start < requests.length; start += AT_ONCE) {
@@ -73,7 +76,7 @@ export async function expand(run: Run, expansion: Expansion): Promise<void> {
     metadata: { ...session.metadata, ...(expansion.title !== undefined && { title: expansion.title }) },
     completedAt: engine.clock.now(),
   });
-  run.logger.info({ count: requests.length, refused: items.length - requests.length }, "expanded");
+  run.logger.info({ count: requests.length, left_out: items.length - requests.length }, "expanded");
 }
 
 /** What holds for each of them; a name, a digest or a number of newest ones was meant for the whole. */

@@ -268,19 +268,24 @@ export class DownloadManager implements Downloads, Startable {
     return this.accept(requests, batchId === undefined ? {} : { batchId });
   }
 
-  #wait(accepted: readonly Accepted[]): Promise<readonly DownloadResult[]> {
+  /** @param seen - lists that are waited for already; for each that was asked for its own, if left out */
+  #wait(accepted: readonly Accepted[], seen?: Set<string>): Promise<readonly DownloadResult[]> {
     return Promise.all(
       accepted.map(async ({ session, created }) => {
         const already = !created && session.status === "completed";
-        return this.#withItems(resultOf(already ? session : await this.#ended(session.id), already));
+        return this.#withItems(resultOf(already ? session : await this.#ended(session.id), already), seen);
       }),
     );
   }
 
-  /** Waits for what the URL led to as well. It failed if one of them did: with the first one's error. */
-  async #withItems(result: DownloadResult): Promise<DownloadResult> {
+  /**
+   * Waits for what the URL led to as well. It failed if one of them did: with the first one's error. Lists may lead to each
+   * other: each is waited for once.
+   */
+  async #withItems(result: DownloadResult, seen = new Set<string>()): Promise<DownloadResult> {
     const expansion = (await this.#engine.store.get(result.sessionId))?.expansion;
-    if (!expansion) return result;
+    if (!expansion || seen.has(expansion.batchId)) return result;
+    seen.add(expansion.batchId);
     const items: DownloadResult[] = [];
     let token: string | undefined;
     do {
@@ -289,7 +294,7 @@ export class DownloadManager implements Downloads, Startable {
         { size: PAGE, ...(token !== undefined && { token }) },
       );
       const there = page.sessions.map((session) => ({ session, created: session.status !== "completed" }));
-      items.push(...(await this.#wait(there)));
+      items.push(...(await this.#wait(there, seen)));
       token = page.nextPageToken;
     } while (token !== undefined);
     const failed = items.find(({ status }) => status !== "completed");

@@ -50,7 +50,7 @@ export async function applyFilterChain(
   const onLog = (line: string): void => peak.take(line);
   // What others have registered may be meant to change the length.
   const anyLength = !names.every((name) => BUILT_IN.has(name));
-  await using draft = await beginDraft(source, plan);
+  await using draft = await beginDraft(source, plan, options.signal);
   if (normalization === undefined) {
     const stages = new StageProgress(options.onProgress, ["encoding"]);
     const path = draft.file();

@@ -73,7 +73,7 @@ export async function denoiseAudio(
   const found = contentType === "auto" ? await detectIn(tool, source, stage("listening", 0, 20)) : undefined;
   const content = found?.content ?? (contentType as AudioContent);
   const told = [...(found?.notes ?? []), ...plan.notes];
-  await using draft = await beginDraft(source, plan);
+  await using draft = await beginDraft(source, plan, options.signal);
   const job = { tool, source, plan, draft, stage };
   const made =
     content === "speech"

@@ -59,7 +59,7 @@ export async function enhanceAudio(
     ...limited,
     report: (part) => stages.report("measuring", part),
   });
-  await using draft = await beginDraft(source, plan);
+  await using draft = await beginDraft(source, plan, options.signal);
   const path = draft.file();
   const made = await write(tool, {
     source,

@@ -79,7 +79,7 @@ export async function processWithEnhancements(
   const { content, notes: found } = await detectContent(tool, source.path, control("detecting"));
   const notes = [...plan.notes, ...found];
   const steps: string[] = [];
-  await using draft = await beginDraft(source, plan);
+  await using draft = await beginDraft(source, plan, options.signal);
   let sound = await unpack(tool, { source, draft, ...limited, onProgress: stages.report("unpacking") });
   const take = async <T extends AudioResult>(step: string, result: T): Promise<T> => {
     notes.push(...result.notes);

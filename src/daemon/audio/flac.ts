@@ -83,6 +83,22 @@ export async function validateFlac(tool: MediaTool, path: string, control: FlacC
   return { ...damaged(walked, { kind: "md5", offset: 0, message }), md5: decoded.md5 };
 }
 
+/**
+ * Before a file is replaced: what is damaged would be damaged for good, and by a file that says of itself that it is whole.
+ * Bytes behind the last frame are no damage to the sound.
+ * @throws ResourceError MEDIA_INVALID; FileSystemError if it cannot be read; the signal's reason
+ */
+export async function assertWholeFrames(path: string, control: FlacControl): Promise<void> {
+  const { problems } = await walk(path, control);
+  const problem = problems.find(({ kind }) => kind !== "trailing");
+  if (problem === undefined) return;
+  throw failure(
+    "MEDIA_INVALID",
+    `${path} is damaged and was not replaced: ${problem.message}. To make something of the rest, name another output`,
+    { metadata: { path } },
+  );
+}
+
 type Walked = FlacVerdict & { readonly info: StreamInfo };
 
 /** Everything that can be said without decoding. */

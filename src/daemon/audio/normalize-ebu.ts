@@ -47,7 +47,7 @@ export async function normalizeEbu(
   const measured =
     `measured_I=${found["input_i"]}:measured_TP=${found["input_tp"]}:measured_LRA=${found["input_lra"]}:` +
     `measured_thresh=${found["input_thresh"]}:offset=${found["target_offset"]}:linear=true`;
-  await using draft = await beginDraft(source, plan);
+  await using draft = await beginDraft(source, plan, options.signal);
   const path = draft.file();
   const second = new ReportReader();
   const meter = new MeterReader();

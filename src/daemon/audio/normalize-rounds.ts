@@ -2,6 +2,7 @@
  * The rounds of a normalisation: encode with a gain and, where needed, a limiter; look at what came out; correct both by what
  * is missing. Lossless files are measured while they are encoded, lossy ones are decoded again. The best one is kept.
  */
+import { rm } from "node:fs/promises";
 import type { MediaTool } from "../core/ports.ts";
 import { type Loudness, METER_BESIDE, MeterReader, measure } from "./measure.ts";
 import { type Draft, type OutputPlan, write } from "./output.ts";
@@ -83,8 +84,12 @@ export async function approach(
       rounds: round,
       reached: isReached(after, job),
     };
-    if (best === undefined || badness(candidate.after, job) < badness(best.after, job)) best = candidate;
-    best = { ...best, rounds: round };
+    const better = best === undefined || badness(candidate.after, job) < badness(best.after, job);
+    // Each is as large as the file itself: only one is kept.
+    const loser = better ? best : candidate;
+    if (better) best = candidate;
+    if (loser !== undefined) await rm(loser.path, { force: true });
+    best = { ...(best ?? candidate), rounds: round };
     if (candidate.reached) break;
     tried.push({ gainDb: setting.gainDb, integrated: after.integrated ?? job.integrated + setting.gainDb });
     const next = nextSetting(setting, after, tried, job);

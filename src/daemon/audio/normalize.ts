@@ -37,7 +37,7 @@ export async function normalizeAudio(
   if (reason !== undefined) return { ...untouched, notes: [reason] };
   const job = { source, plan, target, before, integrated: before.integrated as number };
   if (dryRun) return { ...untouched, ...foreseen(job) };
-  await using draft = await beginDraft(source, plan);
+  await using draft = await beginDraft(source, plan, options.signal);
   const made = await approach(tool, job, draft, { ...(signal && { signal }), stages });
   signal?.throwIfAborted();
   await draft.keep(made.path);

@@ -3,20 +3,21 @@
  * caller has proved it: whole, synced, never over something that was not meant. The input is only ever read, and where it is
  * to be replaced it stays whole until that moment.
  */
-import { chmod, chown, link, mkdtemp, open, rename, rm, stat } from "node:fs/promises";
+import { chmod, chown, link, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { realTarget } from "../../shared/real-target.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { MediaMade, MediaProgress } from "../core/media-tool.ts";
 import type { MediaTool } from "../core/ports.ts";
+import { assertAllThere, assertWholeSound, withoutLoudness } from "./completeness.ts";
+import { makeDraftFolder } from "./draft-folder.ts";
+import { assertWholeFrames } from "./flac.ts";
 import { endingFor, formatFor, formatLike, type OutputFormat } from "./format.ts";
 import { type AudioSource, identityOf } from "./source.ts";
 import type { OutputOptions } from "./types.ts";
 
 /** Bytes that a name may have on nearly every file system. */
 const LONGEST_NAME = 255;
-/** Tags that say how loud the source was. */
-const STALE = /^(replaygain_|r128_|mp3gain_|itunnorm$)/;
 
 /** Where a result goes, and how it is written. */
 export interface OutputPlan extends OutputFormat {
@@ -92,13 +93,18 @@ export interface Draft extends AsyncDisposable {
   keep(path: string): Promise<void>;
 }
 
-/** Begins a result. @throws what files throw: the folder is missing, cannot be written … */
-export async function beginDraft(source: AudioSource, plan: OutputPlan): Promise<Draft> {
+/**
+ * Begins a result.
+ * @throws ResourceError MEDIA_INVALID if the source is to be replaced and is a damaged FLAC file; what files throw: the folder is
+ *   missing, cannot be written …
+ */
+export async function beginDraft(source: AudioSource, plan: OutputPlan, signal?: AbortSignal): Promise<Draft> {
+  if (plan.whole && source.info.format === "flac") await assertWholeFrames(source.path, { signal });
   const parent = dirname(plan.target);
   let count = 0;
   let folder: string;
   try {
-    folder = await mkdtemp(join(parent, ".snatch-audio-"));
+    folder = await makeDraftFolder(parent);
   } catch (error) {
     throw asDownloadError(error);
   }
@@ -161,7 +167,7 @@ async function sync(folder: string): Promise<void> {
 /** A file to write. */
 export interface WriteJob {
   readonly source: AudioSource;
-  readonly plan: OutputFormat;
+  readonly plan: Omit<OutputPlan, "target" | "inPlace" | "replace">;
   /** Of a {@link Draft}. */
   readonly path: string;
   /** Audio that takes the place of the source's; absent: the source's own. */
@@ -185,7 +191,8 @@ export interface WriteJob {
 /**
  * Writes a file with the source's tags, chapters, cover, pictures and subtitles, and its audio encoded as planned. Tags that
  * said how loud the source was are not taken along.
- * @throws as `MediaTool.make`; ResourceError MEDIA_INVALID if part of the source is missing
+ * @throws as `MediaTool.make`; ResourceError MEDIA_INVALID if part of the source is missing; MEDIA_UNFIT if it is to be replaced
+ *   and the result lacks a picture or a track
  */
 export async function write(tool: Pick<MediaTool, "make">, job: WriteJob): Promise<MediaMade> {
   const { source, plan, samples, signal, onProgress, onLog } = job;
@@ -212,24 +219,8 @@ export async function write(tool: Pick<MediaTool, "make">, job: WriteJob): Promi
     },
     tags: { ...withoutLoudness(source), ...job.tags },
   });
-  if (!job.anyLength) assertWhole(source, made.info.durationSeconds);
-  return made;
-}
-
-/**
- * FFmpeg ends with success where its input is cut off, and what was not there is missing in the result without a word.
- * @throws ResourceError MEDIA_INVALID
- */
-function assertWhole({ path, durationSeconds: stated, lossless, info }: AudioSource, made: number | undefined): void {
-  // What these say of their length is a guess.
-  if (stated === undefined || made === undefined || /^(mp3|aac)$/.test(info.format)) return;
-  const missing = stated - made;
-  if (missing <= (lossless ? 0.06 : Math.max(1, 0.01 * stated))) return;
-  throw failure(
-    "MEDIA_INVALID",
-    `${path} is damaged: of its ${stated.toFixed(1)} s ${missing.toFixed(1)} s cannot be decoded; nothing was made of the rest`,
-    { metadata: { path } },
-  );
+  const shorter = job.anyLength ? [] : assertWholeSound(source, made.info.durationSeconds, plan.whole);
+  return { ...made, notes: [...made.notes, ...shorter, ...assertAllThere(source, made.info, plan.whole)] };
 }
 
 /** Raw AAC has no way to say how many samples only got its encoder going: without those of the source nothing moves. */
@@ -240,10 +231,4 @@ function priming({ info }: AudioSource, { container }: OutputFormat): string | u
 /** Rounding to 16 bits is dithered (TPDF), so that what is lost becomes noise and not distortion. */
 function rounding({ encoding }: OutputFormat): string | undefined {
   return encoding.depth === 16 ? "aresample=osf=s16:dither_method=triangular" : undefined;
-}
-
-/** Changes that take away what tags said about the source's loudness. */
-export function withoutLoudness({ info, stream }: AudioSource): Readonly<Record<string, string>> {
-  const names = [...Object.keys(info.tags), ...Object.keys(stream.tags)];
-  return Object.fromEntries(names.filter((name) => STALE.test(name)).map((name) => [name, ""]));
 }

@@ -6,10 +6,11 @@
 import { failure } from "../core/errors.ts";
 import type { Container } from "../core/media-tool.ts";
 import type { MediaTool } from "../core/ports.ts";
+import { assertAllThere, withoutLoudness } from "./completeness.ts";
 import { formatLike } from "./format.ts";
 import { LoudnessHistogram } from "./loudness-histogram.ts";
 import { type Loudness, type MeterReader, meter } from "./measure.ts";
-import { beginDraft, planOutput, withoutLoudness } from "./output.ts";
+import { beginDraft, planOutput } from "./output.ts";
 import { type AudioSource, openSource } from "./source.ts";
 import { StageProgress } from "./stage-progress.ts";
 import type { AudioControl, AudioResult, OutputOptions } from "./types.ts";
@@ -122,22 +123,23 @@ async function tagOne(
       "INVALID_ARGUMENT",
       `ReplayGain tags are written without encoding: ${plan.target} must end as the input does`,
     );
-  await using draft = await beginDraft(source, plan);
+  await using draft = await beginDraft(source, plan, options.signal);
   const path = draft.file();
   const limited = signal === undefined ? {} : { signal };
-  const { notes } = await tool.make({
+  const { notes, info } = await tool.make({
     ...limited,
     tracks: [{ path: source.path }],
     target: path,
     container: plan.container,
     tags: { ...withoutLoudness(source), ...tags },
   });
+  const lacking = assertAllThere(source, info, plan.whole);
   const [old, now] = [await packetsOf(tool, source.path, signal), await packetsOf(tool, path, signal)];
   if (old !== now)
     throw failure("INTERNAL", `${source.path}: the copy does not hold the same sound; it was thrown away`);
   signal?.throwIfAborted();
   await draft.keep(path);
-  return { path: plan.target, changed: true, loudness, tags, notes: [summary, ...notes] };
+  return { path: plan.target, changed: true, loudness, tags, notes: [summary, ...notes, ...lacking] };
 }
 
 /** @throws ResourceError MEDIA_UNFIT */

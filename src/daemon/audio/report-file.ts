@@ -1,7 +1,7 @@
 /** Writes a report: under its name only when it is whole, and never over a file that was not meant. */
 import { randomBytes } from "node:crypto";
 import { link, open, rename, rm, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, extname, join, resolve } from "node:path";
 import { asDownloadError, failure } from "../core/errors.ts";
 import { identityOf } from "./source.ts";
 
@@ -10,10 +10,15 @@ import { identityOf } from "./source.ts";
  *
  * @param inputs - files that it must not take the place of
  * @returns the absolute path
- * @throws DownloadError INVALID_ARGUMENT if it is an input; FileSystemError TARGET_EXISTS
+ * @throws DownloadError INVALID_ARGUMENT if it is an input or its name does not end as a page's does; FileSystemError TARGET_EXISTS
  */
 export async function planReport(path: string, inputs: readonly string[], overwrite: boolean): Promise<string> {
   const target = resolve(path);
+  if (!/^\.html?$/i.test(extname(target)))
+    throw failure(
+      "INVALID_ARGUMENT",
+      `the report ${target} is a page in HTML: give it a name that ends in .html or .htm`,
+    );
   const there = await stat(target).catch(() => undefined);
   if (there === undefined) return target;
   for (const input of inputs) {

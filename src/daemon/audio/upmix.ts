@@ -4,6 +4,7 @@
  * −1 dB in any channel. Where peaks leave no room a limiter for all channels together takes them down, and what is missing in
  * loudness is made up for, in a few rounds.
  */
+import { rm } from "node:fs/promises";
 import { failure } from "../core/errors.ts";
 import type { MediaTool } from "../core/ports.ts";
 import { type AudioContent, detectContent } from "./detect.ts";
@@ -88,7 +89,7 @@ export async function upmixTo71(tool: UpmixTool, input: string, options: UpmixOp
   const ceiling = TRUE_PEAK - (plan.lossy ? MARGIN.lossy : MARGIN.lossless);
   let level = firstLevel(before, target, ceiling);
   const firstGain = level.gain;
-  await using draft = await beginDraft(source, plan);
+  await using draft = await beginDraft(source, plan, options.signal);
   for (let round = 1; ; round++) {
     const path = draft.file();
     const made = await write(tool, {
@@ -111,6 +112,8 @@ export async function upmixTo71(tool: UpmixTool, input: string, options: UpmixOp
       round < MAX_ROUNDS ? correction(level, after, { target, ceiling, pushed: level.gain - firstGain }) : undefined;
     if (next !== undefined) {
       level = next;
+      // As large as eight channels of the file are: the next one takes its place.
+      await rm(path, { force: true });
       continue;
     }
     const peak = Math.max(...after.truePeaks);

@@ -1,10 +1,14 @@
 /** What takes the input's place, by hand or as a step of a download, has all that was in it; else the input stays. */
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { describe, test } from "node:test";
+import { makeDraftFolder } from "../../../src/daemon/audio/draft-folder.ts";
 import { AudioRoom } from "../../../src/daemon/audio/room.ts";
 import { openSource } from "../../../src/daemon/audio/source.ts";
+import type { AudioOperation } from "../../../src/daemon/core/audio-work.ts";
 import type { ProcessStep } from "../../../src/daemon/core/ports.ts";
 import type { FfmpegTool } from "../../../src/daemon/ffmpeg/tool.ts";
 import { audioTool } from "../../support/audio/tool.ts";
@@ -96,4 +100,95 @@ test("a step that was killed can be done again", { skip: missing("ffmpeg") }, as
   const made = await step(tool, sound, "a.flac", output);
   assert.equal(made?.path, `${output}.flac`);
   assert.deepEqual(await kinds(tool, `${output}.flac`), ["audio"]);
+});
+
+describe("damage", { skip: missing("ffmpeg") }, () => {
+  test("in a FLAC file is not made permanent, whatever is done to it", async () => {
+    await using folder = await temporaryFolder();
+    await using tool = audioTool();
+    const sound = makeMedia(...SOUND, join(folder.path, "a.flac"));
+    const bytes = await readFile(sound);
+    const at = Math.floor(bytes.length * 0.7);
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 4, at);
+    await writeFile(sound, bytes);
+    const operations: readonly AudioOperation[] = [
+      { kind: "normalize" },
+      { kind: "normalize", mode: "ebu" },
+      { kind: "denoise", strength: "heavy" },
+      { kind: "chain", filters: ["denoise_light"] },
+      { kind: "process" },
+      { kind: "replaygain" },
+    ];
+    for (const operation of operations)
+      await assert.rejects(
+        roomWith(tool).run({ path: sound, inPlace: true, operation }, {}),
+        { code: "MEDIA_INVALID", message: /damaged/ },
+        operation.kind,
+      );
+    assert.equal(await step(tool, sound, "a.flac", join(folder.path, "part.0")), undefined);
+    assert.deepEqual(await readFile(sound), bytes);
+    assert.deepEqual(await readdir(folder.path), ["a.flac"]);
+  });
+
+  test("by which an MP3 is cut off keeps it from being replaced, and is told of a copy", async () => {
+    await using folder = await temporaryFolder();
+    await using tool = audioTool();
+    const sound = makeMedia(
+      ...["-f", "lavfi", "-i", "sine=f=500:d=8,volume=0.05", "-c:a", "libmp3lame", "-b:a", "128k"],
+      join(folder.path, "a.mp3"),
+    );
+    const whole = await readFile(sound);
+    const cut = whole.subarray(0, whole.length / 2);
+    await writeFile(sound, cut);
+    await assert.rejects(roomWith(tool).run({ path: sound, inPlace: true, operation: { kind: "normalize" } }, {}), {
+      code: "MEDIA_INVALID",
+      message: /cannot be decoded; it was not replaced/,
+    });
+    assert.deepEqual(await readFile(sound), cut);
+    const { notes } = await roomWith(tool).run({ path: sound, operation: { kind: "normalize" } }, {});
+    assert.match(notes.join(), /cut off or damaged/);
+  });
+});
+
+test("pictures are never lost in place, and lost tags are named", { skip: missing("ffmpeg") }, async () => {
+  await using folder = await temporaryFolder();
+  await using tool = audioTool();
+  const cover = (color: string) =>
+    makeMedia("-f", "lavfi", "-i", `color=${color}:s=32x32:d=0.1`, "-frames:v", "1", join(folder.path, `${color}.png`));
+  const sound = makeMedia(
+    ...[...SOUND, "-i", cover("red"), "-i", cover("blue"), "-map", "0", "-map", "1", "-map", "2", "-c:v", "copy"],
+    ...["-disposition:v", "attached_pic", "-metadata", "title=Song", "-metadata", "mood=calm"],
+    join(folder.path, "a.flac"),
+  );
+  const was = await readFile(sound);
+  await assert.rejects(roomWith(tool).run({ path: sound, inPlace: true, operation: { kind: "normalize" } }, {}), {
+    code: "MEDIA_UNFIT",
+    message: /lacks a picture/,
+  });
+  assert.deepEqual(await readFile(sound), was);
+  const output = join(folder.path, "b.m4a");
+  const { notes } = await roomWith(tool).run({ path: sound, output, operation: { kind: "normalize" } }, {});
+  assert.match(notes.join(), /The result lacks a picture and the tag "mood" of the source/);
+});
+
+test("what a killed process left is cleared away, and what grows is not", { skip: missing("ffmpeg") }, async () => {
+  await using folder = await temporaryFolder();
+  const script = `const { makeDraftFolder } = await import(process.argv[1]); console.log(await makeDraftFolder(process.argv[2])); setInterval(() => {}, 1e6);`;
+  const module = new URL("../../../src/daemon/audio/draft-folder.ts", import.meta.url).href;
+  const other = spawn(process.execPath, ["--input-type=module", "-e", script, module, folder.path], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = (await once(other.stdout, "data")) as [Buffer];
+  const theirs = line.toString().trim();
+  await writeFile(join(theirs, "1.flac"), "half of it");
+  const old = join(folder.path, ".snatch-audio-AbCdEf");
+  const young = join(folder.path, ".snatch-audio-gHiJkL");
+  for (const path of [old, young]) await mkdir(path);
+  await utimes(old, 0, 0);
+  const mine = await makeDraftFolder(folder.path);
+  assert.deepEqual((await readdir(folder.path)).sort(), [young, theirs, mine].map((path) => basename(path)).sort());
+  other.kill("SIGKILL");
+  await once(other, "close");
+  const next = await makeDraftFolder(folder.path);
+  assert.deepEqual((await readdir(folder.path)).sort(), [young, mine, next].map((path) => basename(path)).sort());
 });

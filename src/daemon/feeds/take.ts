@@ -4,6 +4,7 @@
  */
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError } from "../core/errors.ts";
+import { ownHeaders } from "../core/own-headers.ts";
 import type { FeedItem, Intake, KeyValue, Logger, Write } from "../core/ports.ts";
 import type { DownloadOptions, DownloadRequest } from "../core/session.ts";
 import { EPISODES, episodeKey, type FeedRecord, putEpisode } from "./record.ts";
@@ -84,11 +85,11 @@ export async function takeEpisodes(
 }
 
 function optionsFor(feed: FeedRecord, item: FeedItem, namedBy: string, title: string | undefined): DownloadOptions {
-  const { headers, ...options } = feed.options;
-  const own = new URL(item.url).origin === new URL(feed.url).origin;
+  const { headers: given, ...options } = feed.options;
+  const headers = ownHeaders(item.url, feed.url, given);
   return {
     ...options,
-    ...(headers && own && { headers }),
+    ...(headers.length > 0 && { headers }),
     ...(item.checksum && { checksum: item.checksum }),
     about: { ...item.about, ...(title !== undefined && item.about.series === undefined && { series: title }) },
     namedBy,

@@ -1,5 +1,6 @@
 /** Small documents that say something about a file: fetched like files, within bounds. */
 import { failure } from "../core/errors.ts";
+import { ownHeaders } from "../core/own-headers.ts";
 import type { Candidate } from "../core/plan.ts";
 import type { ChunkSource, SourceFactory } from "../core/ports.ts";
 import type { DownloadRequest } from "../core/session.ts";
@@ -109,14 +110,9 @@ export class Documents {
   }
 }
 
-/** True if what is for one URL's origin may be sent to the other. */
-export function sameOrigin(a: string, b: string): boolean {
-  return new URL(a).origin === new URL(b).origin;
-}
-
-/** The request's header fields, for a URL of its own origin; none for any other one. */
+/** The request's header fields and its URL's user, for a URL of its own origin; none for any other one. */
 export function headersFor(url: string, { url: asked, options }: DownloadRequest): Candidate["headers"] {
-  return sameOrigin(url, asked) ? (options.headers ?? []) : [];
+  return ownHeaders(url, asked, options.headers);
 }
 
 function tooLong(id: string, most: number): Error {

@@ -9,12 +9,13 @@ export function listItem(
   url: string,
   { about, mirrors, options }: { about?: MediaAbout; mirrors?: readonly string[]; options?: DownloadOptions } = {},
 ): ExpandedItem {
+  const headers = headersFor(url, request);
   return {
     url,
     ...(mirrors !== undefined && mirrors.length > 0 && { mirrors }),
     options: {
       ...options,
-      ...(request.options.headers && { headers: headersFor(url, request) }),
+      ...((request.options.headers || headers.length > 0) && { headers }),
       ...(about && { about }),
     },
     ...(about?.title !== undefined && { title: about.title }),

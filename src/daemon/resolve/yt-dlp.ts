@@ -5,11 +5,11 @@
  */
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
+import { sameOrigin } from "../core/own-headers.ts";
 import type { Clock, Resolver } from "../core/ports.ts";
 import type { Expansion, Media, MediaAbout } from "../core/resolved.ts";
 import type { DownloadOptions, DownloadRequest } from "../core/session.ts";
 import { httpUrl } from "./address.ts";
-import { sameOrigin } from "./document.ts";
 import { listItem } from "./list-item.ts";
 import type { ManifestOpeners } from "./manifest-opener.ts";
 import { looksInside } from "./media-file.ts";

@@ -69,7 +69,9 @@ class Podcast implements AsyncDisposable {
 /** As far as feeds need a client. */
 const client: HttpClient = {
   async request({ url, headers = [] }, signal): Promise<HttpResponse> {
-    const response = await fetch(url, {
+    // What a URL names as its user is no part of the request line.
+    const place = Object.assign(new URL(url), { username: "", password: "" });
+    const response = await fetch(place, {
       headers: headers.map(([name, value]): [string, string] => [name, value]),
       signal: signal ?? null,
     });
@@ -200,6 +202,22 @@ describe("each episode once", () => {
     assert.equal((await poll()).newCount, 700);
     assert.equal(new Set(urls()).size, 1200);
     assert.equal(known.size, 1200);
+  });
+
+  test("the user that the feed's URL names goes to episodes of its origin only", async () => {
+    const origin = new URL(url).origin;
+    podcast.episodes = [episode(2), { guid: "own", url: `${origin}/1.mp3`, day: 1 }];
+    const asked = url.replace("http://", "http://me:pw@");
+    await feeds.add(asked, { everyMs: HOUR, deleteOld: false, options: { directory: "/d" } });
+    await feeds.poll(asked, control.signal);
+    const basic = [["Authorization", `Basic ${Buffer.from("me:pw").toString("base64")}`]];
+    assert.deepEqual(
+      [...known.values()].map(({ url: at, options }) => [new URL(at).origin, options.headers]),
+      [
+        [origin, basic],
+        ["https://cdn.example", undefined],
+      ],
+    );
   });
 
   test("one that the daemon will not fetch holds up no other", async () => {

@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { failure } from "../../../src/daemon/core/errors.ts";
 import type { Segment } from "../../../src/daemon/core/resolved.ts";
 import { DirectResolver } from "../../../src/daemon/resolve/direct.ts";
+import { headersFor } from "../../../src/daemon/resolve/document.ts";
 import { HlsResolver } from "../../../src/daemon/resolve/hls.ts";
 import { documentSources, type Served } from "../../support/documents.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
@@ -161,6 +162,40 @@ describe("a live playlist", () => {
     const named = asked.filter(({ url }) => url === AT).map(({ namedBy }) => namedBy);
     assert.ok(named.length >= 3);
     assert.deepEqual(new Set(named), new Set([page]));
+  });
+
+  test("gets the user that its URL names, and so do its segments, but nothing elsewhere does", async () => {
+    const base = "https://h/live/";
+    const list = playlist(10, 3).replace("#EXTINF:4,\n11", "#EXTINF:4,\nhttps://other.example/11");
+    const served = () => ({ body: list, url: AT });
+    const asked = AT.replace("h/", "user:p%40ss@h/");
+    const { sources, asked: requests } = documentSources({ [asked]: served, [AT]: served });
+    const clock = new TestClock();
+    const direct = new DirectResolver(sources);
+    const resolver = new HlsResolver({ sources, clock, logger: new RecordLogger(), direct });
+    const request = { url: asked, mirrors: [], options: {} };
+    const found = await resolver.resolve(request, signal);
+    assert.ok(found.kind === "media");
+    const track = await found.formats[0]?.track(signal);
+    const basic = [["Authorization", `Basic ${Buffer.from("user:p@ss").toString("base64")}`]];
+    assert.deepEqual(track?.headers, basic);
+    assert.deepEqual(
+      requests.map(({ url, headers }) => [url, headers]),
+      [
+        [asked, []],
+        [AT, basic],
+      ],
+    );
+    assert.deepEqual(headersFor(`${base}key`, request), basic);
+    for (const other of [
+      "https://other.example/11.ts",
+      "http://h/live/1.ts",
+      "https://h:444/1.ts",
+      "https://me:x@h/1.ts",
+    ])
+      assert.deepEqual(headersFor(other, request), [], other);
+    const own = { ...request, options: { headers: [["authorization", "Bearer b"]] as const } };
+    assert.deepEqual(headersFor(`${base}key`, own), own.options.headers);
   });
 
   test("waiting for it can be called off", async () => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { ListResolver, readList } from "../../../src/daemon/resolve/m3u.ts";
+import { documentSources } from "../../support/documents.ts";
 import { servedDocuments } from "../../support/resolve-sources.ts";
 
 const LIST = "https://music.example/lists/a.m3u";
@@ -20,6 +21,19 @@ describe("a list", () => {
         { url: "https://music.example/lists/list.m3u" },
       ],
     });
+  });
+
+  test("the user that its URL names goes to the files of its own origin", async () => {
+    const asked = LIST.replace("https://", "https://me:pw@");
+    const list = "#EXTM3U\nx.mp3\nhttps://elsewhere.example/y.mp3\n";
+    const { sources } = documentSources({ [asked]: { body: list, url: LIST } });
+    const { signal } = new AbortController();
+    const found = await new ListResolver(sources).resolve({ url: asked, mirrors: [], options: {} }, signal);
+    const basic = [["Authorization", `Basic ${Buffer.from("me:pw").toString("base64")}`]];
+    assert.deepEqual(
+      found.items.map(({ options }) => options?.headers),
+      [basic, undefined],
+    );
   });
 
   test("becomes requests in its order; headers stay with their origin", async () => {

@@ -30,6 +30,8 @@ interface CacheInit {
   readonly config: () => Config;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** True while something is downloaded. */
+  readonly busy?: () => boolean;
 }
 
 /**
@@ -38,7 +40,7 @@ interface CacheInit {
  * @param directory - default: as the configuration says
  */
 export function assembleKept(
-  { config, clock, logger: parent }: CacheInit,
+  { config, clock, logger: parent, busy }: CacheInit,
   store: KeyValue,
   directory = config().cache.directory,
 ): KeptParts {
@@ -50,6 +52,7 @@ export function assembleKept(
     keyValue: store,
     clock,
     logger,
+    ...(busy && { busy }),
     limits: () => {
       const { max_size, metadata, thumbnails, fragments } = cache();
       const limits = (of: typeof metadata) => ({ maxBytes: room(of.max_size), maxEntryBytes: room(of.max_entry_size) });

@@ -122,7 +122,7 @@ export class Daemon implements Startable, DaemonControl {
     const sessions = await this.#begin(new SessionManager(kept.parts));
     // Made below, before anything is downloaded.
     const guarded = () => watchFolders.guarded();
-    const caches = assembleCaches(init, keyValue, sessions.hot);
+    const caches = assembleCaches({ ...init, busy: () => sessions.counts().active > 0 }, keyValue, sessions.hot);
     this.#caches = caches;
     for (const part of caches.parts) await this.#begin(part);
     const engine = assembleEngine(

@@ -40,6 +40,8 @@ export interface CacheVaultOptions {
   readonly logger: Logger;
   /** Asked at each store. */
   readonly limits: () => VaultLimits;
+  /** True while something is downloaded: the upkeep then rests longer. */
+  readonly busy?: () => boolean;
 }
 
 /** What is counted from the start on. */
@@ -294,7 +296,7 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
     const all = signal === undefined ? this.#ended.signal : AbortSignal.any([signal, this.#ended.signal]);
     const run = this.#upkeep.then(async () => {
       all.throwIfAborted();
-      return work(await this.#folder.needed(), new Pace(all));
+      return work(await this.#folder.needed(), new Pace(all, this.#options.busy));
     });
     this.#upkeep = run.catch(() => undefined);
     return run;
@@ -320,7 +322,7 @@ export class CacheVault implements Vault, VaultUpkeep, Startable {
 
   /** What has no name is looked for, beside everything else. */
   #sweepLater(catalogue: Catalogue): void {
-    const sweep = this.#upkeep.then(() => this.#sweep(catalogue, new Pace(this.#ended.signal), 0));
+    const sweep = this.#upkeep.then(() => this.#sweep(catalogue, new Pace(this.#ended.signal, this.#options.busy), 0));
     this.#upkeep = sweep.catch((error: unknown) => {
       if (!this.#ended.signal.aborted) this.#options.logger.warn({ err: error }, "the cache could not be swept");
     });

@@ -136,7 +136,11 @@ describe("the store stage, cut short", () => {
   for (const Files of [DiesBeforeRename, DiesAfterRename])
     test(`what a step made is never gone on with as if the origin had sent it: ${Files.name}`, async () => {
       const directory = await mkdtemp(join(tmpdir(), "snatch-crash-"));
-      await using origin = await startOrigin("well-behaved", { bytes: ORIGIN_BYTES, etag: '"v1"' });
+      await using origin = await startOrigin("well-behaved", {
+        bytes: ORIGIN_BYTES,
+        etag: '"v1"',
+        lastModified: "Mon, 06 Jan 2020 10:00:00 GMT",
+      });
       const files = new Files();
       await using made = await engine(files, directory, INVERT);
       const [result] = await made.manager.download([origin.url], { audio: ["invert"] });

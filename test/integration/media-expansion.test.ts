@@ -145,6 +145,15 @@ test("lists that lead to each other while both are under way: whoever waits gets
 }, async () => {
   await using origin = await lists({ "/a.m3u": ["/b.m3u", "/one.mp3"], "/b.m3u": ["/a.m3u", "/two.mp3"] });
   for (const path of ["/one.mp3", "/two.mp3"]) origin.files.set(path, AUDIO);
+  const answer = origin.misbehave;
+  const both = Promise.withResolvers<void>();
+  const asked = new Set<string>();
+  origin.misbehave = (path, times, request, response) => {
+    if (!path.endsWith(".m3u")) return false;
+    if (asked.add(path).size === 2) both.resolve();
+    void both.promise.then(() => answer(path, times, request, response));
+    return true;
+  };
   await using home = await libraryHome();
   const manager = home.manager();
   // Both are active at once, so that each finds the other's session.

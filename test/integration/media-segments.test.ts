@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { ConfigInput } from "../../src/daemon/config/schema.ts";
 import { type LibraryHome, libraryHome } from "../support/library.ts";
@@ -260,4 +261,44 @@ test("later segments wait while the first missing one is slow: memory stays boun
   const [ended] = await result;
   assert.equal(ended?.status, "completed", ended?.error?.message);
   assert.ok(whole(big).equals(await readFile(ended.path ?? "")));
+});
+
+for (const { title, fail } of [
+  { title: "is answered with 503", fail: (response: ServerResponse) => response.writeHead(503).end() },
+  { title: "loses its connection", fail: (response: ServerResponse) => response.destroy() },
+])
+  test(`the first missing segment ${title} while those without room have all connections`, {
+    timeout: 30_000,
+  }, async () => {
+    const [small, big] = [packets(100), packets(220_000)]; // 40 MiB, more than may wait
+    const segments = [small, big, big, small];
+    await using origin = await segmentOrigin({ "/show.m3u8": playlistOf(4) });
+    serve(origin, segments);
+    origin.misbehave = (path, times, _request, response) => {
+      if (path === "/seg/0.ts" && times === 0) setTimeout(() => fail(response), 500);
+      return path === "/seg/0.ts" && times === 0;
+    };
+    await using home = await libraryHome();
+    const manager = home.manager({ ...JOINED, connections_per_download: 8, connections_per_host: 2 });
+    const [result] = await manager.download([`${origin.url}/show.m3u8`]);
+    assert.equal(result?.status, "completed", result?.error?.message);
+    assert.ok(whole(segments).equals(await readFile(result.path ?? "")));
+  });
+
+test("an origin that cannot tell its versions apart and breaks each time a little later is not asked for ever", {
+  timeout: 30_000,
+}, async () => {
+  const bytes = packets(2000);
+  await using origin = await segmentOrigin({ "/show.m3u8": playlistOf(2), "/seg/0.ts": packets(10) });
+  origin.misbehave = (path, times, _request, response) => {
+    if (path !== "/seg/1.ts") return false;
+    response.writeHead(200, { "Content-Length": bytes.length });
+    response.write(bytes.subarray(0, (times + 1) * 1000), () => setTimeout(() => response.destroy(), 20));
+    return true;
+  };
+  await using home = await libraryHome();
+  const result = await home.manager({ ...JOINED, max_retries: 0 }).download([`${origin.url}/show.m3u8`]);
+  assert.equal(result[0]?.status, "failed");
+  const asked = origin.requests.filter((path) => path === "/seg/1.ts").length;
+  assert.ok(asked <= 16, `${asked} requests`);
 });

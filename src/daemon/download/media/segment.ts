@@ -83,6 +83,11 @@ export class SegmentTransfer {
     return this.#received;
   }
 
+  /** What is here can be gone on with; otherwise it begins again. */
+  get resumable(): boolean {
+    return this.#resource !== undefined && canResume(this.#resource);
+  }
+
   get whole(): boolean {
     return this.#whole;
   }
@@ -121,10 +126,12 @@ export class SegmentTransfer {
   /** Asks for what is missing and receives it. @throws NetworkError, ResourceError, the signal's reason */
   async receive(signal: AbortSignal): Promise<void> {
     const { source } = this.#init;
+    if (this.#received > 0 && !this.resumable) this.restart();
     const resource = this.#resource;
-    if (this.#received > 0 && !(resource && canResume(resource))) this.restart();
     const start = this.#start + this.#received;
     const going = this.#received > 0 ? this.#resource : this.#init.version;
+    // The connection ended behind its last byte.
+    if (this.#received > 0 && this.#received === this.#wanted) return this.#complete();
     const stream = await source.open({
       start,
       ...(this.#end !== undefined
@@ -217,8 +224,13 @@ export class SegmentTransfer {
     this.#filled = 0;
   }
 
+  /** Bytes that have to be received in all, if anybody knows. */
+  get #wanted(): number | undefined {
+    return this.#end === undefined ? this.#resource?.size : this.#end - this.#start;
+  }
+
   #complete(): void {
-    const wanted = this.#end === undefined ? this.#resource?.size : this.#end - this.#start;
+    const wanted = this.#wanted;
     if (wanted !== undefined && this.#received !== wanted)
       throw failure("TRUNCATED", `${this.#init.source.id} sent ${this.#received} of ${wanted} bytes`);
     if (this.#decipher) {

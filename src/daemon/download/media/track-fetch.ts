@@ -26,11 +26,20 @@ const EXPIRED = new Set(["HTTP_UNAUTHORIZED", "HTTP_FORBIDDEN", "HTTP_GONE"]);
 /** Bytes of later segments that wait in memory, all together. */
 const LOOK_AHEAD = 32 * 1024 * 1024;
 
+/**
+ * Milliseconds for which a segment that has no room keeps its connection while the first missing one has none. The host may
+ * bear no more connections than those that wait: then they would wait for each other for ever.
+ */
+const KEEP_MS = 1000;
+
 /** Bytes of the first missing segment that are written at once. */
 const WRITE = 1024 * 1024;
 
 /** A segment may fail this often in a row without bringing a byte. */
 const FRUITLESS = 4;
+
+/** So often it may begin again from its first byte. */
+const RESTARTS = 3;
 
 /** Milliseconds before it is asked for again; multiplied by the number of failures in a row. */
 const RETRY_MS = 250;
@@ -93,6 +102,13 @@ export class TrackFetch {
   #records: Promise<void>[] = [];
   /** Those that wait for room. */
   readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
+  /** Those whose answer has begun and not ended. */
+  readonly #open = new Set<number>();
+  /** Those that gave their connection up. */
+  readonly #yielded = new Set<number>();
+  #stopKeeping: (() => void) | undefined;
+  /** The first missing segment has had no connection for so long that nobody without room keeps one. */
+  #starved = false;
   #wake: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(init: TrackFetchInit) {
@@ -173,6 +189,7 @@ export class TrackFetch {
       throw this.#signal.reason;
     } finally {
       this.#signal.removeEventListener("abort", release);
+      this.#stopKeeping?.();
     }
     const { part } = this.#init;
     if ((await part.size()) !== this.#position) await part.truncate(this.#position);
@@ -243,9 +260,10 @@ export class TrackFetch {
     const described = this.#segments[index];
     if (!described) throw failure("INTERNAL", "a segment that is not there");
     let fruitless = 0;
+    let restarts = 0;
+    let most = 0;
     for (;;) {
       let transfer = this.#under.get(index);
-      const before = transfer?.received ?? 0;
       try {
         if (!transfer) {
           const key = described.key && (await keys.get(described.key.url, this.#signal));
@@ -253,18 +271,26 @@ export class TrackFetch {
           this.#under.set(index, transfer);
           this.#init.onConnections();
         }
-        await transfer.receive(this.#signal);
+        await transfer.receive(this.#signal).finally(() => this.#open.delete(index));
         break;
       } catch (error) {
         this.#signal.throwIfAborted();
+        if (this.#yielded.delete(index)) {
+          run.logger.info({ segment: index }, "no room for a segment; its connection is left to the first missing one");
+          await this.#room(index);
+          continue;
+        }
         const failed = asDownloadError(error);
-        fruitless = (transfer?.received ?? 0) > before ? 1 : fruitless + 1;
+        const received = transfer?.received ?? 0;
+        fruitless = received > most ? 1 : fruitless + 1;
+        most = Math.max(most, received);
         // Another version of this one segment: from its first byte on it may still be had. Of a range of a file not.
         const anew = failed.code === "RESOURCE_CHANGED" && !described.range;
+        if (received > 0 && (anew || !transfer?.resumable)) restarts++;
         if (anew) transfer?.restart();
         const passing = failed instanceof NetworkError || failed.code === "HTTP_SERVER_ERROR";
         const again = anew || (passing && failed.retryable && failed.retryAfterMs === undefined);
-        if (!again || fruitless >= FRUITLESS) throw this.#named(failed, index);
+        if (!again || fruitless >= FRUITLESS || restarts > RESTARTS) throw this.#named(failed, index);
         run.logger.info({ code: failed.code, segment: index }, "a segment did not come whole; asking for it again");
         await run.engine.clock.sleep(RETRY_MS * fruitless, this.#signal);
       }
@@ -283,6 +309,8 @@ export class TrackFetch {
       slabs: run.engine.slabs,
       onAnswer: (resource) => {
         if (described.range) this.#mustBeOneVersion(described.url, resource);
+        this.#open.add(index);
+        if (index === this.#lengths.length) this.#starved = false;
       },
       onBytes: (count) => this.#count(count),
       onReady: () => this.#ready(index),
@@ -313,14 +341,54 @@ export class TrackFetch {
 
   /** Some of a segment is here. The first missing one is written now and then; the others wait when memory is full. */
   #ready(index: number): Promise<void> | undefined {
+    const { run } = this.#init;
     const head = this.#lengths.length;
     if (index === head) return (this.#under.get(index)?.buffered ?? 0) >= WRITE ? this.#advance() : undefined;
+    if (!this.#full(head)) return undefined;
+    const room = this.#wait(index);
+    if (this.#starved) this.#yield();
+    else this.#stopKeeping ??= run.engine.clock.timer(KEEP_MS, () => this.#yield());
+    return room;
+  }
+
+  /** True if no more can wait in memory. @param head - the first missing segment, which does not wait */
+  #full(head: number): boolean {
     let held = 0;
     for (const [at, { buffered }] of this.#under) if (at !== head) held += buffered;
-    if (held < LOOK_AHEAD) return undefined;
+    return held >= LOOK_AHEAD;
+  }
+
+  #wait(index: number): Promise<void> {
     const room = Promise.withResolvers<void>();
     this.#waiting.set(index, room);
     return room.promise;
+  }
+
+  /** Waits for room, or for the turn of this segment, without a connection. */
+  async #room(index: number): Promise<void> {
+    while (index !== this.#lengths.length && this.#full(this.#lengths.length)) {
+      await this.#wait(index);
+      this.#signal.throwIfAborted();
+    }
+  }
+
+  /** Those that are held back give their connections up if the first missing segment has none. */
+  #yield(): void {
+    this.#stopKeeping?.();
+    this.#stopKeeping = undefined;
+    const held = [...this.#waiting].filter(([index]) => this.#open.has(index));
+    if (held.length === 0) return;
+    const head = this.#lengths.length;
+    this.#starved = !(this.#open.has(head) || this.#under.get(head)?.whole);
+    if (!this.#starved) {
+      this.#stopKeeping = this.#init.run.engine.clock.timer(KEEP_MS, () => this.#yield());
+      return;
+    }
+    for (const [index, { reject }] of held) {
+      this.#waiting.delete(index);
+      this.#yielded.add(index);
+      reject(new Error("the connection is left to another segment"));
+    }
   }
 
   /** Writes what can be written, one at a time. */

@@ -1,6 +1,6 @@
 /** `snatchctl audio` against a real server, with the real FFmpeg: results, progress, folders, exit codes, and who may reach what. */
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { makeMedia, processesWith } from "../support/ffmpeg.ts";
@@ -172,6 +172,10 @@ describe("snatchctl audio", { skip: missing("ffmpeg", "flac") }, () => {
     await mkdir(allowed, { recursive: true });
     const inside = join(allowed, "tcp.flac");
     await copyFile(tone, inside);
+    const linked = join(it.folder, "linked.flac");
+    await symlink(inside, linked);
+    const page = join(it.folder, "page.html");
+    await symlink(inside, page);
     const [address = ""] = it.tcp();
     const tcp = (...args: string[]) =>
       snatchctl(["--json", "--address", address, "--token-file", it.tokenFile, "audio", ...args]);
@@ -181,10 +185,15 @@ describe("snatchctl audio", { skip: missing("ffmpeg", "flac") }, () => {
       ["normalize", inside, "-o", join(it.folder, "out.flac")],
       ["analyze", inside, "--report", join(it.folder, "out.html")],
       ["analyze", inside, "--report", join(allowed, "out.html"), "--after", file],
+      // A link that leads inside lies outside: what is written beside it, or in its place, would as well.
+      ["normalize", linked],
+      ["normalize", inside, "-o", linked, "--overwrite"],
+      ["analyze", inside, "--report", page, "--overwrite"],
     ]) {
       const { stdout } = await tcp(...args);
       assert.equal(codeIn(stdout), "TARGET_NOT_ALLOWED", args[0]);
     }
     assert.deepEqual((await readdir(allowed)).sort(), ["tcp.flac"]);
+    assert.deepEqual([await readlink(linked), await readlink(page)], [inside, inside]);
   });
 });

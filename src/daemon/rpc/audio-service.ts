@@ -2,6 +2,7 @@
  * AudioService: audio of finished files. Progress is told at most a few times a second, and a caller that leaves ends the
  * work: nothing of it is left over.
  */
+import { dirname, resolve } from "node:path";
 import type {
   AudioServiceServer,
   ProcessAudioRequest,
@@ -35,12 +36,22 @@ export function audioService(ports: RpcPorts, calls: Calls, reach: Reach): Audio
 }
 
 /** Reading tells what is in a file: callers over TCP may do it only where they may write, too. */
-async function assertReach({ path, output, operation }: AudioJob, reach: Reach): Promise<void> {
+async function assertReach({ path, output, inPlace, operation }: AudioJob, reach: Reach): Promise<void> {
   await reach.assertTarget(path);
-  if (output !== undefined) await reach.assertTarget(output);
+  if (output !== undefined) await assertPlace(output, reach);
+  else if (!inPlace && !ONLY_LOOKING.has(operation.kind)) await assertPlace(path, reach);
   if (operation.kind !== "analyze") return;
-  if (operation.report !== undefined) await reach.assertTarget(operation.report);
+  if (operation.report !== undefined) await assertPlace(operation.report, reach);
   if (operation.after !== undefined) await reach.assertTarget(operation.after);
+}
+
+/** Operations that make no file beside the input. */
+const ONLY_LOOKING: ReadonlySet<AudioJob["operation"]["kind"]> = new Set(["detect", "validate", "analyze"]);
+
+/** A link that leads to an allowed folder may lie outside of them all: what is written lies where the link does. */
+async function assertPlace(path: string, reach: Reach): Promise<void> {
+  await reach.assertTarget(path);
+  await reach.assertTarget(dirname(resolve(path)));
 }
 
 /** Sends how far it is, no faster than the caller takes it. */

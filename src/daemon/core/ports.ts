@@ -155,7 +155,7 @@ export interface HttpRequest {
   readonly outside?: boolean;
 }
 
-/** An answer whose header section is here and whose body waits. Exactly one of `pipe`, `receive`, `text`, `cancel` is called. */
+/** An answer whose header section is here and whose body waits. Exactly one of its methods is called. */
 export interface HttpResponse {
   readonly status: number;
   /** By lower-case name; repeated fields are joined by ", ". */
@@ -177,6 +177,12 @@ export interface HttpResponse {
   pipe(sink: ByteSink): Promise<void>;
   /** The same, into memory of the target's: straight from the kernel where that can be done. */
   receive?(target: ByteTarget): Promise<void>;
+  /**
+   * As `pipe`, with its content codings (RFC 9110 §8.4) undone: for documents. Absent: it has none.
+   *
+   * @throws ResourceError CONTENT_CODING_UNKNOWN; NetworkError TRUNCATED or PROTOCOL_ERROR if a coding is broken
+   */
+  decoded?(sink: ByteSink): Promise<void>;
   /** The body as text, for small documents. @throws NetworkError PROTOCOL_ERROR if it is longer than `maxBytes` */
   text(maxBytes: number): Promise<string>;
   /** Drops the body. While `pipe` runs this ends it, with CANCELLED. */

@@ -46,12 +46,14 @@ export async function askFeed(
   }
   const pieces: Buffer[] = [];
   let length = 0;
-  await response.pipe((bytes) => {
+  const take = (bytes: Uint8Array): void => {
     length += bytes.length;
     if (length > MOST_BYTES)
       throw failure("FEED_INVALID", `${redactUrl(url)} is longer than the ${MOST_BYTES} bytes that a feed may have`);
     pieces.push(Buffer.from(bytes));
-  });
+  };
+  // Some code it although it was asked for as it is.
+  await (response.decoded ? response.decoded(take) : response.pipe(take));
   return {
     bytes: Buffer.concat(pieces),
     url: response.url,

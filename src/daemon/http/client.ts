@@ -304,9 +304,7 @@ class Answer implements HttpResponse {
     return this.#exchange.receive(target);
   }
 
-  async text(maxBytes: number): Promise<string> {
-    const pieces: Uint8Array[] = [];
-    let size = 0;
+  async decoded(sink: ByteSink): Promise<void> {
     const codings = parseCodings(this.headers.get("content-encoding"));
     try {
       checkCodings(codings, this);
@@ -314,7 +312,13 @@ class Answer implements HttpResponse {
       this.cancel();
       throw error;
     }
-    await pipeDecoded(this, codings, (bytes) => {
+    await pipeDecoded(this, codings, sink);
+  }
+
+  async text(maxBytes: number): Promise<string> {
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    await this.decoded((bytes) => {
       size += bytes.length;
       if (size > maxBytes)
         throw failure("PROTOCOL_ERROR", `${new URL(this.url).host} sent a document of more than ${maxBytes} bytes`);

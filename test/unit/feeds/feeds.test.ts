@@ -6,10 +6,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import type { Accepted, FeedSettings, HttpClient, HttpResponse, KeyValue } from "../../../src/daemon/core/ports.ts";
 import type { Session } from "../../../src/daemon/core/session.ts";
 import { DiskFileStore } from "../../../src/daemon/disk/file-store.ts";
 import { Feeds } from "../../../src/daemon/feeds/feeds.ts";
+import { UndiciClient } from "../../../src/daemon/http/client.ts";
+import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { readFeed } from "../../../src/daemon/resolve/feed-read.ts";
 import { temporaryFolder } from "../../support/files.ts";
 import { ListSessions } from "../../support/list-sessions.ts";
@@ -88,6 +91,8 @@ const client: HttpClient = {
   },
 };
 
+/** Who asks for feeds. */
+let asks: HttpClient = client;
 let podcast: Podcast;
 let url: string;
 let store: KeyValue;
@@ -117,7 +122,7 @@ async function open(): Promise<void> {
       batches: (id) => Promise.resolve(batches.get(id) ?? [known.get(id)?.batchId ?? ""]),
     },
     files,
-    client,
+    client: { request: (request, signal) => asks.request(request, signal) },
     reader: { read: readFeed },
     clock,
     logger,
@@ -141,6 +146,7 @@ beforeEach(async () => {
   url = await podcast.listen();
   store = new MemoryKeyValue();
   clock = new TestClock();
+  asks = client;
   known = new Map();
   batches = new Map();
   await open();
@@ -218,6 +224,23 @@ describe("each episode once", () => {
         ["https://cdn.example", undefined],
       ],
     );
+  });
+
+  test("from a feed that is coded although it was asked for as it is", async () => {
+    await using real = new UndiciClient({ userAgent: "snatch-test" }, { clock: new SystemClock(), logger });
+    asks = real;
+    const feed = `<?xml version="1.0" encoding="ISO-8859-1"?><rss version="2.0"><channel><title>Größe</title>
+      <item><guid>g1</guid><enclosure url="https://cdn.example/1.mp3" type="audio/mpeg"/></item></channel></rss>`;
+    podcast.answer = (_request, response) => {
+      response.writeHead(200, { "Content-Encoding": "gzip" }).end(gzipSync(Buffer.from(feed, "latin1")));
+    };
+    await follow();
+    const { newCount, feed: state } = await poll();
+    assert.deepEqual([state.problem, newCount, state.title], [undefined, 1, "Größe"]);
+    podcast.answer = (_request, response) => {
+      response.writeHead(200, { "Content-Encoding": "gzip" }).end(gzipSync(feed).subarray(0, 60));
+    };
+    assert.match((await poll()).feed.problem ?? "", /^TRUNCATED/);
   });
 
   test("one that the daemon will not fetch holds up no other", async () => {

@@ -175,7 +175,7 @@ function byDuration(
   const offset = whole(information["presentationTimeOffset"]) ?? 0n;
   if (duration <= 0n) {
     // Without a duration there is exactly one.
-    const all = of.periodDuration === undefined ? 0n : BigInt(Math.round(of.periodDuration * Number(scale)));
+    const all = of.periodDuration === undefined ? 0n : ticks(of.periodDuration, scale);
     return [{ number: first, time: offset, duration: all }];
   }
   const last = whole(information["endNumber"]);
@@ -197,6 +197,7 @@ function byDuration(
 function beginning(of: Representation, information: Attributes, end: bigint): bigint {
   const depth = of.attributes["timeShiftBufferDepth"];
   const length = seconds(whole(information["duration"]) ?? 1n, timescale(information));
+  if (!(length > 0)) throw unusable(`the segments of ${of.id} are too short to be counted`);
   const kept = BigInt(Math.ceil(Math.min(typeof depth === "number" && depth > 0 ? depth : 3600, 86_400) / length));
   return end > kept ? end - kept : 0n;
 }
@@ -207,7 +208,7 @@ function periodEnd(of: Representation, information: Attributes, live: LiveTime |
   const gone = live && (live.now - live.availableFrom) / 1000 - of.periodStart;
   const length = Math.min(of.periodDuration ?? Number.POSITIVE_INFINITY, gone ?? Number.POSITIVE_INFINITY);
   if (!Number.isFinite(length)) throw unusable(`nothing says how long period ${of.period + 1} is`);
-  return offset + BigInt(Math.round(Math.max(0, length) * Number(timescale(information))));
+  return offset + ticks(Math.max(0, length), timescale(information));
 }
 
 /** The time line of the innermost level that has one. */
@@ -263,6 +264,12 @@ function timescale(information: Attributes): bigint {
   const scale = whole(information["timescale"]) ?? 1n;
   if (scale <= 0n) throw unusable(`a timescale of ${scale}`);
   return scale;
+}
+
+function ticks(length: number, scale: bigint): bigint {
+  const count = Math.round(length * Number(scale));
+  if (!Number.isFinite(count)) throw unusable(`a length of ${length} seconds`);
+  return BigInt(count);
 }
 
 /** To the microsecond, which is as much as is left of large numbers. */

@@ -408,6 +408,22 @@ describe("refused, with the place", () => {
     ["segments of no length to speak of", list("", 'duration="1" timescale="1000000"'), /more than 250000 segments/],
     ["an unreachable end number", list("", 'duration="1" endNumber="99999999999999"'), /more than 250000 segments/],
     ["a timescale of nothing", list("", 'duration="1" timescale="0"'), /timescale/],
+    [
+      "a length beyond all numbers",
+      one(
+        video('<SegmentTemplate media="$Number$" duration="5" timescale="9007199254740991"/>'),
+        `type="static" mediaPresentationDuration="PT1${"0".repeat(300)}S"`,
+      ),
+      /a length of 1e\+300 seconds/,
+    ],
+    [
+      "live segments of no length",
+      one(
+        video('<SegmentTemplate media="$Number$" duration="1" timescale="10000000"/>'),
+        'type="dynamic" availabilityStartTime="2026-11-22T12:00:00Z"',
+      ).replace("<Period", '<Period start="PT0S"'),
+      /too short/,
+    ],
     ["segments at a file", one(video('<SegmentTemplate media="file:///$Number$" duration="5"/>')), /file:/],
     ["no length at all", one(video('<SegmentTemplate media="$Number$" duration="5"/>'), ""), /how long period 1 is/],
   ] as const)

@@ -46,6 +46,9 @@ function rankOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }
 
+/** That there is such a date: also those of programs end somewhere. */
+const isTime = (ms: number): boolean => !Number.isNaN(new Date(ms).getTime());
+
 /** What it says of a medium. */
 export function aboutOf(info: Info): MediaAbout {
   const [, year, month, day] = /^(\d{4})(\d\d)(\d\d)$/.exec(textOf(info["upload_date"]) ?? "") ?? [];
@@ -63,7 +66,7 @@ export function aboutOf(info: Info): MediaAbout {
     season: numberOf(info["season_number"]),
     episode: numberOf(info["episode_number"]),
     genre: textOf(info["genre"]),
-    publishedAt: seconds === undefined ? (Number.isNaN(uploaded) ? undefined : uploaded) : seconds * 1000,
+    publishedAt: [seconds === undefined ? Number.NaN : seconds * 1000, uploaded].find(isTime),
     durationSeconds: numberOf(info["duration"]),
     thumbnail: httpUrl(textOf(info["thumbnail"], 16_384) ?? "", "http://page.invalid/"),
     chapters: chaptersOf(info["chapters"]),

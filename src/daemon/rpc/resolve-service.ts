@@ -76,7 +76,7 @@ function presentList({ media, formats, choices, refusal }: FormatList, now: numb
           : { seconds: wholeSeconds, nanos: Math.round((seconds - wholeSeconds) * 1e9) },
       live,
       uploader: text(details.uploader),
-      publishTime: details.publishedAt === undefined ? undefined : new Date(details.publishedAt),
+      publishTime: timestamp(details.publishedAt),
     },
     formats: formats.slice(0, MOST_FORMATS).map(presentFormat),
     subtitles: subtitles.slice(0, MOST_FORMATS).map(({ language, name, ext, automatic = false }) => ({
@@ -139,6 +139,10 @@ function presentChoice({ formats, ext, had, transcode, subtitles, notes }: Media
 }
 
 const text = (value: string | undefined): string => (value ?? "").slice(0, LONGEST_TEXT).toWellFormed();
+
+/** What google.protobuf.Timestamp can say: the years 1 to 9999. */
+const timestamp = (ms: number | undefined): Date | undefined =>
+  ms !== undefined && ms >= -62_135_596_800_000 && ms < 253_402_300_800_000 ? new Date(ms) : undefined;
 
 /** What fits a field of 32 bits. */
 const whole = (value: number | undefined): number | undefined =>

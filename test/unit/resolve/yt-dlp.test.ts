@@ -9,6 +9,7 @@ import type { Media } from "../../../src/daemon/core/resolved.ts";
 import type { DownloadOptions, DownloadRequest } from "../../../src/daemon/core/session.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { YtDlpResolver } from "../../../src/daemon/resolve/yt-dlp.ts";
+import { aboutOf } from "../../../src/daemon/resolve/yt-dlp-info.ts";
 import { locateProgram } from "../../../src/daemon/resolve/yt-dlp-process.ts";
 import { temporaryFolder } from "../../support/files.ts";
 import { waitFor } from "../../support/wait.ts";
@@ -45,6 +46,12 @@ async function standIn(script: string, answer: unknown = {}, timeoutMs = 20_000)
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };
 }
+
+test("a time beyond all dates is none", () => {
+  assert.equal(aboutOf({ timestamp: 1_767_312_000 }).publishedAt, 1_767_312_000_000);
+  assert.equal(aboutOf({ timestamp: 8.64e12 + 1 }).publishedAt, undefined);
+  assert.equal(aboutOf({ timestamp: 1e300, upload_date: "20260102" }).publishedAt, Date.UTC(2026, 0, 2));
+});
 
 const ANSWER = {
   id: "abc",

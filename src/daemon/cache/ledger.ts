@@ -139,6 +139,17 @@ export class Ledger {
    * @param replaced - the entry in whose place it comes: it stays until then, and is allowed for only if nothing else helps
    */
   victims(kind: VaultKind, size: number, limits: VaultLimits, replaced?: string): readonly Slot[] | undefined {
+    const { slots, enough } = this.leaving(kind, size, limits, replaced);
+    return enough ? slots : undefined;
+  }
+
+  /** As `victims`; also those that would go where they are not enough. */
+  leaving(
+    kind: VaultKind,
+    size: number,
+    limits: VaultLimits,
+    replaced?: string,
+  ): { readonly slots: readonly Slot[]; readonly enough: boolean } {
     const gone = new Set<Slot>();
     const credit = replaced === undefined ? 0 : (this.get(kind, replaced)?.body.size ?? 0);
     const shelf = this.#shelves[kind];
@@ -153,8 +164,7 @@ export class Ledger {
       }
       return left <= credit && most <= 0;
     };
-    if (!free(shelf.slots.values(), shelf.bytes + shelf.reserved + size - limits.kinds[kind].maxBytes, 0))
-      return undefined;
+    const here = free(shelf.slots.values(), shelf.bytes + shelf.reserved + size - limits.kinds[kind].maxBytes, 0);
     let [bytes, count] = [size - limits.maxBytes, 1 - MOST_ENTRIES];
     for (const each of KINDS) {
       bytes += this.#shelves[each].bytes + this.#shelves[each].reserved;
@@ -164,7 +174,8 @@ export class Ledger {
       bytes -= slot.body.size;
       count--;
     }
-    return free(this.#oldestFirst(), bytes, count) ? [...gone] : undefined;
+    const everywhere = free(this.#oldestFirst(), bytes, count);
+    return { slots: [...gone], enough: here && everywhere };
   }
 
   /** Entries of all kinds, merged by time of use. */

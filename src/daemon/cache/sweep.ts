@@ -75,7 +75,7 @@ export async function trim(
 ): Promise<Freed> {
   let [entries, bytes] = [0, 0];
   for (const kind of KINDS) {
-    const victims = catalogue.ledger.victims(kind, 0, limits) ?? [];
+    const victims = catalogue.ledger.leaving(kind, 0, limits).slots;
     const freed = await catalogue.forget(victims);
     for (const victim of victims) onEvicted(victim.kind);
     entries += freed.entries;

@@ -202,3 +202,14 @@ test("what is stale is found until it is cleaned up", async () => {
   assert.equal(await fixture.text("stale"), undefined);
   assert.deepEqual(await fixture.totals(), { entries: 2, bytes: 2 });
 });
+
+test("limits that were lowered below what is pinned: everything else goes", async () => {
+  await using fixture = await VaultFixture.start({ limits: evenLimits(100) });
+  const { vault } = fixture;
+  for (const key of ["a", "b", "c"]) await vault.put("fragment", key, sized(10, key));
+  using _pin = vault.pin("fragment", "b");
+  fixture.limits = evenLimits(5);
+  assert.deepEqual((await vault.compactStorage()).entries, 2);
+  assert.deepEqual(await fixture.totals(), { entries: 1, bytes: 10 });
+  assert.equal(await fixture.text("b", "fragment"), "bbbbbbbbbb");
+});

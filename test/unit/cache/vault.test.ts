@@ -208,7 +208,7 @@ test("limits that were lowered below what is pinned: everything else goes", asyn
   const { vault } = fixture;
   for (const key of ["a", "b", "c"]) await vault.put("fragment", key, sized(10, key));
   using _pin = vault.pin("fragment", "b");
-  fixture.limits = evenLimits(5);
+  fixture.limits = evenLimits(5, 5, 1000);
   assert.deepEqual((await vault.compactStorage()).entries, 2);
   assert.deepEqual(await fixture.totals(), { entries: 1, bytes: 10 });
   assert.equal(await fixture.text("b", "fragment"), "bbbbbbbbbb");

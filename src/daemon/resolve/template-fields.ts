@@ -1,4 +1,5 @@
 /** The fields of templates, under yt-dlp's names. */
+import { redactUrl } from "../../shared/redact.ts";
 import type { MediaChoice, MediaDetails, MediaFormat } from "../core/resolved.ts";
 import { mayHaveAudio, mayHaveVideo, ratesOf, resolutionOf } from "./format-fields.ts";
 
@@ -28,11 +29,12 @@ export function templateFields(details: MediaDetails, choice: MediaChoice): Temp
     episode: episode === undefined ? undefined : `Episode ${episode}`,
     extractor: details.extractor,
     extractor_key: details.extractor,
-    webpage_url: details.webpageUrl,
-    original_url: details.webpageUrl,
+    // They come to be names, which anybody may read.
+    webpage_url: redactUrl(details.webpageUrl),
+    original_url: redactUrl(details.webpageUrl),
     ...urlFields(details.webpageUrl),
     ...timeFields(details),
-    thumbnail: details.thumbnail,
+    thumbnail: details.thumbnail === undefined ? undefined : redactUrl(details.thumbnail),
     chapters: chapters?.map(({ title, start, end }) => ({
       title,
       start_time: start,

@@ -30,6 +30,15 @@ describe("the table of templates", () => {
 });
 
 describe("names by template", () => {
+  it("do not hold what opens the page", () => {
+    const webpageUrl = "https://me:hunter2@site.test/watch?v=1&token=abcdef";
+    for (const field of ["webpage_url", "original_url"]) {
+      const name = fillTemplate(`%(${field})s`, { ...TEMPLATE_DETAILS, webpageUrl }, TEMPLATE_CHOICE);
+      assert.doesNotMatch(name, /hunter2|abcdef/);
+      assert.match(name, /site\.test/);
+    }
+  });
+
   it("are safe, whatever a stranger writes", () => {
     const hostile = fc.string({
       unit: fc.constantFrom(...'aé日😀./\\~-%()\n\0\u202e\u2066\ud800 :*?"<>|'.split(""), "..", "CON"),

@@ -21,6 +21,8 @@ export async function placeBeside(run: Run, target: string, besides: readonly Be
   const { files } = run.engine;
   const policy = run.session.options.ifExists ?? run.settings.ifExists;
   for (const { path, ending } of besides) {
+    // In place already, or left out: it is the file itself that is placed once more.
+    if (!(await files.exists(path))) continue;
     const name = `${parse(target).name}.${ending}`;
     if (!(await sameBytes(run, path, join(dirname(target), name)))) {
       const part = await files.openPart(path);

@@ -1,4 +1,5 @@
 /** What a file tells of itself: tags, chapters and cover, from what the page told. */
+import { redactUrl } from "../../../shared/redact.ts";
 import { asDownloadError } from "../../core/errors.ts";
 import type { MediaDress } from "../../core/media-tool.ts";
 import type { Media } from "../../core/resolved.ts";
@@ -20,9 +21,10 @@ export async function dressOf(run: Run, media: Media): Promise<MediaDress> {
     artist: details.artist ?? details.uploader ?? details.channel,
     album: details.album ?? details.series,
     genre: details.genre,
-    date: publishedAt === undefined ? undefined : new Date(publishedAt).toISOString().slice(0, 10),
+    date: dayOf(publishedAt),
     track: details.episode === undefined ? undefined : String(details.episode),
-    comment: details.webpageUrl,
+    // Files are passed on; what opens the page is not.
+    comment: redactUrl(details.webpageUrl),
     description: details.description,
   };
   const told = Object.entries(tags).flatMap(([name, value]) =>
@@ -42,6 +44,12 @@ export async function dressOf(run: Run, media: Media): Promise<MediaDress> {
       }),
     ...(cover && { cover: { bytes: cover } }),
   };
+}
+
+/** "2025-02-03"; nothing for what no calendar has. */
+function dayOf(ms: number | undefined): string | undefined {
+  const date = new Date(ms ?? Number.NaN);
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString().slice(0, 10);
 }
 
 /** A file without its picture is better than none. */

@@ -83,6 +83,18 @@ describe("GetFormats", () => {
     assert.equal(subtitles.length, 6);
   });
 
+  for (const [what, publishedAt, durationSeconds] of [
+    ["beyond the year 9999", 253_402_300_800_000, 1e300],
+    ["no dates", Number.NaN, Number.POSITIVE_INFINITY],
+    ["beyond all dates", 8.64e15 + 1, 315_576_000_001],
+  ] as const)
+    test(`leaves out times that are ${what}`, async () => {
+      const media = tube();
+      meaning = { ...media, details: { ...media.details, publishedAt, durationSeconds } };
+      const { media: told } = await ask();
+      assert.deepEqual([told?.extractor, told?.publishTime, told?.duration], ["test", undefined, undefined]);
+    });
+
   test("says what a format, a quality and languages would come to", async () => {
     const { choices } = await ask(
       optionsOf({ format: "mp3", quality: "320k", subtitles: { languages: ["de-*", "it"], embed: false } }),

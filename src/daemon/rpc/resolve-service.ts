@@ -61,8 +61,6 @@ const EMPTY: GetFormatsResponse = {
 /** @param now - milliseconds since the epoch */
 function presentList({ media, formats, choices, refusal }: FormatList, now: number): GetFormatsResponse {
   const { details, live, subtitles } = media;
-  const seconds = details.durationSeconds;
-  const wholeSeconds = Math.floor(seconds ?? 0);
   return {
     ...EMPTY,
     media: {
@@ -70,10 +68,7 @@ function presentList({ media, formats, choices, refusal }: FormatList, now: numb
       title: text(details.title),
       extractor: details.extractor,
       webpageUrl: text(redactUrl(details.webpageUrl)),
-      duration:
-        seconds === undefined || live
-          ? undefined
-          : { seconds: wholeSeconds, nanos: Math.round((seconds - wholeSeconds) * 1e9) },
+      duration: live ? undefined : span(details.durationSeconds),
       live,
       uploader: text(details.uploader),
       publishTime: timestamp(details.publishedAt),
@@ -139,6 +134,13 @@ function presentChoice({ formats, ext, had, transcode, subtitles, notes }: Media
 }
 
 const text = (value: string | undefined): string => (value ?? "").slice(0, LONGEST_TEXT).toWellFormed();
+
+/** What google.protobuf.Duration can say: up to some 10,000 years. */
+function span(length: number | undefined): { readonly seconds: number; readonly nanos: number } | undefined {
+  if (length === undefined || !(length >= 0 && length <= 315_576_000_000)) return undefined;
+  const seconds = Math.floor(length);
+  return { seconds, nanos: Math.min(999_999_999, Math.round((length - seconds) * 1e9)) };
+}
 
 /** What google.protobuf.Timestamp can say: the years 1 to 9999. */
 const timestamp = (ms: number | undefined): Date | undefined =>

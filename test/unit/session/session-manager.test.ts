@@ -48,6 +48,8 @@ describe("creating", () => {
     await sessions.create([requestFor("c")], { batchId: "list 2", adopt: [old?.id ?? ""] });
     assert.equal(names((await sessions.list({ batchId: "list 2" }, { size: 10 })).sessions), "oldc");
     assert.equal((await sessions.get(old?.id ?? ""))?.batchId, "list 1");
+    assert.deepEqual(await sessions.batches(old?.id ?? ""), ["list 1", "list 2"]);
+    assert.deepEqual(await sessions.batches("none"), []);
     assert.equal(await verifyIndices(store), 4);
   });
 

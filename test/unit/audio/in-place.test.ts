@@ -3,14 +3,17 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { makeDraftFolder } from "../../../src/daemon/audio/draft-folder.ts";
+import { normalizeAudio } from "../../../src/daemon/audio/normalize.ts";
 import { AudioRoom } from "../../../src/daemon/audio/room.ts";
 import { openSource } from "../../../src/daemon/audio/source.ts";
 import type { AudioOperation } from "../../../src/daemon/core/audio-work.ts";
+import type { MediaJob } from "../../../src/daemon/core/media-tool.ts";
 import type { ProcessStep } from "../../../src/daemon/core/ports.ts";
 import type { FfmpegTool } from "../../../src/daemon/ffmpeg/tool.ts";
+import { atPeak, music, writeWav } from "../../support/audio/signals.ts";
 import { audioTool } from "../../support/audio/tool.ts";
 import { makeMedia } from "../../support/ffmpeg.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
@@ -178,6 +181,7 @@ test("what a killed process left is cleared away, and what grows is not", { skip
   const other = spawn(process.execPath, ["--input-type=module", "-e", script, module, folder.path], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  using _ended = { [Symbol.dispose]: () => void other.kill("SIGKILL") };
   const [line] = (await once(other.stdout, "data")) as [Buffer];
   const theirs = line.toString().trim();
   await writeFile(join(theirs, "1.flac"), "half of it");
@@ -191,4 +195,23 @@ test("what a killed process left is cleared away, and what grows is not", { skip
   await once(other, "close");
   const next = await makeDraftFolder(folder.path);
   assert.deepEqual((await readdir(folder.path)).sort(), [young, mine, next].map((path) => basename(path)).sort());
+});
+
+test("of the rounds of a normalisation only the best one is kept", { skip: missing("ffmpeg") }, async () => {
+  await using folder = await temporaryFolder();
+  await using tool = audioTool();
+  const sound = await writeWav(join(folder.path, "a.wav"), atPeak(music(6, 3), -1));
+  const held: number[] = [];
+  const counting = Object.assign(Object.create(tool) as typeof tool, {
+    probe: tool.probe.bind(tool),
+    run: tool.run.bind(tool),
+    refusesChain: tool.refusesChain.bind(tool),
+    make: async (job: MediaJob) => {
+      held.push((await readdir(dirname(job.target))).length);
+      return tool.make(job);
+    },
+  });
+  const { rounds } = await normalizeAudio(counting, sound, { targetLufs: -8, output: join(folder.path, "a.mp3") });
+  assert.ok(rounds > 2, `${rounds} rounds`);
+  assert.deepEqual(held, [0, ...Array.from({ length: rounds - 1 }, () => 1)]);
 });

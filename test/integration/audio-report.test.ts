@@ -1,6 +1,6 @@
 /** The report: one page without outside resources, whatever the file says of itself, in memory that stays flat. */
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { link, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { inflateSync } from "node:zlib";
@@ -112,7 +112,13 @@ describe("an audio report", hasProgram("ffmpeg"), () => {
     await assert.rejects(writeReport(path, "two", false), { code: "TARGET_EXISTS" });
     await writeReport(await planReport(path, [audio], true), "three", true);
     assert.equal(await readFile(path, "utf8"), "three");
-    await assert.rejects(planReport(audio, [audio], true), { code: "INVALID_ARGUMENT" });
+    await assert.rejects(planReport(audio, [audio], true), { code: "INVALID_ARGUMENT", message: /ends in \.html/ });
+    for (const name of ["notes.txt", "r.html.bak", "html"])
+      await assert.rejects(planReport(join(folder.path, name), [audio], true), { code: "INVALID_ARGUMENT" }, name);
+    assert.equal(await planReport(join(folder.path, "B.HTM"), [audio], false), join(folder.path, "B.HTM"));
+    const alias = join(folder.path, "alias.html");
+    await link(audio, alias);
+    await assert.rejects(planReport(alias, [audio], true), { code: "INVALID_ARGUMENT", message: /the audio itself/ });
     await assert.rejects(writeReport(join(folder.path, "no", "r.html"), "x", false), { code: "DIRECTORY_MISSING" });
     assert.deepEqual(
       (await readdir(folder.path)).filter((name) => name.startsWith(".")),

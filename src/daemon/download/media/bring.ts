@@ -81,10 +81,10 @@ async function bring(run: Run, wanted: Wanted): Promise<MadeFile> {
       `${checksum ? "checksum" : "size"}: the file is made here of ${media.live ? "a recording" : "tracks"}; nobody can know it beforehand`,
     );
   await run.update({ stage: "plan" });
-  const opened = await Promise.all(
-    [...wanted.choice.formats, ...wanted.choice.subtitles].map((each) => each.track(signal)),
-  );
-  const tracks = await Promise.all(opened.map((track) => split(run, track)));
+  const { formats, subtitles } = wanted.choice;
+  const opened = await Promise.all([...formats, ...subtitles].map((each) => each.track(signal)));
+  const ids = [...formats.map(({ id }) => id), ...subtitles.map(({ name = "", ext }) => `${name}.${ext}`)];
+  const tracks = await Promise.all(opened.map((track, at) => split(run, track, ids[at] ?? "")));
   const choice = tool ? wanted.choice : naturally(wanted.choice, tracks);
   const filename = fillTemplate(session.options.template, media.details, choice);
   const resource: ResourceInfo = { finalUrl: media.namedBy ?? media.details.webpageUrl, ranges: false };

@@ -23,14 +23,16 @@ export function segmentName({ url, range, durationSeconds }: Segment): string {
 /**
  * What tells one track from another in the same place: with a different one it begins again.
  *
+ * @param format - the id of the chosen one: others may have the same kind, container and language
  * @param versions - of the files whose ranges are its segments
  */
 export function identityOf(
   { kind, container, language = "" }: Track,
+  format: string,
   versions: ReadonlyMap<string, ResourceInfo> = new Map(),
 ): string {
   const file = [...versions.values()].flatMap(({ strongValidator, size }) => [strongValidator, size]);
   return createHash("sha256")
-    .update(JSON.stringify([kind, container, language, ...file]))
+    .update(JSON.stringify([kind, container, language, format, ...file]))
     .digest("hex");
 }

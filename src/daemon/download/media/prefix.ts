@@ -25,7 +25,7 @@ export interface Prefix {
 /** Finds out, and forgets what does not count any more. */
 export async function prefixOf(
   run: Run,
-  { track, versions }: SplitTrack,
+  { track, versions }: Pick<SplitTrack, "track" | "versions">,
   part: PartFile,
   { epoch }: TrackState,
 ): Promise<Prefix> {

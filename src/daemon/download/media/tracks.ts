@@ -36,7 +36,7 @@ export interface FetchedTrack {
 /** Where the tracks of a session go: beside what is made of them. */
 export function trackStates(run: Run, tracks: readonly SplitTrack[], base: string): readonly TrackState[] {
   const former = run.session.part;
-  const identities = tracks.map(({ track, versions }) => identityOf(track, versions));
+  const identities = tracks.map(({ track, format, versions }) => identityOf(track, format, versions));
   const kept = former?.tracks;
   const same =
     run.settings.enableResume &&

@@ -302,3 +302,21 @@ test("an origin that cannot tell its versions apart and breaks each time a littl
   const asked = origin.requests.filter((path) => path === "/seg/1.ts").length;
   assert.ok(asked <= 16, `${asked} requests`);
 });
+
+test("a segment that ended with its connection: the session says that nobody vouches for the length", async () => {
+  const segments = someSegments(3);
+  await using origin = await segmentOrigin({ "/show.m3u8": playlistOf(3) });
+  serve(origin, segments);
+  origin.misbehave = (path, _times, _request, response) => {
+    if (path !== "/seg/1.ts") return false;
+    response.useChunkedEncodingByDefault = false;
+    response.removeHeader("Transfer-Encoding");
+    response.writeHead(200, { Connection: "close" }).end(segments[1]);
+    return true;
+  };
+  await using home = await libraryHome();
+  const manager = home.manager(JOINED);
+  const [result] = await manager.download([`${origin.url}/show.m3u8`]);
+  assert.equal(result?.status, "completed", result?.error?.message);
+  assert.equal((await manager.sessions.get(result.sessionId))?.resource?.lengthUnverified, true);
+});

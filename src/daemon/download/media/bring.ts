@@ -114,7 +114,8 @@ async function bring(run: Run, wanted: Wanted): Promise<MadeFile> {
   await requireSpace(run, dirname(base), tool ? sizeOf(fetched) : 0);
   const made = await makeFile(run, { media, choice, fetched, infos, base }, tool);
   if (made.ext !== choice.ext) claim = held.use(await reclaimWithEnding(run, claim, made.ext));
-  const finished = { ...resource, size: made.size };
+  const unverified = fetched.some(({ lengthUnverified }) => lengthUnverified);
+  const finished = { ...resource, size: made.size, ...(unverified && { lengthUnverified: true }) };
   const file = await MadeFile.of(run, {
     path: made.path,
     claim,

@@ -83,6 +83,7 @@ export class TrackFetch {
   readonly #versions: Map<string, ResourceInfo>;
   readonly #sourceHash = createHash("sha256").update("snatch-segments-1\n");
   #roomLeft = 0;
+  #lengthUnverified = false;
   readonly #under = new Map<number, SegmentTransfer>();
   readonly #failed = new AbortController();
   readonly #signal: AbortSignal;
@@ -160,6 +161,11 @@ export class TrackFetch {
   /** SHA-256 over the digests of its segments, hex; once only, when all are here. */
   digest(): string {
     return this.#sourceHash.digest("hex");
+  }
+
+  /** Nobody vouches for the length of one of the segments that came now. */
+  get lengthUnverified(): boolean {
+    return this.#lengthUnverified;
   }
 
   /** Connections in use. */
@@ -437,6 +443,7 @@ export class TrackFetch {
   #finish(index: number, segment: SegmentTransfer): void {
     const { run } = this.#init;
     const sha256 = segment.digest();
+    this.#lengthUnverified ||= segment.resource?.lengthUnverified === true;
     this.#sourceHash.update(sha256, "hex");
     this.#under.delete(index);
     this.#init.onConnections();

@@ -31,6 +31,8 @@ export interface FetchedTrack {
   readonly lengths: readonly number[];
   /** SHA-256 over the digests of its segments, hex. */
   readonly digest: string;
+  /** Nobody vouches for the length of one of its segments. */
+  readonly lengthUnverified: boolean;
 }
 
 /** Where the tracks of a session go: beside what is made of them. */
@@ -103,7 +105,8 @@ export async function fetchTracks(
     if (!split || !state || result?.status !== "fulfilled") return [];
     const lengths = result.value;
     const size = lengths.reduce((sum, length) => sum + length, 0);
-    return [{ track: split.track, path: state.path, size, lengths, digest: each.digest() }];
+    const { lengthUnverified } = each;
+    return [{ track: split.track, path: state.path, size, lengths, digest: each.digest(), lengthUnverified }];
   });
 }
 

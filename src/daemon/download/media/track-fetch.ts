@@ -364,8 +364,9 @@ export class TrackFetch {
     return held >= LOOK_AHEAD;
   }
 
+  /** Until there is room. Bytes that come in two blocks ask twice: both wait for the same. */
   #wait(index: number): Promise<void> {
-    const room = Promise.withResolvers<void>();
+    const room = this.#waiting.get(index) ?? Promise.withResolvers<void>();
     this.#waiting.set(index, room);
     return room.promise;
   }

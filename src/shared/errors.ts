@@ -144,6 +144,17 @@ export const ERRORS = {
   TEMPLATE_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "A template of file names cannot be read, or leads out of the folder.", "The message names the place in the text; docs/FORMATS.md has the fields."),
   MEDIA_LOCKED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The media is locked by its publisher (DRM).", "Snatch does not unlock it; see whether another format is listed by `snatchctl formats URL`."),
   MEDIA_UNFIT: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "The container cannot hold what is to be in it.", "Choose another container; mkv holds nearly everything."),
+  // Peers.
+  CODE_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "The text is not a code that Snatch makes.", "Check it against what `snatchctl share` showed; letters of either case do, and hyphens do not matter."),
+  SHARE_NOT_FOUND: row("download", "NOT_FOUND", false, EXIT.usage, "There is no such share here.", "See `snatchctl shares`."),
+  SHARE_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "This cannot be shared.", "Name files and folders that can be read, with at least one file in them."),
+  SHARE_CHANGED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A shared file is not what it was when it was shared.", "Share it again, and give the new code."),
+  SHARE_REFUSED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "What a peer offers cannot be taken: names that lead elsewhere, or sizes that cannot be.", "Do not trust who gave you the code."),
+  PEERS_NOT_FOUND: row("network", "UNAVAILABLE", true, EXIT.network, "Nobody was found who shares by this code.", "Check the code, and that the other end is running; on the same network, --peer HOST:PORT names it."),
+  PEERS_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.network, "Peers were found, and none could be reached.", "See `snatchctl network` at both ends; a TURN server (p2p.turn) gets through where nothing else does."),
+  PEER_REFUSED: row("network", "UNAVAILABLE", true, EXIT.network, "The peer does not let us in: the share has ended, enough others fetch it now, or the code is another one.", "It is asked again later; ask who shares it."),
+  PEER_MISBEHAVED: row("network", "UNAVAILABLE", true, EXIT.network, "The peer broke the protocol, or sent wrong bytes. It is not asked again.", "It goes on with other peers; if there is no other, ask who shares it."),
+  NETWORK_OFF: row("download", "FAILED_PRECONDITION", false, EXIT.refused, "Sharing is switched off, or not for callers over TCP.", "Set p2p.enabled, or p2p.allow_remote for callers over TCP."),
   // The caches.
   CACHE_TOO_LARGE: row("system-resource", "RESOURCE_EXHAUSTED", false, EXIT.systemResource, "It is larger than the cache may keep. It is read no further.", "Raise the limit that the message names, in the configuration."),
   CACHE_FULL: row("system-resource", "RESOURCE_EXHAUSTED", true, EXIT.systemResource, "The cache is full of what running downloads use.", "It goes on without being kept; raise cache.max_size if it recurs."),

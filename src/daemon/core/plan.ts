@@ -1,4 +1,5 @@
 /** What a URL turned out to mean: where the bytes of one file can be had. The answer of the resolve stage. */
+import type { Manifest } from "./manifest.ts";
 import type { Expansion, Media } from "./resolved.ts";
 import type { Digest } from "./session.ts";
 
@@ -32,4 +33,6 @@ export interface Plan {
   readonly final?: boolean;
   /** No other place may join in, whoever names it. */
   readonly alone?: boolean;
+  /** What every chunk must be: its grid is the file's, and a chunk counts only if its digest is the one that is here. */
+  readonly manifest?: Manifest;
 }

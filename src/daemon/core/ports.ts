@@ -17,6 +17,7 @@ import type {
   MediaRunResult,
   MediaToolVersion,
 } from "./media-tool.ts";
+import type { PeerPath } from "./peers.ts";
 import type { Resolved } from "./plan.ts";
 import type { Receipt, ReceiptChunk } from "./receipt.ts";
 import type { Expansion, Media, MediaAbout, MediaChoice, MediaFormat } from "./resolved.ts";
@@ -234,12 +235,51 @@ export interface ChunkSource {
   /** For logs and hooks: a URL without secrets. */
   readonly id: string;
   open(request: RangeRequest): Promise<RangeStream>;
+  /** By which ways bytes come, and came since it was made; absent where there is only one. */
+  readonly via?: readonly PeerPath[];
+  /**
+   * Which bytes of what is missing had better be asked for next: those that the fewest hold. A part of one of the gaps, or
+   * undefined if it does not matter.
+   */
+  choose?(gaps: readonly ByteRange[]): ByteRange | undefined;
+  /** A chunk that came from here is not what its manifest says; it is asked for again. Whoever sent it is not to be asked. */
+  reject?(chunk: ByteRange): void;
+  /** The fetch begins: what is here of the file may be given to others until the answer is disposed of. */
+  attach?(held: HeldPart): Disposable;
+}
+
+/** Bytes of a file; `end` is exclusive. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The part of a file that is here and proved, while it grows. */
+export interface HeldPart {
+  /** Chunks, by index. */
+  readonly done: { has(index: number): boolean; keys(): Iterable<number> };
+  readonly chunkSize: number;
+  read(position: number, length: number): Promise<Uint8Array>;
+  /** Calls back with the index of each chunk that is here from now on. @returns ends it */
+  onGained(listener: (index: number) => void): () => void;
 }
 
 /** Makes the source of a URL. */
 export interface SourceFactory {
   /** `options` as in {@link HttpRequest}. */
   http(url: string, options: Pick<HttpRequest, "headers" | "timeoutMs" | "namedBy" | "remote">): ChunkSource;
+}
+
+/** Makes the source of a file that peers hold; implemented by the p2p room. */
+export interface PeerSources {
+  /** @param url - `snatch:share/ID/INDEX`, as its resolver has named it */
+  peer(url: string): ChunkSource;
+}
+
+/** Shares finished files; implemented by the p2p room. */
+export interface FileSharer {
+  /** Shares a file that was fetched; one that came from peers under the code that it came by. @returns the share's public id */
+  shareFetched(session: Pick<Session, "url" | "options">, placed: PlacedFile): Promise<string>;
 }
 
 /** A finished file in its place, and what its bytes are. */
@@ -327,6 +367,11 @@ export interface CacheControl {
 /** One kind of URL, and what it means. The first that claims a URL resolves it. */
 export interface Resolver {
   readonly name: string;
+  /**
+   * The URL as sessions keep and show it, where it is itself a secret: that is then kept elsewhere, safe when this returns.
+   * @throws DownloadError INVALID_URL
+   */
+  conceal?(url: string): string;
   /** @param options - of the request; absent where it is only asked whether such URLs can be fetched at all */
   claims(url: string, options?: DownloadOptions): boolean;
   /** @throws DownloadError */
@@ -885,6 +930,8 @@ export interface LiveProgress {
   readonly connections: number;
   /** Received, not yet on disk and proved. */
   readonly pendingBytes: number;
+  /** By which ways the bytes come, where they come from peers. */
+  readonly via?: readonly PeerPath[];
 }
 
 /** Steers downloads; implemented by the download manager. Each throws SESSION_NOT_FOUND, SESSION_AMBIGUOUS, WRONG_STATUS. */

@@ -5,6 +5,7 @@
 import type { ErrorCode } from "../../shared/errors.ts";
 import { type DownloadError, failure } from "./errors.ts";
 import type { Manifest } from "./manifest.ts";
+import type { PeerPath } from "./peers.ts";
 import type { Candidate } from "./plan.ts";
 import type { MediaAbout } from "./resolved.ts";
 
@@ -13,6 +14,9 @@ export type SessionStatus = "queued" | "waiting" | "active" | "paused" | "comple
 
 /** What an active session is doing, in this order. */
 export type Stage = "resolve" | "plan" | "fetch" | "verify" | "process" | "store" | "publish";
+
+/** What a share is: one file, or a folder of files. */
+export type ShareKind = "file" | "folder";
 
 /** What to do about a file that is there already and is not this session's. */
 export type IfExists = "rename" | "skip" | "overwrite";
@@ -89,6 +93,10 @@ export interface DownloadOptions {
   readonly depth?: number;
   /** A caller over TCP asked for it: only public places are asked, and without the logins of this machine's owner. */
   readonly remote?: true;
+  /** Of a `snatch:` URL: peers that are asked besides those that are found, each "host:port". */
+  readonly peers?: readonly string[];
+  /** The finished file is shared; what came from peers is shared on under the code that it came by. */
+  readonly share?: boolean;
 }
 
 /** A request that was checked: its URLs parse, its options are in range. */
@@ -142,6 +150,8 @@ export interface ResourceInfo {
   readonly mirrors?: readonly string[];
   /** Nobody said how long it is: the body ended with its connection, which may have been too early (RFC 9112 §6.3). */
   readonly lengthUnverified?: boolean;
+  /** Permission bits that whoever shared the file gave it; only those for execution are heeded. */
+  readonly mode?: number;
   readonly answer?: AnswerInfo;
 }
 
@@ -227,6 +237,10 @@ export interface Session {
   readonly expansion?: { readonly batchId: string; readonly count: number };
   /** Where a hook sent the next attempt, before all other places. */
   readonly detour?: Candidate;
+  /** By which ways the bytes came, where they came from peers. */
+  readonly via?: readonly PeerPath[];
+  /** Public id of the share that was made of the finished file. */
+  readonly shareId?: string;
   /** The file was there already; nothing was fetched. */
   readonly already?: boolean;
   readonly error?: SessionError;

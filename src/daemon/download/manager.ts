@@ -9,6 +9,7 @@ import { asDownloadError, type DownloadError, failure } from "../core/errors.ts"
 import type { Startable } from "../core/lifecycle.ts";
 import type { DownloadChunk } from "../core/manifest.ts";
 import type { Accepted, AcceptOptions, Downloads, LiveProgress, Selection, SteerOutcome } from "../core/ports.ts";
+import { RateLimit } from "../core/rate-limit.ts";
 import { type DownloadOptions, type DownloadRequest, hasEnded, type Session } from "../core/session.ts";
 import { acceptRequests } from "./accept.ts";
 import { ChunkHasher } from "./chunk-hasher.ts";
@@ -17,7 +18,6 @@ import type { Hooks } from "./hook-calls.ts";
 import { HookRunner } from "./hook-runner.ts";
 import { Meter } from "./meter.ts";
 import { Queue } from "./queue.ts";
-import { RateLimit } from "./rate-limit.ts";
 import { checkRequest } from "./request.ts";
 import type { Engine, EngineParts } from "./run.ts";
 import { Runner } from "./runner.ts";

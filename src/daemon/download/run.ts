@@ -15,11 +15,11 @@ import type {
   Thumbnails,
   UpdateOptions,
 } from "../core/ports.ts";
+import type { RateLimit } from "../core/rate-limit.ts";
 import type { Digest, Session } from "../core/session.ts";
 import type { ChunkHasher } from "./chunk-hasher.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Meter } from "./meter.ts";
-import type { RateLimit } from "./rate-limit.ts";
 import type { DownloadSettings } from "./settings.ts";
 import type { Slabs } from "./slabs.ts";
 

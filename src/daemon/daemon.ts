@@ -34,6 +34,7 @@ import type { Log } from "./os/log.ts";
 import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
+import { SHARING_OFF } from "./p2p/sharing-off.ts";
 import type { Plugins } from "./plugins/plugins.ts";
 import { readFeed } from "./resolve/feed-read.ts";
 import { FormatLookup } from "./resolve/format-lookup.ts";
@@ -209,6 +210,7 @@ export class Daemon implements Startable, DaemonControl {
           watchFolders,
           cache: caches.control,
           feeds,
+          sharing: SHARING_OFF,
           audio: engine.audio,
           control: this,
           memory: engine.watch,

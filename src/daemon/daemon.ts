@@ -140,7 +140,7 @@ export class Daemon implements Startable, DaemonControl {
     // Begun before the downloads, so that they end behind them and hear of everything.
     const hooked = { sessions, store: keyValue, client: engine.client, env: this.#environment() };
     for (const part of assembleHooks(init, hooked)) await this.#begin(part);
-    this.#plugins = await this.#begin(assemblePlugins(init, downloads, engine.audio));
+    this.#plugins = await this.#begin(assemblePlugins(init, downloads, engine.audio, SHARING_OFF));
     this.#stack.use(downloads);
     const lists = await this.#begin(
       new ListIntake({

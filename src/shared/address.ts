@@ -43,9 +43,7 @@ export function formatAddress(address: Address): string {
  * @throws TypeError with a message for people
  */
 export function parseHostPort(text: string): { readonly host: string; readonly port: number } {
-  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[A-Za-z0-9._-]{1,253})):(?<port>\d{1,5})$/.exec(
-    text.trim(),
-  );
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[A-Za-z0-9._-]{1,253})):(?<port>\d{1,5})$/.exec(text.trim());
   const host = match?.groups?.["v6"] ?? match?.groups?.["host"];
   const port = Number(match?.groups?.["port"]);
   if (host === undefined || (match?.groups?.["v6"] !== undefined && !isIPv6(host))) {

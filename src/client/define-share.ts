@@ -27,6 +27,7 @@ export function defineShare(program: Command, outcome: Outcome): void {
       "bytes of files may go over the local network in the clear, which is faster; who may have them, and that they are " +
         "right, is still proved",
     )
+    .option("--new", "a code of its own, also if the same files are shared already; otherwise that one is shown again")
     .option("--no-qr", "without the QR code, which is shown on terminals that are wide enough")
     .action(
       action(outcome, async (flags: ShareFlags, paths: string[]) =>

@@ -92,10 +92,10 @@ describe("snatchctl share and its like", () => {
     assert.deepEqual(made?.["left_out"], [
       { path: join(folder(), "holiday", "link\u001b[2J"), reason: "a symbolic link" },
     ]);
-    const quiet = await run(["--quiet", "share", "holiday/a.txt", "--expires", "never"]);
+    const quiet = await run(["--quiet", "share", "holiday/a.txt", "--expires", "never", "--new"]);
     assert.match(quiet.stdout, new RegExp(`^${CODE.source}\n$`));
     assert.equal(quiet.stderr, "");
-    assert.deepEqual(asked()?.options, { expiresInMs: 0 });
+    assert.deepEqual(asked()?.options, { expiresInMs: 0, fresh: true });
   });
 
   test("says plainly what no encryption means", async () => {

@@ -30,6 +30,7 @@ export interface ShareFlags extends Globals {
   readonly name?: string;
   /** `--no-encryption` makes it false. */
   readonly encryption?: boolean;
+  readonly new?: boolean;
   /** `--no-qr` makes it false. */
   readonly qr?: boolean;
 }
@@ -70,6 +71,7 @@ function readRequest(flags: ShareFlags, words: readonly string[], target: Target
     maxFetches: flags.maxFetches === undefined ? 0 : readCount("--max-fetches", flags.maxFetches, 1),
     maxPeers: flags.maxPeers === undefined ? 0 : readCount("--max-peers", flags.maxPeers, 1),
     noEncryption: flags.encryption === false,
+    fresh: flags.new ?? false,
   });
 }
 

@@ -29,13 +29,14 @@ export function toSharePaths(wire: readonly string[]): readonly string[] {
 
 /** How it is to be shared. What is unset is as configured. @throws DownloadError INVALID_ARGUMENT */
 export function toShareOptions(request: CreateShareRequest): ShareOptions {
-  const { name, expiresIn, maxFetches, maxPeers, noEncryption } = request;
+  const { name, expiresIn, maxFetches, maxPeers, noEncryption, fresh } = request;
   return {
     ...(noEncryption && { encryption: false }),
     ...(maxPeers !== 0 && { maxPeers: toCount(maxPeers, MOST_PEERS, "max_peers") }),
     ...(maxFetches !== 0 && { maxFetches: toCount(maxFetches, MOST_FETCHES, "max_fetches") }),
     ...(expiresIn !== undefined && { expiresInMs: toMilliseconds(expiresIn) }),
     ...(name !== "" && { name: toName(name) }),
+    ...(fresh && { fresh }),
   };
 }
 

@@ -145,6 +145,11 @@ export interface CreateShareRequest {
   maxPeers: number;
   /** Bytes may go over the local network in the clear, which is faster. Code and bytes are proved all the same. */
   noEncryption: boolean;
+  /**
+   * Make a share with a code of its own. Otherwise the same files, unchanged and shared in the same way before, are the share
+   * that is there, which then ends as late as is asked for now. One with `max_fetches` is always another.
+   */
+  fresh: boolean;
 }
 
 /** How far it is, or what came of it. */
@@ -677,7 +682,7 @@ export const Share: MessageFns<Share> = {
 };
 
 function createBaseCreateShareRequest(): CreateShareRequest {
-  return { paths: [], name: "", expiresIn: undefined, maxFetches: 0, maxPeers: 0, noEncryption: false };
+  return { paths: [], name: "", expiresIn: undefined, maxFetches: 0, maxPeers: 0, noEncryption: false, fresh: false };
 }
 
 export const CreateShareRequest: MessageFns<CreateShareRequest> = {
@@ -699,6 +704,9 @@ export const CreateShareRequest: MessageFns<CreateShareRequest> = {
     }
     if (message.noEncryption !== false) {
       writer.uint32(48).bool(message.noEncryption);
+    }
+    if (message.fresh !== false) {
+      writer.uint32(56).bool(message.fresh);
     }
     return writer;
   },
@@ -764,6 +772,14 @@ export const CreateShareRequest: MessageFns<CreateShareRequest> = {
             message.noEncryption = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.fresh = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -800,6 +816,7 @@ export const CreateShareRequest: MessageFns<CreateShareRequest> = {
         : isSet(object.no_encryption)
         ? globalThis.Boolean(object.no_encryption)
         : false,
+      fresh: isSet(object.fresh) ? globalThis.Boolean(object.fresh) : false,
     };
   },
 
@@ -823,6 +840,9 @@ export const CreateShareRequest: MessageFns<CreateShareRequest> = {
     if (message.noEncryption !== false) {
       obj.noEncryption = message.noEncryption;
     }
+    if (message.fresh !== false) {
+      obj.fresh = message.fresh;
+    }
     return obj;
   },
 
@@ -839,6 +859,7 @@ export const CreateShareRequest: MessageFns<CreateShareRequest> = {
     message.maxFetches = object.maxFetches ?? 0;
     message.maxPeers = object.maxPeers ?? 0;
     message.noEncryption = object.noEncryption ?? false;
+    message.fresh = object.fresh ?? false;
     return message;
   },
 };

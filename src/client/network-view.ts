@@ -19,7 +19,7 @@ const NAT_TEXTS: Readonly<Record<string, string>> = {
 };
 
 /** One line: can others come in? */
-export function verdict(network: Network): string {
+function verdict(network: Network): string {
   const { mode, listening, reached, mappedBy, natType } = network;
   if (mode === "relay-only") return "only by a relay, as p2p.mode says";
   if (!listening) return "nothing listens: there is no share and no fetch now";
@@ -31,7 +31,7 @@ export function verdict(network: Network): string {
 }
 
 /** What a person can do, the best first; empty if nothing is wrong. */
-export function advice(network: Network): string[] {
+function advice(network: Network): string[] {
   const { mode, listening, reached, mappedBy, natType, port, ice } = network;
   if (mode === "lan-only" || (!listening && mode !== "relay-only")) return [];
   const relay = "set a TURN server (p2p.turn): it gets through where nothing else does";

@@ -80,6 +80,8 @@ const options = maybe<Session["options"]>(
     about,
     depth: fc.nat(10),
     remote: fc.constant(true as const),
+    peers: fc.array(line, { maxLength: 3 }),
+    share: fc.boolean(),
   },
   [],
 );
@@ -128,6 +130,7 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
         digests,
         mirrors: fc.array(url, { maxLength: 3 }),
         lengthUnverified: fc.boolean(),
+        mode: fc.integer({ min: 0, max: 0o7777 }),
         answer: maybe<NonNullable<NonNullable<Session["resource"]>["answer"]>>(
           { at: time, redirects: fc.array(url, { maxLength: 3 }), certificate: hex(64) },
           ["at"],
@@ -162,6 +165,8 @@ export const anySession: fc.Arbitrary<Session> = maybe<Session>(
       root: hex(64),
     }),
     expansion: fc.record({ batchId: line, count: fc.nat() }),
+    via: fc.uniqueArray(fc.constantFrom("lan" as const, "mapped" as const, "relay-udp" as const)),
+    shareId: hex(32),
     already: fc.boolean(),
     error: maybe<NonNullable<Session["error"]>>(
       {

@@ -3,6 +3,7 @@
  * field; what comes out has the domain's shape and no absurd numbers. The other direction is `present.ts`; no other file
  * knows both sides.
  */
+import { isIPv6 } from "node:net";
 import { isAbsolute } from "node:path";
 import type { Duration } from "../../gen/google/protobuf/duration.ts";
 import type { MoveDownloadRequest, Selection as WireSelection } from "../../gen/snatch/v1/download_service.ts";
@@ -40,6 +41,7 @@ const MOST_CONNECTIONS = 256;
 const MOST_RETRIES = 10_000;
 const LONGEST_DURATION_S = 7 * 24 * 3600;
 const MOST_STEPS = 32;
+const MOST_PEERS = 32;
 const MOST_IDS = 10_000;
 const LONGEST_ID = 64;
 const SHORTEST_ID = 4;
@@ -73,6 +75,8 @@ export function toOptions(wire: WireOptions | undefined, at = "options"): Downlo
     ...(wire.checksumFile !== "" && { checksumFile: toReference(wire.checksumFile, `${at}.checksum_file`) }),
     ...(followMetalink !== undefined && { followMetalink }),
     ...(audio !== undefined && { audio: toSteps(audio.names, `${at}.audio.names`) }),
+    ...(wire.peers.length > 0 && { peers: toPeers(wire.peers, `${at}.peers`) }),
+    ...(wire.share && { share: true }),
     ...toMediaOptions(wire, at),
   };
 }
@@ -107,6 +111,22 @@ function toLanguage(tag: string, field: string): string {
 function toSteps(names: readonly string[], field: string): readonly string[] {
   if (names.length > MOST_STEPS) throw badField(field, `${names.length} steps; at most ${MOST_STEPS} are done`);
   return names.map((name, index) => toWord(name, `${field}[${index}]`));
+}
+
+function toPeers(wire: readonly string[], field: string): readonly string[] {
+  if (wire.length > MOST_PEERS) throw badField(field, `${wire.length} peers; at most ${MOST_PEERS} are asked`);
+  return wire.map((peer, index) => {
+    if (!isPeer(peer))
+      throw badField(`${field}[${index}]`, `"${peer.slice(0, 80)}" is not a host and a port, such as "192.0.2.7:4000"`);
+    return peer;
+  });
+}
+
+/** "host:port"; an IPv6 address is in brackets, for it has colons of its own. */
+function isPeer(text: string): boolean {
+  const [, host, port] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):(\d{1,5})$/.exec(text) ?? [];
+  if (host === undefined || Number(port) < 1 || Number(port) > 65_535) return false;
+  return !host.startsWith("[") || isIPv6(host.slice(1, -1));
 }
 
 /** An absolute path. @throws DownloadError INVALID_ARGUMENT */

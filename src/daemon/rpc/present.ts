@@ -127,6 +127,8 @@ export function presentSession(session: Session, { live, queuePosition }: Moment
     queuePosition: whole(queuePosition ?? 0),
     fromCache: session.part?.sources?.[0]?.startsWith("cache:") ?? false,
     expansion: session.expansion && { batchId: session.expansion.batchId, count: whole(session.expansion.count) },
+    via: [...(live?.via ?? session.via ?? [])],
+    shareId: session.shareId ?? "",
   };
 }
 
@@ -165,6 +167,8 @@ function presentOptions(options: DownloadOptions): WireOptions {
     recordFor: options.recordFor === undefined ? undefined : duration(options.recordFor),
     newest: whole(options.newest ?? 0),
     tags: options.tags,
+    peers: [...(options.peers ?? [])],
+    share: options.share ?? false,
   };
 }
 

@@ -102,6 +102,8 @@ export function plainSession(session: Session): Loose<PlainRecord> {
       depth: options.depth,
       about: options.about && (plainAbout(options.about) as PlainOptions["about"]),
       remote: options.remote,
+      peers: options.peers,
+      share: options.share,
     } satisfies Loose<PlainOptions> as PlainOptions,
     resource: resource && (plainResource(resource) as PlainResource),
     part: part && plainPart(part),
@@ -112,6 +114,8 @@ export function plainSession(session: Session): Loose<PlainRecord> {
     source_manifest: session.sourceManifest && plainHead(session.sourceManifest),
     expansion: session.expansion && { batch_id: session.expansion.batchId, count: session.expansion.count },
     detour: session.detour,
+    via: session.via,
+    share_id: session.shareId,
     already: session.already,
     error_info: error ? ({ ...error, time: iso(error.time) } satisfies Loose<PlainError> as PlainError) : null,
   };
@@ -140,6 +144,7 @@ export function plainResource(resource: NonNullable<Session["resource"]>): Loose
     digests: resource.digests,
     mirrors: resource.mirrors,
     length_unverified: resource.lengthUnverified,
+    mode: resource.mode,
     answer: resource.answer && { ...resource.answer, at: iso(resource.answer.at) },
   };
 }
@@ -181,6 +186,8 @@ export function sessionOf(plain: PlainRecord): Session {
       depth: options.depth,
       about: options.about && aboutOf(options.about as Parameters<typeof aboutOf>[0]),
       remote: options.remote,
+      peers: options.peers,
+      share: options.share,
     }),
     status: plain.status,
     stage: plain.stage,
@@ -204,6 +211,8 @@ export function sessionOf(plain: PlainRecord): Session {
     sourceManifest: plain.source_manifest && headOf(plain.source_manifest),
     expansion: plain.expansion && { batchId: plain.expansion.batch_id, count: plain.expansion.count },
     detour: plain.detour,
+    via: plain.via,
+    shareId: plain.share_id,
     already: plain.already,
     error: error ? compact<NonNullable<Session["error"]>>({ ...error, time: time(error.time) }) : undefined,
   });
@@ -224,6 +233,7 @@ export function resourceOf(resource: PlainResource): NonNullable<Session["resour
     digests: resource.digests,
     mirrors: resource.mirrors,
     lengthUnverified: resource.length_unverified,
+    mode: resource.mode,
     answer: resource.answer && { ...resource.answer, at: time(resource.answer.at) },
   });
 }

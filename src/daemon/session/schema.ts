@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { ERRORS } from "../../shared/errors.ts";
+import type { PeerPath } from "../core/peers.ts";
 import { aboutSchema } from "./about-codec.ts";
 
 const text = (most: number) => z.string().max(most);
@@ -16,6 +17,18 @@ export const address = line(16_384).refine((value) => URL.canParse(value), "is n
 export const uuid = z.uuid().regex(/^[^A-F]*$/, "is not in lower case");
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "is not a SHA-256 in lower-case hex");
 const name = line(200);
+
+/** {@link PeerPath}, as a list. */
+const PATHS = [
+  "lan",
+  "ipv6",
+  "direct",
+  "mapped",
+  "punched",
+  "ice",
+  "relay-udp",
+  "relay-tcp",
+] as const satisfies readonly PeerPath[];
 
 const DIGEST_LENGTH = { "sha-256": 64, "sha-512": 128, "sha-1": 40, md5: 32 } as const;
 
@@ -61,6 +74,8 @@ const options = z.strictObject({
   about: aboutSchema.optional(),
   depth: count.optional(),
   remote: z.literal(true).optional(),
+  peers: z.array(line(300)).max(100).optional(),
+  share: z.boolean().optional(),
 });
 
 export const digests = z
@@ -86,6 +101,7 @@ export const resource = z.strictObject({
   digests: digests.optional(),
   mirrors: z.array(address).max(100).optional(),
   length_unverified: z.boolean().optional(),
+  mode: z.int().min(0).max(0o177777).optional(),
   answer: z
     .strictObject({ at: instant, redirects: z.array(address).max(200).optional(), certificate: sha256.optional() })
     .optional(),
@@ -152,6 +168,11 @@ export const sessionSchema = z.strictObject({
   source_manifest: manifestHead.optional(),
   expansion: z.strictObject({ batch_id: line(200), count }).optional(),
   detour: z.strictObject({ url: address, headers }).optional(),
+  via: z.array(z.enum(PATHS)).max(PATHS.length).optional(),
+  share_id: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/, "is not the id of a share")
+    .optional(),
   already: z.boolean().optional(),
   error_info: error.nullable(),
 });

@@ -378,7 +378,16 @@ export interface Session {
   /** True when the bytes came from a file that was stored here, and not from the network. */
   fromCache: boolean;
   /** The URL turned out to name several things, each a session of its own; this one has no file. */
-  expansion?: Expansion | undefined;
+  expansion?:
+    | Expansion
+    | undefined;
+  /**
+   * By which ways the bytes come, or came, from peers: "lan", "ipv6", "direct", "mapped", "punched", "ice", "relay-udp",
+   * "relay-tcp". Empty if they are not from peers.
+   */
+  via: string[];
+  /** The share that was made of the finished file; nothing of its code can be told from it. */
+  shareId: string;
 }
 
 /** What a page, playlist or feed led to. */
@@ -503,7 +512,13 @@ export interface DownloadOptions {
     | boolean
     | undefined;
   /** What is done to the audio of the finished file; unset: as configured. */
-  audio?: AudioSteps | undefined;
+  audio?:
+    | AudioSteps
+    | undefined;
+  /** Of a share: peers that are asked besides those that are found, each "host:port". */
+  peers: string[];
+  /** The finished file is shared; what came from peers is shared on under the code that it came by. */
+  share: boolean;
 }
 
 /** What is done to the audio of a finished file. Files without audio are left alone. */
@@ -584,6 +599,8 @@ function createBaseSession(): Session {
     queuePosition: 0,
     fromCache: false,
     expansion: undefined,
+    via: [],
+    shareId: "",
   };
 }
 
@@ -654,6 +671,12 @@ export const Session: MessageFns<Session> = {
     }
     if (message.expansion !== undefined) {
       Expansion.encode(message.expansion, writer.uint32(178).fork()).join();
+    }
+    for (const v of message.via) {
+      writer.uint32(186).string(v!);
+    }
+    if (message.shareId !== "") {
+      writer.uint32(194).string(message.shareId);
     }
     return writer;
   },
@@ -847,6 +870,22 @@ export const Session: MessageFns<Session> = {
             message.expansion = Expansion.decode(reader, reader.uint32());
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.via.push(reader.string());
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.shareId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -919,6 +958,14 @@ export const Session: MessageFns<Session> = {
         ? globalThis.Boolean(object.from_cache)
         : false,
       expansion: isSet(object.expansion) ? Expansion.fromJSON(object.expansion) : undefined,
+      via: globalThis.Array.isArray(object?.via)
+        ? object.via.map((e: any) => globalThis.String(e))
+        : [],
+      shareId: isSet(object.shareId)
+        ? globalThis.String(object.shareId)
+        : isSet(object.share_id)
+        ? globalThis.String(object.share_id)
+        : "",
     };
   },
 
@@ -990,6 +1037,12 @@ export const Session: MessageFns<Session> = {
     if (message.expansion !== undefined) {
       obj.expansion = Expansion.toJSON(message.expansion);
     }
+    if (message.via?.length) {
+      obj.via = message.via;
+    }
+    if (message.shareId !== "") {
+      obj.shareId = message.shareId;
+    }
     return obj;
   },
 
@@ -1030,6 +1083,8 @@ export const Session: MessageFns<Session> = {
     message.expansion = (object.expansion !== undefined && object.expansion !== null)
       ? Expansion.fromPartial(object.expansion)
       : undefined;
+    message.via = object.via?.map((e) => e) || [];
+    message.shareId = object.shareId ?? "";
     return message;
   },
 };
@@ -1588,6 +1643,8 @@ function createBaseDownloadOptions(): DownloadOptions {
     newest: 0,
     tags: undefined,
     audio: undefined,
+    peers: [],
+    share: false,
   };
 }
 
@@ -1658,6 +1715,12 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     }
     if (message.audio !== undefined) {
       AudioSteps.encode(message.audio, writer.uint32(242).fork()).join();
+    }
+    for (const v of message.peers) {
+      writer.uint32(250).string(v!);
+    }
+    if (message.share !== false) {
+      writer.uint32(256).bool(message.share);
     }
     return writer;
   },
@@ -1851,6 +1914,22 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
             message.audio = AudioSteps.decode(reader, reader.uint32());
             continue;
           }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.peers.push(reader.string());
+            continue;
+          }
+          case 32: {
+            if (tag !== 256) {
+              break;
+            }
+
+            message.share = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1915,6 +1994,10 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
       newest: isSet(object.newest) ? globalThis.Number(object.newest) : 0,
       tags: isSet(object.tags) ? globalThis.Boolean(object.tags) : undefined,
       audio: isSet(object.audio) ? AudioSteps.fromJSON(object.audio) : undefined,
+      peers: globalThis.Array.isArray(object?.peers)
+        ? object.peers.map((e: any) => globalThis.String(e))
+        : [],
+      share: isSet(object.share) ? globalThis.Boolean(object.share) : false,
     };
   },
 
@@ -1986,6 +2069,12 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     if (message.audio !== undefined) {
       obj.audio = AudioSteps.toJSON(message.audio);
     }
+    if (message.peers?.length) {
+      obj.peers = message.peers;
+    }
+    if (message.share !== false) {
+      obj.share = message.share;
+    }
     return obj;
   },
 
@@ -2028,6 +2117,8 @@ export const DownloadOptions: MessageFns<DownloadOptions> = {
     message.audio = (object.audio !== undefined && object.audio !== null)
       ? AudioSteps.fromPartial(object.audio)
       : undefined;
+    message.peers = object.peers?.map((e) => e) || [];
+    message.share = object.share ?? false;
     return message;
   },
 };

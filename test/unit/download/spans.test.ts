@@ -61,7 +61,7 @@ describe("spans", () => {
 
   test("the probe takes what it asked for, and no more than the first gap", () => {
     const spans = new Spans(10 * CHUNK, CHUNK, new Set([0, 1, 3]));
-    assert.deepEqual(bounds(spans.takeFirst(5 * CHUNK, rate)), [2 * CHUNK, 3 * CHUNK]);
+    assert.deepEqual(bounds(spans.takeAt(2 * CHUNK, 7 * CHUNK, rate)), [2 * CHUNK, 3 * CHUNK]);
     assert.equal(spans.waiting, 6 * CHUNK);
   });
 
@@ -81,7 +81,7 @@ describe("spans", () => {
 
   test("with nothing waiting, the slowest is relieved of as much as the other does meanwhile; not of what is lent", () => {
     const spans = new Spans(10 * CHUNK, CHUNK, none);
-    const slow = spans.takeFirst(10 * CHUNK, () => 10_000) as Span;
+    const slow = spans.takeAt(0, 10 * CHUNK, () => 10_000) as Span;
     slow.reserved = CHUNK;
     const quick = spans.take(4, () => 90_000) as Span;
     const kept = Math.floor((9 * CHUNK) / 10);
@@ -116,14 +116,14 @@ describe("spans", () => {
 
   test("what is done in a moment is not worth a request", () => {
     const spans = new Spans(CHUNK, CHUNK, none);
-    spans.takeFirst(CHUNK, () => 100_000_000);
+    spans.takeAt(0, CHUNK, () => 100_000_000);
     assert.equal(spans.take(4, rate), undefined);
     assert.equal(spans.finished, false);
   });
 
   test("who is to end keeps the chunk under way", () => {
     const spans = new Spans(10 * CHUNK, CHUNK, none);
-    const span = spans.takeFirst(10 * CHUNK, rate) as Span;
+    const span = spans.takeAt(0, 10 * CHUNK, rate) as Span;
     span.next = CHUNK + 1;
     spans.shorten(span);
     assert.deepEqual(bounds(span), [CHUNK + 1, 2 * CHUNK]);

@@ -119,11 +119,7 @@ async function joined(
 }
 
 /** A file that is here already is shared now, if that is wanted: once more, if it was. */
-async function shared(
-  parts: AcceptParts,
-  former: Session,
-  request: DownloadRequest,
-): Promise<Session | undefined> {
+async function shared(parts: AcceptParts, former: Session, request: DownloadRequest): Promise<Session | undefined> {
   const { options } = request;
   const { id, url, file, part, digests = [] } = former;
   if (!options.share || !file || !part) return former;

@@ -37,11 +37,8 @@ const LOOK_MS = 50;
 /** A connection that brings nothing for so many milliseconds, with all others done, is made anew. */
 const STALLED_MS = 3000;
 
-/** A source that has let a connection wait for so many milliseconds has nothing of its span to give at the moment. */
-const WAITING_MS = 2000;
-
-/** Why such a connection ends, where another waits already. */
-const NOTHING_NOW = new Error("the source has nothing to give at the moment");
+/** Why a connection leaves its span for another one. */
+const NOT_NOW = new Error("other bytes can be had sooner");
 
 /** The last word of a source that tries again and again by itself. */
 const FINAL = new Set(["PEERS_NOT_FOUND", "PEERS_UNREACHABLE"]);
@@ -134,8 +131,8 @@ interface Worker {
   span: Span;
   /** Breaks off the request under way. */
   abort: AbortController | undefined;
-  /** Since when it waits for the source to begin, on a monotonic clock. */
-  openSince: number | undefined;
+  /** It waits for the source to begin. */
+  waits: boolean;
   done: Promise<void>;
 }
 
@@ -157,8 +154,6 @@ class Fetch {
   #peak = 0;
   readonly #roused = new Set<Worker>();
   #lastError: DownloadError | undefined;
-  /** Connections that only wait: one, or none. */
-  #waiting = 0;
 
   constructor(
     run: Run,
@@ -229,14 +224,13 @@ class Fetch {
       if (this.#signal.aborted) return;
       cancel = clock.timer(LOOK_MS, look);
       const workers = [...this.#workers];
-      this.#lookAtWaiting(workers);
-      const working = this.#count.see({
+      this.#redirect(workers);
+      const wanted = this.#count.see({
         now: clock.monotonic(),
         received: this.#run.received,
         left: this.#spans.left,
         held: workers.some(({ lane }) => lane.held),
       });
-      const wanted = working + this.#waiting;
       for (let running = this.#workers.size; running < wanted && this.#spans.left > 0; running++) this.#start();
       for (const { span } of workers.slice(wanted)) this.#spans.shorten(span);
       this.#rouse(workers);
@@ -245,16 +239,20 @@ class Fetch {
     return () => cancel();
   }
 
-  /** One connection, with one chunk, waits for what nobody has at the moment: what the others held may come earlier. */
-  #lookAtWaiting(workers: readonly Worker[]): void {
-    if (!this.#choose) return;
-    const now = this.#run.engine.clock.monotonic();
-    const waiting = workers.filter(({ openSince = now }) => now - openSince >= WAITING_MS);
-    for (const [at, { span, abort }] of waiting.entries()) {
-      this.#spans.shorten(span);
-      if (at > 0) abort?.abort(NOTHING_NOW);
+  /** A connection that waits for what nobody has at the moment leaves it for what can be had; one connection at a time. */
+  #redirect(workers: readonly Worker[]): void {
+    const choose = this.#choose;
+    if (!choose) return;
+    const size = this.#file.chunkSize;
+    for (const { waits, span, abort } of workers) {
+      if (!waits) continue;
+      const { next, end } = span;
+      const first = Math.min((Math.floor(next / size) + 1) * size, end);
+      if (choose([{ start: next, end: first }])) continue;
+      if (!choose([...this.#spans.gaps, ...(first < end ? [{ start: first, end }] : [])])) continue;
+      abort?.abort(NOT_NOW);
+      return;
     }
-    this.#waiting = Math.min(waiting.length, 1);
   }
 
   /** The last of several connections is not waited for when it is stuck. */
@@ -278,7 +276,7 @@ class Fetch {
       opening?.cancel();
       return;
     }
-    const worker: Worker = { lane, span, abort: undefined, openSince: undefined, done: Promise.resolve() };
+    const worker: Worker = { lane, span, abort: undefined, waits: false, done: Promise.resolve() };
     this.#workers.add(worker);
     this.#run.connections = this.#workers.size;
     this.#peak = Math.max(this.#peak, this.#workers.size);
@@ -296,13 +294,15 @@ class Fetch {
         worker.span = span;
         try {
           await this.#fetch(worker, stream);
+        } catch (error) {
+          if (error !== NOT_NOW) throw error;
         } finally {
           stream = undefined;
           this.#spans.release(span);
         }
       }
     } catch (error) {
-      if (this.#signal.aborted || error === NOTHING_NOW) return;
+      if (this.#signal.aborted) return;
       const failed = asDownloadError(error);
       this.#lastError = failed;
       if (concernsAll(failed)) {
@@ -316,7 +316,7 @@ class Fetch {
 
   #next(worker: Worker): Span | undefined {
     if (this.#signal.aborted) return undefined;
-    if (this.#workers.size <= this.#count.wanted + this.#waiting) return this.#take(worker.lane);
+    if (this.#workers.size <= this.#count.wanted) return this.#take(worker.lane);
     // Gone from here on: the next one who asks must not leave for the same reason.
     this.#workers.delete(worker);
     return undefined;
@@ -324,8 +324,7 @@ class Fetch {
 
   #take(lane: Lane): Span | undefined {
     const chosen = this.#choose && this.#spans.takeChosen(this.#most, lane.rate, this.#choose);
-    // While one waits for what nobody has, others would wait just the same.
-    return chosen ?? (this.#waiting > 0 ? undefined : this.#spans.take(this.#most, lane.rate));
+    return chosen ?? this.#spans.take(this.#most, lane.rate);
   }
 
   /** Fetches one span, from another place where one fails. */
@@ -338,7 +337,7 @@ class Fetch {
         await this.#fetchFrom(place, worker, stream);
       } catch (error) {
         this.#signal.throwIfAborted();
-        if (error === NOTHING_NOW) throw error;
+        if (error === NOT_NOW) throw error;
         const failed = asDownloadError(error);
         const versionGone = failed.code === "RESOURCE_CHANGED" && place === sources.first;
         // Others are being served there: it minds the number of connections, not the file.
@@ -363,7 +362,7 @@ class Fetch {
         fruitless = 0;
       } catch (error) {
         this.#signal.throwIfAborted();
-        if (error === NOTHING_NOW) throw error;
+        if (error === NOT_NOW) throw error;
         const failed = asDownloadError(error);
         fruitless = span.next > from ? 1 : fruitless + 1;
         if (!mayPass(failed) || fruitless >= FRUITLESS) throw failed;
@@ -377,11 +376,14 @@ class Fetch {
   }
 
   async #open(worker: Worker, source: ChunkSource, request: RangeRequest): Promise<RangeStream> {
-    worker.openSince = this.#run.engine.clock.monotonic();
+    worker.waits = true;
     try {
       return await source.open(request);
+    } catch (error) {
+      // Whatever the source makes of it.
+      throw worker.abort?.signal.reason === NOT_NOW ? NOT_NOW : error;
     } finally {
-      worker.openSince = undefined;
+      worker.waits = false;
     }
   }
 
@@ -392,8 +394,8 @@ class Fetch {
     worker.abort = abort;
     const signal = AbortSignal.any([this.#signal, abort.signal]);
     const { end } = span;
-    const stream =
-      opening ?? (await this.#open(worker, source, { start: span.next, end, ...(expected && { expected }), signal }));
+    const request = { start: span.next, end, ...(expected && { expected }), signal };
+    const stream = opening ?? (await this.#open(worker, source, request));
     // The probe's answer was asked for before there was a signal of this connection's.
     const breakOff = (): void => stream.cancel();
     if (opening) signal.addEventListener("abort", breakOff, { once: true });

@@ -8,7 +8,7 @@ import type { Run } from "./run.ts";
 import { canResume } from "./sources.ts";
 
 /** Milliseconds between two looks whether something else can be had than what is waited for. */
-const LOOK_MS = 500;
+const LOOK_MS = 50;
 
 const ELSEWHERE = new Error("other bytes can be had sooner");
 

@@ -17,7 +17,10 @@ export async function share(
   try {
     if (!sharer) throw failure("SHARE_INVALID", "nothing here can share files: sharing is switched off");
     if (placed.chunks.includes(""))
-      throw failure("SHARE_INVALID", `the digests of its chunks are not known any more; share ${placed.file.path} itself`);
+      throw failure(
+        "SHARE_INVALID",
+        `the digests of its chunks are not known any more; share ${placed.file.path} itself`,
+      );
     return { shareId: await sharer.shareFetched({ url, options }, placed), error: undefined };
   } catch (error) {
     const failed = asDownloadError(error);

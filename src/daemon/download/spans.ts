@@ -78,6 +78,11 @@ export class Spans {
     return this.#gaps.length === 0 && this.#taken.size === 0;
   }
 
+  /** What nobody has taken yet. */
+  get gaps(): readonly ByteRange[] {
+    return this.#gaps;
+  }
+
   /** Takes what the probe asked for, as far as it is missing from its first byte on. */
   takeAt(start: number, end: number, rate: Span["rate"]): Span | undefined {
     const gap = this.#gaps.find((each) => each.start <= start && start < each.end);

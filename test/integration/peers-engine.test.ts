@@ -172,7 +172,7 @@ describe("files from peers", () => {
     await using engine = await peerEngine(home.path, peers, { connections: 1 });
     const [file] = peers.files;
     assert.ok(file);
-    engine.sessions.subscribe(({ event }) => {
+    const unsubscribe = engine.sessions.subscribe(({ event }) => {
       if (event.session.progress.downloadedBytes > 0 && event.session.attempt === 1)
         file.refusal = failure("PEERS_NOT_FOUND", "nobody was found for 30 s");
     });
@@ -182,6 +182,7 @@ describe("files from peers", () => {
     assert.equal(peers.refusals, 2, "each attempt asks once");
     assert.ok(session.progress.downloadedBytes > 0);
     assert.deepEqual(session.via, ["lan"], "kept for the next attempt");
+    unsubscribe();
     delete file.refusal;
     const again = await engine.manager.resumeDownload(session.id);
     assert.deepEqual(await readFile(again.path ?? ""), bytes);

@@ -38,7 +38,8 @@ describe("files from peers", () => {
     assert.equal(session.part?.chunkSize, PEER_CHUNK);
     assert.deepEqual(session.via, ["lan"]);
     assert.equal(peers.sent, bytes.length, "no byte is asked for twice");
-    assert.equal(peers.attachments, 0, "nobody asked for it to be shared");
+    assert.equal(peers.attachments, 1);
+    await waitFor("the end of the attachment", () => peers.attached.size === 0);
     assert.equal(engine.sharer.shared.length, 0);
   });
 
@@ -132,29 +133,30 @@ describe("files from peers", () => {
     assert.ok(peers.sent - before <= bytes.length - (length - 1) * PEER_CHUNK, "only the rest is fetched");
   });
 
-  test("peers have a part each time, and more of it later: what can be had is fetched, in whatever order", async () => {
-    await using home = await temporaryFolder();
-    const held = new Set([13]);
-    const peers = one({ held });
-    await using engine = await peerEngine(home.path, peers, { connections: 2 });
-    const [session] = await engine.manager.enqueue([`snatch:${CODE}`]);
-    const id = session?.id ?? "";
-    const downloaded = async (): Promise<number> => (await engine.sessions.get(id))?.progress.downloadedBytes ?? 0;
-    // Each is there only when the one before has come: nothing goes on if anybody waits for another.
-    const order = [19, 4, 5, 6, 1, 20, 0, 11, 2, 3, 7, 18, 8, 9, 10, 12, 14, 17, 16, 15];
-    let came = 0;
-    for (const chunk of [13, ...order]) {
-      held.add(chunk);
-      peers.changed();
-      came += chunk === 20 ? 1234 : PEER_CHUNK;
-      const wanted = came;
-      await waitFor(`chunk ${chunk}`, async () => (await downloaded()) >= wanted, 5000);
-    }
-    const result = await engine.manager.resumeDownload(id);
-    assert.equal(result.status, "completed", result.error?.message);
-    assert.deepEqual(await readFile(result.path ?? ""), bytes);
-    assert.equal(peers.sent, bytes.length);
-  });
+  for (const waitsLate of [false, true])
+    test(`peers have a part each time, and more of it later: what can be had is fetched, in whatever order${waitsLate ? ", also in streams that are open" : ""}`, async () => {
+      await using home = await temporaryFolder();
+      const held = new Set([13]);
+      const peers = one({ held, waitsLate });
+      await using engine = await peerEngine(home.path, peers, { connections: 2 });
+      const [session] = await engine.manager.enqueue([`snatch:${CODE}`]);
+      const id = session?.id ?? "";
+      const downloaded = async (): Promise<number> => (await engine.sessions.get(id))?.progress.downloadedBytes ?? 0;
+      // Each is there only when the one before has come: nothing goes on if anybody waits for another.
+      const order = [19, 4, 5, 6, 1, 20, 0, 11, 2, 3, 7, 18, 8, 9, 10, 12, 14, 17, 16, 15];
+      let came = 0;
+      for (const chunk of [13, ...order]) {
+        held.add(chunk);
+        peers.changed();
+        came += chunk === 20 ? 1234 : PEER_CHUNK;
+        const wanted = came;
+        await waitFor(`chunk ${chunk}`, async () => (await downloaded()) >= wanted, 5000);
+      }
+      const result = await engine.manager.resumeDownload(id);
+      assert.equal(result.status, "completed", result.error?.message);
+      assert.deepEqual(await readFile(result.path ?? ""), bytes);
+      assert.equal(peers.sent, bytes.length);
+    });
 
   test("a peer goes away in the middle of a chunk: it is gone on with behind the last byte", async () => {
     await using home = await temporaryFolder();
@@ -327,7 +329,7 @@ describe("sharing what was fetched", () => {
     );
     assert.deepEqual(wrong, []);
     assert.equal(peers.attachments, 1);
-    assert.equal(peers.attached.size, 0, "it ends with the fetch");
+    await waitFor("the end of the attachment", () => peers.attached.size === 0);
     assert.equal(session.shareId, "f".repeat(32));
     const [shared] = engine.sharer.shared;
     assert.equal(shared?.session.url, `snatch:share/${SHARE_ID}`);

@@ -245,7 +245,10 @@ export interface ChunkSource {
   choose?(gaps: readonly ByteRange[]): ByteRange | undefined;
   /** A chunk that came from here is not what its manifest says; it is asked for again. Whoever sent it is not to be asked. */
   reject?(chunk: ByteRange): void;
-  /** The fetch begins: what is here of the file may be given to others until the answer is disposed of. */
+  /**
+   * The fetch begins: what is here of the file may be given to others until the answer is disposed of. Only what is compared
+   * with a manifest; the source knows whether that is wanted.
+   */
   attach?(held: HeldPart): Disposable;
 }
 

@@ -11,7 +11,7 @@ import type { EngineParts } from "./run.ts";
 import { share } from "./share.ts";
 
 /** Peers that are named in all, however often they are added. */
-const MOST_PEERS = 32;
+const MOST_PEERS = 16;
 
 /** What is asked before anything is queued. */
 type AcceptParts = Pick<EngineParts, "store" | "files" | "sharer" | "logger" | "clock">;

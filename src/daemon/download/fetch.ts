@@ -37,6 +37,9 @@ const LOOK_MS = 50;
 /** A connection that brings nothing for so many milliseconds, with all others done, is made anew. */
 const STALLED_MS = 3000;
 
+/** Milliseconds without a byte after which a connection may be waiting for what nobody has at the moment. */
+const IDLE_MS = 100;
+
 /** Why a connection leaves its span for another one. */
 const NOT_NOW = new Error("other bytes can be had sooner");
 
@@ -61,9 +64,9 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
   });
   run.pending = () => assembly.pendingBytes;
   run.via = () => file.sources.via;
-  if (file.whole) return await fetchStream(run, file, assembly, file.opening);
   // What is proved only by a digest of the whole is nobody else's yet.
-  using _ = run.session.options.share && proof ? file.sources.attach(held) : undefined;
+  if (proof) file.attached = file.sources.attach(held);
+  if (file.whole) return await fetchStream(run, file, assembly, file.opening);
   const opening = file.opening;
   if (opening && size !== undefined && size <= TINY) {
     let wrong: DownloadError | undefined;
@@ -244,8 +247,8 @@ class Fetch {
     const choose = this.#choose;
     if (!choose) return;
     const size = this.#file.chunkSize;
-    for (const { waits, span, abort } of workers) {
-      if (!waits) continue;
+    for (const { waits, lane, span, abort } of workers) {
+      if (!waits && (lane.held || lane.idleMs < IDLE_MS)) continue;
       const { next, end } = span;
       const first = Math.min((Math.floor(next / size) + 1) * size, end);
       if (choose([{ start: next, end: first }])) continue;
@@ -379,9 +382,6 @@ class Fetch {
     worker.waits = true;
     try {
       return await source.open(request);
-    } catch (error) {
-      // Whatever the source makes of it.
-      throw worker.abort?.signal.reason === NOT_NOW ? NOT_NOW : error;
     } finally {
       worker.waits = false;
     }
@@ -394,15 +394,16 @@ class Fetch {
     worker.abort = abort;
     const signal = AbortSignal.any([this.#signal, abort.signal]);
     const { end } = span;
-    const request = { start: span.next, end, ...(expected && { expected }), signal };
-    const stream = opening ?? (await this.#open(worker, source, request));
     // The probe's answer was asked for before there was a signal of this connection's.
-    const breakOff = (): void => stream.cancel();
-    if (opening) signal.addEventListener("abort", breakOff, { once: true });
+    const breakOff = (): void => opening?.cancel();
+    signal.addEventListener("abort", breakOff, { once: true });
     try {
+      const request = { start: span.next, end, ...(expected && { expected }), signal };
+      const stream = opening ?? (await this.#open(worker, source, request));
       await lane.receive(stream, span, number, opening ? (opening.end ?? end) : end);
     } catch (error) {
-      if (opening) signal.throwIfAborted();
+      // Whatever the source makes of it.
+      if (opening || abort.signal.reason === NOT_NOW) signal.throwIfAborted();
       throw error;
     } finally {
       signal.removeEventListener("abort", breakOff);

@@ -45,6 +45,8 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   readonly manifest?: Manifest;
   /** Digests that are made while the file comes; set before the fetch begins, if it is worth it. */
   digest?: FileDigest;
+  /** What is here may be given to others meanwhile. */
+  attached?: Disposable;
   /** Where the chunks of this run came from. */
   readonly origins = new Map<number, readonly number[]>();
   #claim: Claim;
@@ -98,6 +100,7 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.attached?.[Symbol.dispose]();
     this.sources[Symbol.dispose]();
     this.#claim[Symbol.dispose]();
     await this.digest?.[Symbol.asyncDispose]();

@@ -80,7 +80,7 @@ async function openFirst(
 }
 
 /** Whatever can be had first: for what nobody has yet one might wait for long. */
-async function openChosen(run: Run, source: ChunkSource, { size, chunkSize }: Manifest): Promise<RangeStream> {
+async function openChosen(run: Run, source: ChunkSource, { size, chunkSize, root }: Manifest): Promise<RangeStream> {
   const { clock } = run.engine;
   const whole = { start: 0, end: size };
   for (;;) {
@@ -94,9 +94,17 @@ async function openChosen(run: Run, source: ChunkSource, { size, chunkSize }: Ma
     };
     let cancel = clock.timer(LOOK_MS, look);
     try {
-      return await source.open({ ...asked, signal: AbortSignal.any([run.signal, abort.signal]) });
+      const stream = await source.open({ ...asked, signal: AbortSignal.any([run.signal, abort.signal]) });
+      if (abort.signal.aborted) stream.cancel();
+      else if (stream.resource.strongValidator === `"${root}"`) return stream;
+      else {
+        stream.cancel();
+        // By the manifest of another version every chunk would be wrong, and nobody's fault.
+        throw failure("RESOURCE_CHANGED", `${source.id} is not what it was a moment ago`);
+      }
     } catch (error) {
-      if (error !== ELSEWHERE) throw error;
+      // Whatever the source makes of it.
+      if (!abort.signal.aborted) throw error;
     } finally {
       cancel();
     }

@@ -63,6 +63,8 @@ export interface FakeFile {
   readonly breaks?: number[];
   /** Called before each piece: a slow peer waits here. */
   readonly pace?: () => Promise<void>;
+  /** Where nothing is there of what is asked for, it waits in the stream, and not before that. */
+  readonly waitsLate?: boolean;
   /** It gives no ranges. */
   readonly whole?: boolean;
   /** Thrown by every request from now on. */
@@ -133,24 +135,28 @@ export class FakePeers implements PeerSources {
     const root = `"${manifest.root}"`;
     if (expected && expected.strongValidator !== root) throw failure("RESOURCE_CHANGED", "the share is another one");
     const first = Math.floor(start / chunkSize);
-    while (file.held && !file.held.has(first) && !file.refusal) {
-      const woken = this.#wake.promise;
-      const stopped = Promise.withResolvers<never>();
-      const stop = (): void => stopped.reject(signal.reason);
-      signal.addEventListener("abort", stop, { once: true });
-      signal.throwIfAborted();
-      await Promise.race([woken, stopped.promise]).finally(() => signal.removeEventListener("abort", stop));
-    }
+    const cancelled = new AbortController();
+    const ended = AbortSignal.any([signal, cancelled.signal]);
+    const there = async (chunk: number): Promise<void> => {
+      while (file.held && !file.held.has(chunk) && !file.refusal) {
+        const woken = this.#wake.promise;
+        const stopped = Promise.withResolvers<never>();
+        const stop = (): void => stopped.reject(ended.reason);
+        ended.addEventListener("abort", stop, { once: true });
+        ended.throwIfAborted();
+        await Promise.race([woken, stopped.promise]).finally(() => ended.removeEventListener("abort", stop));
+      }
+    };
+    if (!file.waitsLate) await there(first);
     if (file.refusal) {
       this.refusals++;
       throw file.refusal;
     }
     let end = Math.min(file.whole ? size : (wanted ?? size), size);
-    for (let chunk = first; file.held && chunk * chunkSize < end; chunk++)
+    for (let chunk = first; file.held && !file.waitsLate && chunk * chunkSize < end; chunk++)
       if (!file.held.has(chunk)) end = Math.min(end, chunk * chunkSize);
     this.asked.push({ file: index, start, end });
     if (!via.includes("lan")) via.push("lan");
-    let cancelled = false;
     return {
       start,
       end,
@@ -166,8 +172,8 @@ export class FakePeers implements PeerSources {
       pipe: async (sink) => {
         for (let from = start; from < end; ) {
           await file.pace?.();
-          signal.throwIfAborted();
-          if (cancelled) throw failure("CANCELLED", "the stream was cancelled");
+          await there(Math.floor(from / chunkSize));
+          ended.throwIfAborted();
           const to = Math.min(end, from + 10_000, (Math.floor(from / chunkSize) + 1) * chunkSize);
           const piece = Buffer.from(file.bytes.subarray(from, to));
           this.#lie(file, Math.floor(from / chunkSize), from % chunkSize === 0, piece);
@@ -180,9 +186,7 @@ export class FakePeers implements PeerSources {
           }
         }
       },
-      cancel: () => {
-        cancelled = true;
-      },
+      cancel: () => cancelled.abort(failure("CANCELLED", "the stream was cancelled")),
     };
   }
 
@@ -196,7 +200,7 @@ export class FakePeers implements PeerSources {
 }
 
 /** Resolves `snatch:CODE`, and the files of the share. */
-export class FakePeerResolver implements Resolver {
+class FakePeerResolver implements Resolver {
   readonly name = "peers";
   readonly codes: string[] = [];
   readonly resolved: DownloadRequest[] = [];

@@ -90,7 +90,7 @@ export const ERRORS = {
   CHECKSUM_NOT_FOUND: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "No checksum file was found that names the file.", "Name one with --checksum-file URL, or give the digest with --checksum."),
   METALINK_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A Metalink cannot be used.", "The message says why; --no-metalink fetches the Metalink itself."),
   PLAYLIST_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A playlist or manifest cannot be used.", "The message says why, and where in it; --no-media fetches the playlist itself."),
-  CHUNK_MISMATCH: row("download", "DATA_LOSS", true, EXIT.integrity, "A chunk on disk is not what was recorded.", "It is fetched again; if it recurs, the disk is failing."),
+  CHUNK_MISMATCH: row("download", "DATA_LOSS", true, EXIT.integrity, "A chunk is not what was recorded, or not what the manifest of a share says.", "It is fetched again; if it recurs, the disk is failing, or whoever shares it sends other bytes."),
   RESOURCE_CHANGED: row("resource", "ABORTED", true, EXIT.integrity, "The resource changed while it was fetched.", "It begins again with the new version."),
   // The way to the origin.
   DNS_FAILED: row("network", "UNAVAILABLE", true, EXIT.network, "The host's name could not be resolved.", "Check the spelling of the host and the network."),

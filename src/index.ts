@@ -25,6 +25,17 @@ export {
 export type { NumberedEvent, SessionEvent } from "./daemon/core/events.ts";
 export type { DownloadHooks, HookMetadata, Recovery, SessionHooks } from "./daemon/core/hooks.ts";
 export type { DownloadChunk, Manifest } from "./daemon/core/manifest.ts";
+export type {
+  NatType,
+  NetworkState,
+  PeerDiscovery,
+  PeerInfo,
+  PeerPath,
+  PeerSharing,
+  PeerState,
+  ShareOptions,
+  ShareState,
+} from "./daemon/core/peers.ts";
 export {
   definePlugin,
   type OptionsSchema,
@@ -54,4 +65,5 @@ export type { BatchResult, DownloadResult, UrlOrMirrors } from "./daemon/downloa
 export { DownloadManager, initializeConfig, type LibraryOptions, SessionManager } from "./daemon/library.ts";
 export { type AudioLibraryOptions, AudioProcessor, EnhancedAudioProcessor } from "./daemon/library-audio.ts";
 export { type CacheLibraryOptions, DownloadCache } from "./daemon/library-cache.ts";
+export { type FetchOptions, type P2PLibraryOptions, P2PManager } from "./daemon/library-p2p.ts";
 export type { ErrorCode } from "./shared/errors.ts";

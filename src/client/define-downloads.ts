@@ -89,6 +89,8 @@ function orderOptions(command: Command): Command {
     .option("--for <duration>", "how much of a live stream is recorded: 30m; default: until it ends")
     .option("--newest <n>", "of a playlist or feed, the newest so many")
     .option("--no-tags", "without tags, chapters and cover")
+    .option("--share", "share the finished file; what came by a code is shared on by the same one")
+    .option("--peer <host:port>", "of snatch:CODE: who else is asked; repeatable", collect)
     .option(
       "--audio <steps>",
       "what is done to its audio: normalize, normalize_podcast, denoise, denoise_light, denoise_heavy, upmix, enhance, " +

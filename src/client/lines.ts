@@ -6,6 +6,7 @@ import { redactUrl } from "../shared/redact.ts";
 import { fromDetail } from "./failure.ts";
 import { describeError, escapeControls } from "./output.ts";
 import { nameOf, nextAttempt, percentageOf, stageOf, statusOf } from "./session-view.ts";
+import { viaText } from "./share-view.ts";
 import type { Refusal } from "./submit.ts";
 import type { Occurrence } from "./tally.ts";
 
@@ -23,8 +24,12 @@ export function occurrenceLine(occurrence: Occurrence): string {
   const path = escapeControls(session.path);
   const size = formatBytes(session.progress?.downloadedBytes ?? session.progress?.totalBytes ?? 0);
   if (session.fromCache) return `saved ${path} (${size}, copied from a file that was here)`;
-  return session.already ? `already here ${path} (${size})` : `saved ${path} (${size}, ${formatRate(occurrence.rate)})`;
+  if (session.already) return `already here ${path} (${size})`;
+  return `saved ${path} (${[size, formatRate(occurrence.rate), ...via(session)].join(", ")})`;
 }
+
+const via = (session: Session): readonly string[] =>
+  session.via.length === 0 ? [] : [escapeControls(viaText(session.via))];
 
 const countOf = (count: number): string => (count === 1 ? "1 download:" : `${count} downloads:`);
 
@@ -62,6 +67,7 @@ export function stateLine(session: Session): string {
     totalBytes === undefined ? segmentsOf(session) + come : `${percentageOf(session)} of ${formatBytes(totalBytes)}`,
     ...(stage === "fetch" ? [formatRate(bytesPerSecond)] : [stage]),
     ...(left !== undefined && stage === "fetch" ? [`${formatDuration(left)} left`] : []),
+    ...via(session),
   ].join(", ");
 }
 

@@ -5,10 +5,12 @@
 import { statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { DownloadOptions, IfExists } from "../gen/snatch/v1/session.ts";
+import { parseHostPort } from "../shared/address.ts";
 import { audioSteps } from "../shared/audio-steps.ts";
 import { parseBytes, parseDuration } from "../shared/format.ts";
 import { redactUrl } from "../shared/redact.ts";
-import { type ClientError, fail, misuse, option } from "./failure.ts";
+import { ClientError, fail, misuse, option } from "./failure.ts";
+import { hideCode, isShareLink, readShareCode, shareLink } from "./share-link.ts";
 import type { Target } from "./target.ts";
 
 /** The options of `get` and `add` as they stand on the command line. */
@@ -40,6 +42,8 @@ export interface OrderFlags {
   readonly newest?: string;
   /** `--no-tags` makes it false. */
   readonly tags?: boolean;
+  readonly peer?: readonly string[];
+  readonly share?: boolean;
 }
 
 /** One text that was meant as a URL. */
@@ -65,6 +69,8 @@ export function readOrder(urls: readonly string[], flags: OrderFlags, target: Ta
     throw misuse("there is nothing to fetch", "Give one or more URLs, or a list with -i.");
   if (input !== undefined && urls.length > 0)
     throw misuse("URLs and a list (-i) do not go together", "Put the URLs into the list, or use two commands.");
+  if (flags.peer !== undefined && input === undefined && !urls.some(isShareLink))
+    throw misuse("--peer names who else is asked for a share, and no snatch:CODE is asked for");
   const several = input !== undefined || urls.length > 1;
   if (several && flags.output !== undefined)
     throw misuse("-o names one file, and this asks for several", "Name a folder with -d.");
@@ -81,6 +87,7 @@ export function readOrder(urls: readonly string[], flags: OrderFlags, target: Ta
 
 /** Only what no daemon could take; schemes are the daemon's to know. */
 export function checkUrl(text: string): AskedUrl {
+  if (isShareLink(text)) return checkCode(text);
   const hostAndPort = /^[\w.-]+:\d+(?:[/?#]|$)/.test(text);
   if (URL.canParse(text) && !hostAndPort) return { text };
   const meant = /^(?:localhost|127\.|\[::1\])/.test(text) ? `http://${text}` : `https://${text}`;
@@ -88,6 +95,16 @@ export function checkUrl(text: string): AskedUrl {
     /^(?:[^\s/:]+\.[^\s/:]+|localhost|\[[\da-f:]+\])(?::\d+)?(?:[/?#].*)?$/i.test(text) && URL.canParse(meant);
   const hint = guess ? `Did you mean ${redactUrl(meant)}?` : undefined;
   return { text, refusal: fail("INVALID_URL", `"${redactUrl(text)}" is not a URL`, hint) };
+}
+
+/** A slip of the pen is told before a daemon is started. */
+function checkCode(text: string): AskedUrl {
+  try {
+    return { text: shareLink(readShareCode(text)) };
+  } catch (error) {
+    if (error instanceof ClientError) return { text: hideCode(text), refusal: error };
+    throw error;
+  }
 }
 
 function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {
@@ -115,6 +132,8 @@ function readOptions(flags: OrderFlags, local: boolean): DownloadOptions {
     recordFor: flags.for === undefined ? undefined : readDuration("--for", flags.for),
     newest: flags.newest === undefined ? 0 : readCount("--newest", flags.newest, 1),
     tags: flags.tags === false ? false : undefined,
+    peers: (flags.peer ?? []).map(readPeer),
+    share: flags.share ?? false,
   });
 }
 
@@ -150,6 +169,12 @@ function readOutput(value: string, local: boolean): string {
   const folder = value.endsWith("/") || (local && statSync(path, { throwIfNoEntry: false })?.isDirectory());
   if (folder) throw misuse(`-o names a file, and ${value} is a folder`, `To keep the file's own name: -d ${value}`);
   return path;
+}
+
+/** "host:port", as it was written. @throws ClientError */
+function readPeer(text: string): string {
+  option("--peer", () => parseHostPort(text));
+  return text.trim();
 }
 
 /** Hexadecimal digits of each digest. */

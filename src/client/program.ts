@@ -11,6 +11,7 @@ import { defineDownloads } from "./define-downloads.ts";
 import { defineFeed } from "./define-feed.ts";
 import { defineMedia } from "./define-media.ts";
 import { defineReceipts } from "./define-receipts.ts";
+import { defineShare } from "./define-share.ts";
 import { examples, type Outcome } from "./definitions.ts";
 import type { Globals } from "./globals.ts";
 import { reportFailure } from "./output.ts";
@@ -41,6 +42,7 @@ export function buildProgram(
   defineDownloads(program, outcome);
   defineMedia(program, outcome);
   defineFeed(program, outcome);
+  defineShare(program, outcome);
   defineReceipts(program, outcome);
   defineAudio(program, outcome);
   defineDaemon(program, outcome);
@@ -50,6 +52,7 @@ export function buildProgram(
     ["snatchctl get https://example.org/file.iso", "fetch a file and wait for it"],
     ["snatchctl add -i list.txt", "queue a list"],
     ["snatchctl list --status failed", "see what failed, and why"],
+    ["snatchctl share holiday.mp4", "give a file to somebody by a code"],
     ["snatchctl doctor", "find out what does not work"],
   );
 }

@@ -94,6 +94,8 @@ function optionsJson(options: DownloadOptions | undefined): Record<string, unkno
     record_for: seconds(options.recordFor),
     newest: options.newest || undefined,
     tags: options.tags,
+    peers: options.peers.length > 0 ? options.peers : undefined,
+    share: options.share || undefined,
   });
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
@@ -140,6 +142,8 @@ export function sessionJson(session: Session): Record<string, unknown> {
     already: session.already,
     from_cache: session.fromCache,
     queue_position: session.queuePosition || null,
+    via: session.via,
+    share_id: orNull(session.shareId),
     expansion: session.expansion ? { batch_id: session.expansion.batchId, count: session.expansion.count } : null,
   };
 }

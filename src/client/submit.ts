@@ -6,13 +6,14 @@ import type { Session } from "../gen/snatch/v1/session.ts";
 import type { Connection } from "./connect.ts";
 import { type ClientError, fail, fromDetail, messageOf, misuse } from "./failure.ts";
 import type { Order } from "./order.ts";
+import { hideCode } from "./share-link.ts";
 
 /** Bytes of a list in one message. */
 const PIECE = 256 * 1024;
 
 /** Something that was not accepted. */
 export interface Refusal {
-  /** The URL, or the line of the list. */
+  /** The URL, without the code if it is a share's; or the line of the list. */
   readonly text: string;
   /** Of a list, counted from 1. */
   readonly lineNumber?: number;
@@ -65,7 +66,7 @@ async function submitUrls(connection: Connection, order: Order): Promise<Submitt
   const refusals: Refusal[] = refusedUrls(order);
   for (const [index, { result }] of results.entries()) {
     if (result?.$case === "session") sessions.push(result.value);
-    else if (result) refusals.push({ text: asked[index]?.text ?? "", error: fromDetail(result.value) });
+    else if (result) refusals.push({ text: hideCode(asked[index]?.text ?? ""), error: fromDetail(result.value) });
   }
   return { sessions, batchId, acceptedCount: sessions.length, refusals, refusedCount: refusals.length };
 }
@@ -84,7 +85,7 @@ async function submitList(connection: Connection, order: Order, list: OpenList):
     batchId: answer.batchId,
     acceptedCount: answer.acceptedCount,
     refusals: answer.refused.map(({ line, lineNumber, error }) => ({
-      text: line,
+      text: hideCode(line),
       lineNumber,
       error: error ? fromDetail(error) : fail("LIST_LINE_INVALID", "the line was refused"),
     })),

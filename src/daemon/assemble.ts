@@ -13,6 +13,7 @@ import type { CacheVault } from "./cache/cache-vault.ts";
 import type { Config } from "./config/schema.ts";
 import type { AudioFilterRegistry } from "./core/audio-work.ts";
 import type { Startable } from "./core/lifecycle.ts";
+import type { PeerSharing } from "./core/peers.ts";
 import type { HookRegistry } from "./core/plugin.ts";
 import type { Clock, DownloadCache, HttpClient, KeyValue, Logger, MemoryPressure, Thumbnails } from "./core/ports.ts";
 import { DiskFileStore } from "./disk/file-store.ts";
@@ -204,11 +205,13 @@ export function assemblePlugins(
   { config, clock, logger }: EngineInit,
   hooks: HookRegistry,
   filters: AudioFilterRegistry,
+  peers: Pick<PeerSharing, "registerDiscoveryMethod">,
 ): Plugins {
   return new Plugins({
     config: pluginsConfigOf(config()),
     hooks,
     filters,
+    peers,
     clock,
     logger: logger.child({ room: "plugins" }),
   });

@@ -34,6 +34,7 @@ import type { Log } from "./os/log.ts";
 import { repeat } from "./os/repeat.ts";
 import { SdNotify } from "./os/sd-notify.ts";
 import { SingleInstance } from "./os/single-instance.ts";
+import { SHARING_OFF } from "./p2p/sharing-off.ts";
 import type { Plugins } from "./plugins/plugins.ts";
 import { readFeed } from "./resolve/feed-read.ts";
 import { FormatLookup } from "./resolve/format-lookup.ts";
@@ -139,7 +140,7 @@ export class Daemon implements Startable, DaemonControl {
     // Begun before the downloads, so that they end behind them and hear of everything.
     const hooked = { sessions, store: keyValue, client: engine.client, env: this.#environment() };
     for (const part of assembleHooks(init, hooked)) await this.#begin(part);
-    this.#plugins = await this.#begin(assemblePlugins(init, downloads, engine.audio));
+    this.#plugins = await this.#begin(assemblePlugins(init, downloads, engine.audio, SHARING_OFF));
     this.#stack.use(downloads);
     const lists = await this.#begin(
       new ListIntake({
@@ -209,6 +210,7 @@ export class Daemon implements Startable, DaemonControl {
           watchFolders,
           cache: caches.control,
           feeds,
+          sharing: SHARING_OFF,
           audio: engine.audio,
           control: this,
           memory: engine.watch,

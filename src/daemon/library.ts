@@ -8,6 +8,7 @@ import { asThumbnails } from "./assemble-cache.ts";
 import { type ConfigReport, type InitializeOptions, initializeConfig as initialize } from "./config/initialize.ts";
 import type { ConfigInput } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
+import type { PeerSharing } from "./core/peers.ts";
 import type { HttpClient, KeyValue } from "./core/ports.ts";
 import type { DownloadOptions, Session } from "./core/session.ts";
 import {
@@ -18,6 +19,7 @@ import {
 } from "./download/manager.ts";
 import { DownloadCache } from "./library-cache.ts";
 import { type HomeOptions, libraryInit } from "./library-init.ts";
+import { SHARING_OFF } from "./p2p/sharing-off.ts";
 import { roomChecks } from "./room-checks.ts";
 import { SessionManager as Sessions } from "./session/session-manager.ts";
 
@@ -41,6 +43,8 @@ export function initializeConfig(options: InitializeOptions = {}): Promise<Confi
 export class DownloadManager extends Manager {
   /** The sessions behind it: to look at, and to subscribe to. */
   readonly sessions: Sessions;
+  /** What is shared, and how others are found. */
+  readonly sharing: PeerSharing = SHARING_OFF;
   readonly #engine: Engine;
   readonly #ownSessions: Sessions | undefined;
   readonly #ownCache: DownloadCache | undefined;

@@ -1,4 +1,5 @@
-/** Addresses of the daemon, as people and configurations write them. */
+/** Addresses of the daemon and of other machines, as people and configurations write them. */
+import { isIPv6 } from "node:net";
 
 /** Where a daemon listens. */
 export type Address =
@@ -33,6 +34,23 @@ export function parseAddress(text: string): Address {
 export function formatAddress(address: Address): string {
   if (address.kind === "unix") return `unix:${address.path}`;
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/**
+ * Reads `host:port` and `[::1]:port`: a place on the network, such as a peer or a server. The port has to be there.
+ *
+ * @returns the host without brackets
+ * @throws TypeError with a message for people
+ */
+export function parseHostPort(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[A-Za-z0-9._-]{1,253})):(?<port>\d{1,5})$/.exec(text.trim());
+  const host = match?.groups?.["v6"] ?? match?.groups?.["host"];
+  const port = Number(match?.groups?.["port"]);
+  if (host === undefined || (match?.groups?.["v6"] !== undefined && !isIPv6(host))) {
+    throw new TypeError(`"${text}" is not host:port, or [address]:port for IPv6`);
+  }
+  if (port < 1 || port > 65_535) throw new TypeError(`"${text}": a port is a number from 1 to 65535`);
+  return { host, port };
 }
 
 /** True for names and literals that never leave this machine (RFC 6761 §6.3, RFC 5735 §3, RFC 4291 §2.5.3). */

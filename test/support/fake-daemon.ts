@@ -1,7 +1,7 @@
 /**
  * A daemon without downloads, for tests of the client: the contract's services over sessions in memory. What a URL leads
  * to stands in its path: `/ok…` completes in a few steps, `/hang…` stays active, `/404…` fails, `/wait…` waits once and
- * then completes, `/busy…` is refused. Also a program (`node fake-daemon.ts --home DIR`), to be started as snatchd is.
+ * then completes, `/busy…` is refused. `snatch:CODE` completes by way of the local network. Also a program (`node fake-daemon.ts --home DIR`), to be started as snatchd is.
  */
 import { randomUUID } from "node:crypto";
 import { EventEmitter, once } from "node:events";
@@ -41,6 +41,7 @@ import {
   SessionServiceService,
   type WatchSessionsResponse,
 } from "../../src/gen/snatch/v1/session_service.ts";
+import { ShareServiceService } from "../../src/gen/snatch/v1/share_service.ts";
 import {
   type WatchFolder,
   type WatchFolderServiceServer,
@@ -48,6 +49,7 @@ import {
 } from "../../src/gen/snatch/v1/watch_folder_service.ts";
 import { ERRORS, type ErrorCode } from "../../src/shared/errors.ts";
 import { locate } from "../../src/shared/paths.ts";
+import { publicIdOf, someCode } from "./memory-sharing.ts";
 
 /** Bytes of every file that completes. */
 const FILE_SIZE = 3 * 1024 * 1024;
@@ -90,6 +92,8 @@ export class FakeDaemon implements AsyncDisposable {
   readonly sessions = new Map<string, Session>();
   readonly requests: Array<{ readonly method: string; readonly request: unknown }> = [];
   readonly folders = new Map<string, WatchFolder>();
+  /** Codes of the shares that were made of downloads, by share id. */
+  readonly codes = new Map<string, string>();
   readonly config = new Map<string, string>([
     ["chunk_size", "8388608"],
     ["download_dir", '"/srv/files"'],
@@ -111,6 +115,15 @@ export class FakeDaemon implements AsyncDisposable {
     this.#server.addService(SessionServiceService, this.#sessionService());
     this.#server.addService(DaemonServiceService, this.#daemon());
     this.#server.addService(WatchFolderServiceService, this.#watchFolders());
+    const { getShareCode } = ShareServiceService;
+    this.#server.addService(
+      { getShareCode },
+      {
+        getShareCode: answer(({ share }: { readonly share: string }) => ({
+          code: this.codes.get(share) ?? refuse("SHARE_NOT_FOUND", `there is no share ${share}`),
+        })),
+      },
+    );
     this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) =>
       error ? reject(error) : resolve(port),
     );
@@ -125,7 +138,8 @@ export class FakeDaemon implements AsyncDisposable {
   }
 
   /** Makes a session and lets it go its way. */
-  add(url: string, options?: DownloadOptions, batchId = ""): Session {
+  add(asked: string, options?: DownloadOptions, batchId = ""): Session {
+    const url = asked.startsWith("snatch:") ? this.#concealed(asked) : asked;
     const session = Session.fromPartial({
       sessionId: randomUUID(),
       sequence: this.sessions.size + 1,
@@ -143,6 +157,22 @@ export class FakeDaemon implements AsyncDisposable {
     this.#put(session, "created");
     void this.#run(session.sessionId);
     return session;
+  }
+
+  /** The URL as sessions show it: without the code. */
+  #concealed(link: string): string {
+    const code = link.slice("snatch:".length);
+    this.codes.set(publicIdOf(code), code);
+    return `snatch:share/${publicIdOf(code)}`;
+  }
+
+  /** What a finished file is shared as: what came by a code, by the same one. */
+  #shareOf({ url, options }: Session): string {
+    if (!options?.share) return "";
+    const code = url.startsWith("snatch:") ? undefined : someCode();
+    if (code === undefined) return url.slice("snatch:share/".length);
+    this.codes.set(publicIdOf(code), code);
+    return publicIdOf(code);
   }
 
   #put(session: Session, event: "created" | "updated" | "error" | "cleaned" = "updated"): void {
@@ -201,8 +231,10 @@ export class FakeDaemon implements AsyncDisposable {
         const { error: _gone, ...rest } = this.sessions.get(id) as Session;
         this.sessions.set(id, rest as Session);
       }
-      if (!(await step({ ...active, progress: fetched(0.75) }))) return;
+      const via = session.url.startsWith("snatch:") ? ["lan"] : [];
+      if (!(await step({ ...active, progress: fetched(0.75), via }))) return;
       await step({
+        shareId: this.#shareOf(session),
         status: "SESSION_STATUS_COMPLETED",
         stage: "STAGE_UNSPECIFIED",
         progress: { ...fetched(1), bytesPerSecond: 0, connections: 0 },
@@ -305,7 +337,7 @@ export class FakeDaemon implements AsyncDisposable {
   #accept(url: string, options: DownloadOptions | undefined, batchId: string): AddResult {
     const refusal = !URL.canParse(url)
       ? detail("INVALID_URL", `"${url}" is not a URL`)
-      : !/^https?:/.test(url)
+      : !/^(https?|snatch):/.test(url)
         ? detail("UNSUPPORTED_SCHEME", `"${url}" is not http or https`)
         : new URL(url).pathname.startsWith("/busy")
           ? detail("TARGET_BUSY", "another session writes there")

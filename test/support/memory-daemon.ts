@@ -40,6 +40,7 @@ import {
   sessionError,
 } from "../../src/daemon/core/session.ts";
 import { matchesFilter } from "../../src/daemon/session/filter.ts";
+import { MemorySharing } from "./memory-sharing.ts";
 
 const STATUSES = ["queued", "waiting", "active", "paused", "completed", "failed", "cancelled"] as const;
 
@@ -346,6 +347,8 @@ export class MemoryDaemon
           .map((state) => ({ feed: { ...state, title: "Polled", lastPollAt: 2000 }, newCount: 3, removedCount: 1 })),
       ),
   };
+
+  readonly sharing = new MemorySharing();
 
   /** What it was asked to do. */
   readonly cared: string[] = [];

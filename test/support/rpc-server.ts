@@ -58,6 +58,7 @@ export async function rpcFixture(
     watchFolders: daemon.watchFolders,
     cache: daemon.cache,
     feeds: daemon.feeds,
+    sharing: daemon.sharing,
     audio: new AudioRoom({ tool, settings: () => AUDIO, logger }),
     control: daemon.control,
     memory: {

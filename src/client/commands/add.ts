@@ -6,11 +6,13 @@ import { type OrderFlags, readOrder } from "../order.ts";
 import { jsonLine, note, print } from "../output.ts";
 import { reportRefusals } from "../refusals.ts";
 import { sessionJson } from "../session-view.ts";
+import { hideArguments, isShareLink } from "../share-link.ts";
 import { openList, refusedUrls, type Submitted, submit } from "../submit.ts";
 import { resolveTarget } from "../target.ts";
 
 /** @returns 0 if everything was accepted; else the exit code of the first refusal */
 export async function add(flags: OrderFlags & Globals, urls: readonly string[]): Promise<number> {
+  if (urls.some(isShareLink)) hideArguments("add");
   const target = resolveTarget(flags);
   const order = readOrder(urls, flags, target);
   const hopeless = refusedUrls(order);

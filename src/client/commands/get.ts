@@ -8,11 +8,13 @@ import type { Globals } from "../globals.ts";
 import { Interrupt } from "../interrupt.ts";
 import { ensureDaemon } from "../launch.ts";
 import { occurrenceLine } from "../lines.ts";
+import { MadeShares } from "../made-shares.ts";
 import { type OrderFlags, readOrder } from "../order.ts";
 import { jsonLine, note, print } from "../output.ts";
 import { openView, type ProgressView } from "../progress.ts";
 import { reportRefusals } from "../refusals.ts";
 import { sessionJson, shortId, statusOf } from "../session-view.ts";
+import { hideArguments, isShareLink } from "../share-link.ts";
 import { openList, refusedUrls, type Submitted, submit } from "../submit.ts";
 import { type Occurrence, Tally } from "../tally.ts";
 import { resolveTarget } from "../target.ts";
@@ -24,6 +26,7 @@ const MOST_IDS = 5;
 
 /** @returns 0 only if every file is whole and in place; else the exit code of the first failure */
 export async function get(flags: OrderFlags & Globals, urls: readonly string[]): Promise<number> {
+  if (urls.some(isShareLink)) hideArguments("get");
   const target = resolveTarget(flags);
   const order = readOrder(urls, flags, target);
   const hopeless = refusedUrls(order);
@@ -53,10 +56,11 @@ async function wait(
   submitted: Submitted,
   tally: Tally,
   signal: AbortSignal,
-  globals: Globals,
+  globals: OrderFlags & Globals,
   startedHere: boolean,
 ): Promise<unknown> {
   using view = await openView(globals);
+  const shares = globals.share ? new MadeShares(connection) : undefined;
   const ids = submitted.sessions.map(({ sessionId }) => sessionId);
   const request = ids.length > 0 ? { sessionIds: ids, batchId: "" } : { sessionIds: [], batchId: submitted.batchId };
   try {
@@ -67,7 +71,7 @@ async function wait(
       patienceMs: PATIENCE_MS,
       say: (text) => view.line(text),
       onNews: async (news) => {
-        for (const occurrence of news) await report(occurrence, view, globals);
+        for (const occurrence of news) await report(occurrence, view, globals, shares);
         view.show(tally);
       },
       ...(startedHere && { restart: () => ensureDaemon(globals, connection.target) }),
@@ -80,14 +84,21 @@ async function wait(
   }
 }
 
-async function report(occurrence: Occurrence, view: ProgressView, globals: Globals): Promise<void> {
+async function report(
+  occurrence: Occurrence,
+  view: ProgressView,
+  globals: Globals,
+  shares: MadeShares | undefined,
+): Promise<void> {
   const { kind, session } = occurrence;
+  const made = kind === "ended" ? await shares?.of(session) : undefined;
   if (globals.json) {
-    if (kind === "ended") await print(jsonLine(sessionJson(session)));
+    if (kind === "ended") await print(jsonLine({ ...sessionJson(session), ...(made && { code: made.code }) }));
     return;
   }
   if (kind === "waiting" && globals.quiet) return;
   await view.line(occurrenceLine(occurrence), kind === "ended" && statusOf(session) === "completed");
+  if (made?.isNew) await view.line(made.line, true);
 }
 
 /** After Ctrl-C: pauses what was asked for and has not ended, and says how to go on. */

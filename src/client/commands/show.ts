@@ -8,6 +8,7 @@ import { type ClientError, fail, fromDetail } from "../failure.ts";
 import type { Globals } from "../globals.ts";
 import { describeError, escapeControls, jsonLine, print } from "../output.ts";
 import { nextAttempt, percentageOf, sessionJson, stageOf, statusOf } from "../session-view.ts";
+import { viaText } from "../share-view.ts";
 
 /** Prints one session. @throws ClientError SESSION_NOT_FOUND, SESSION_AMBIGUOUS */
 export async function show(globals: Globals, id: string): Promise<number> {
@@ -39,6 +40,7 @@ function fields(session: Session): ReadonlyArray<readonly [string, string | unde
         ? `${formatRate(progress?.bytesPerSecond ?? 0)}, ${progress?.connections ?? 0} connections`
         : "",
     ],
+    ["peers", text(viaText(session.via))],
     ["segments", segments(session)],
     ["led to", session.expansion ? `${session.expansion.count} downloads, batch ${session.expansion.batchId}` : ""],
     ["file", text(session.path)],
@@ -50,6 +52,7 @@ function fields(session: Session): ReadonlyArray<readonly [string, string | unde
     ["checksum", options?.checksum && `${options.checksum.algorithm}=${options.checksum.value}`],
     ["checksum in", text(options?.checksumFile ?? "")],
     ["manifest", session.manifestRoot],
+    ["shared as", session.shareId],
     ["created", session.createTime?.toLocaleString()],
     ["completed", session.completeTime?.toLocaleString()],
     ["attempt", session.attempt > 0 ? String(session.attempt) : ""],

@@ -5,7 +5,7 @@
 import { join, resolve } from "node:path";
 import { validate as isSchedule } from "node-cron";
 import * as z from "zod";
-import { parseAddress } from "../../shared/address.ts";
+import { parseAddress, parseHostPort } from "../../shared/address.ts";
 import { parseBytes, parseDuration } from "../../shared/format.ts";
 import { splitWords } from "../../shared/words.ts";
 
@@ -73,6 +73,23 @@ export const address = z.string().superRefine((text, context) => {
     context.addIssue({ code: "custom", message: (error as Error).message });
   }
 });
+
+/** A server as "host:port". */
+export const hostPort = z.string().superRefine((text, context) => {
+  try {
+    parseHostPort(text);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: (error as Error).message });
+  }
+});
+
+/** A TURN server's URI (RFC 7065 §3.1), without a login: that has keys of its own. */
+export const turnUrl = z
+  .string()
+  .regex(
+    /^turns?:(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?(\?transport=(udp|tcp))?$/i,
+    "expected a TURN server such as turn:host:3478, turn:host:3478?transport=tcp or turns:host:5349",
+  );
 
 /** A command line, or "" for none. */
 export const command = z.string().superRefine((text, context) => {

@@ -8,6 +8,7 @@ import * as z from "zod";
 import type { Paths } from "../../shared/paths.ts";
 import { VERSION } from "../../shared/version.ts";
 import type { WebhookEvent } from "../core/hooks.ts";
+import type { PeerMode, PeerSuite } from "../core/peers.ts";
 import type { IfExists } from "../core/session.ts";
 import * as kind from "./kinds.ts";
 
@@ -20,6 +21,8 @@ const MIB = 1024 * KIB;
 const DAY = 86_400;
 /** Ten years: longer than anything that is cached is of use. */
 const LONGEST_TTL = 3650 * DAY;
+/** The same for shares. */
+const LONGEST_SHARE = 3650 * DAY;
 
 /** Particulars of a key, attached by `.meta()`. */
 interface About {
@@ -42,6 +45,9 @@ const WEBHOOK_EVENTS = [
 ] as const satisfies readonly WebhookEvent[];
 
 const IF_EXISTS = ["rename", "skip", "overwrite"] as const satisfies readonly IfExists[];
+
+const PEER_MODES = ["auto", "lan-only", "relay-only", "no-relay"] as const satisfies readonly PeerMode[];
+const PEER_SUITES = ["modern", "classic"] as const satisfies readonly PeerSuite[];
 
 /**
  * The schema.
@@ -153,6 +159,30 @@ export function configSchema(paths: Pick<Paths, "downloadDir" | "watchDir" | "ca
         filter: z.string().trim().min(1).meta(about({ description: "Filters of FFmpeg, as in `equalizer=f=1000:t=h:w=200:g=3`.", ...restart })),
         description: z.string().max(1000).default("").meta(about({ description: "What it does, for people.", ...restart })),
       })).default({}),
+    }).prefault({}),
+    p2p: z.strictObject({
+      enabled: z.boolean().default(true).meta(about({ description: "Share files by codes, and fetch what others share. Nothing listens and nobody is asked before the first share or fetch.", ...restart })),
+      allow_remote: z.boolean().default(false).meta(about({ description: "Let callers over TCP fetch by codes. Sharing is for callers over the Unix socket in any case." })),
+      mode: z.enum(PEER_MODES).default("auto").meta(about({ description: "Ways to other peers: `auto` is all; `lan-only` the local network, and nobody else is asked; `relay-only` a TURN server, so that peers do not learn each other's addresses; `no-relay` all but that.", ...restart })),
+      suite: z.enum(PEER_SUITES).default("modern").meta(about({ description: "Encryption: `modern` is TLS 1.3; `classic` is DHE-RSA-AES256-SHA256 in TLS 1.2, slower. Both ends need the same.", ...restart })),
+      port: z.int().min(0).max(65_535).default(0).meta(about({ description: "TCP port that peers come to; 0: any that is free.", unit: "port", ...restart })),
+      max_peers: z.int().min(1).max(100).default(10).meta(about({ description: "Peers that may fetch a share at once, where it was not made with another number.", unit: "peers" })),
+      upload_limit: kind.bytes(0).default(0).meta(about({ description: "Speed limit of all that is given to peers; 0 is unlimited. What is fetched from peers counts as downloads do.", unit: "bytes/s" })),
+      share_for: kind.seconds(0, LONGEST_SHARE).default(7 * DAY).meta(about({ description: "How long a share lasts that was not made with another time; 0: until it is ended.", unit: "seconds" })),
+      dht: z.strictObject({
+        enabled: z.boolean().default(true).meta(about({ description: "Find peers by the BitTorrent network's distributed hash table. It learns a number made of the code, from which the code cannot be told, and the address that asks.", ...restart })),
+        bootstrap: z.array(kind.hostPort).max(16).default(["router.bittorrent.com:6881", "dht.transmissionbt.com:6881", "dht.libtorrent.org:25401"]).meta(about({ description: "Nodes that are asked first, each `host:port`.", ...restart })),
+        port: z.int().min(0).max(65_535).default(0).meta(about({ description: "UDP port of the hash table; 0: any that is free.", unit: "port", ...restart })),
+      }).prefault({}),
+      mdns: z.boolean().default(true).meta(about({ description: "Find peers on the local network by multicast DNS.", ...restart })),
+      upnp: z.boolean().default(true).meta(about({ description: "Ask the router to let peers in, by UPnP.", ...restart })),
+      nat_pmp: z.boolean().default(true).meta(about({ description: "The same by NAT-PMP.", ...restart })),
+      stun: z.array(kind.hostPort).max(16).default(["stun.cloudflare.com:3478", "stun.nextcloud.com:3478"]).meta(about({ description: "STUN servers, each `host:port`: they tell which address others see. None is needed on a local network.", ...restart })),
+      turn: z.array(z.strictObject({
+        url: kind.turnUrl,
+        username: z.string().max(512).default(""),
+        credential: z.string().max(512).default(""),
+      })).max(16).default([]).meta(about({ description: "TURN servers, each a table of `url` (such as `turn:host:3478` and `turn:host:3478?transport=tcp`), `username` and `credential`. They pass on what they cannot read, where there is no direct way.", ...restart })),
     }).prefault({}),
     checks: z.strictObject({
       url: kind.httpUrl.default("").meta(about({ description: "URL that `snatchctl doctor` fetches to see whether the network is there. Empty: nothing is asked." })),

@@ -4,6 +4,7 @@
  */
 import type { AudioFilterDefinition } from "./audio-work.ts";
 import type { DownloadHooks, SessionHooks } from "./hooks.ts";
+import type { PeerDiscovery } from "./peers.ts";
 import type { Logger } from "./ports.ts";
 
 /** Validates a plugin's options: what zod, valibot, arktype and others make (standardschema.dev). */
@@ -43,6 +44,12 @@ export interface PluginApi<Options = RawOptions> {
    * @throws DownloadError INVALID_ARGUMENT for a name or a filter that is not allowed, or that FFmpeg does not run
    */
   registerFilter(name: string, definition: AudioFilterDefinition): Promise<void>;
+  /**
+   * Adds a way to find peers, which is asked along with the others as long as the plugin is there. What it finds is a hint:
+   * whoever is found has to prove that he knows the code.
+   * @returns takes it out again
+   */
+  registerDiscoveryMethod(discovery: PeerDiscovery): () => void;
   /** Called when the daemon ends, after the last hook; the last one given is called first. */
   onStop(callback: () => void | Promise<void>): void;
 }

@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 import type { AudioFilterRegistry } from "../core/audio-work.ts";
 import { asDownloadError } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
+import type { PeerSharing } from "../core/peers.ts";
 import type { HookRegistry, PluginApi } from "../core/plugin.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { type FoundPlugin, findPlugins, type PluginsConfig } from "./find.ts";
@@ -30,6 +31,7 @@ export interface PluginsInit {
   readonly config: PluginsConfig;
   readonly hooks: HookRegistry;
   readonly filters: AudioFilterRegistry;
+  readonly peers: Pick<PeerSharing, "registerDiscoveryMethod">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -37,7 +39,9 @@ export interface PluginsInit {
 interface Running {
   readonly found: FoundPlugin;
   readonly stops: (() => void | Promise<void>)[];
-  readonly hooks: (() => void)[];
+  /** Takes out what it has registered. */
+  readonly leaves: (() => void)[];
+  hookSets: number;
   ended: boolean;
 }
 
@@ -88,7 +92,7 @@ export class Plugins implements Startable {
   async #setUp(found: FoundPlugin): Promise<void> {
     const { clock } = this.#init;
     const { plugin, options } = await loadPlugin(found, clock);
-    const running: Running = { found, stops: [], hooks: [], ended: false };
+    const running: Running = { found, stops: [], leaves: [], hookSets: 0, ended: false };
     try {
       await inTime(found, "be set up", clock, () => plugin.setup(this.#apiOf(running, options)));
       this.#running.push(running);
@@ -100,7 +104,7 @@ export class Plugins implements Startable {
   }
 
   #apiOf(running: Running, options: unknown): PluginApi<unknown> {
-    const { hooks: registry, filters, logger } = this.#init;
+    const { hooks: registry, filters, peers, logger } = this.#init;
     const { name, settings } = running.found;
     const assertAlive = (): void => {
       if (running.ended) throw new Error(`the plugin ${name} was stopped`);
@@ -113,10 +117,9 @@ export class Plugins implements Startable {
         assertAlive();
         if (typeof hooks !== "object" || hooks === null) throw new TypeError("registerHooks wants an object of hooks");
         // Each call adds hooks of its own, while a name stands for one set.
-        const count = running.hooks.length;
-        const own = count === 0 ? name : `${name}#${count + 1}`;
+        const own = running.hookSets++ === 0 ? name : `${name}#${running.hookSets}`;
         const leave = registry.registerHooks(own, hooks, { priority: settings.priority });
-        running.hooks.push(leave);
+        running.leaves.push(leave);
         return leave;
       },
       async registerFilter(filter, definition) {
@@ -124,6 +127,14 @@ export class Plugins implements Startable {
         if (typeof definition?.filter !== "string")
           throw new TypeError("registerFilter wants a name and { filter: string }");
         await filters.registerFilter(filter, definition);
+      },
+      registerDiscoveryMethod(discovery) {
+        assertAlive();
+        if (typeof discovery?.name !== "string" || typeof discovery.discoverPeers !== "function")
+          throw new TypeError("registerDiscoveryMethod wants { name, discoverPeers(fileHash, signal) }");
+        const leave = peers.registerDiscoveryMethod(discovery);
+        running.leaves.push(leave);
+        return leave;
       },
       onStop(callback) {
         assertAlive();
@@ -184,7 +195,7 @@ async function eachPlugin(
 
 function end(running: Running): void {
   running.ended = true;
-  for (const leave of running.hooks) leave();
+  for (const leave of running.leaves) leave();
 }
 
 /** What a stack trace shows of a plugin: its file, or its folder where it has one of its own. */

@@ -3,29 +3,24 @@
  * work: nothing of it is left over.
  */
 import { dirname, resolve } from "node:path";
-import type {
-  AudioServiceServer,
-  ProcessAudioRequest,
-  ProcessAudioResponse,
-} from "../../gen/snatch/v1/audio_service.ts";
+import type { AudioServiceServer, ProcessAudioRequest } from "../../gen/snatch/v1/audio_service.ts";
 import type { AudioJob, AudioJobProgress } from "../core/audio-work.ts";
-import type { Calls, Send } from "./calls.ts";
+import type { Calls } from "./calls.ts";
 import { presentAudioFilter, presentAudioOutcome, presentAudioProgress, toAudioJob } from "./convert-audio.ts";
 import type { RpcPorts } from "./deps.ts";
+import { ProgressTeller } from "./progress-teller.ts";
 import type { Reach } from "./targets.ts";
 
-/** Milliseconds between two messages about the progress. */
-const PROGRESS_MS = 200;
-
 /** The handlers for callers with this reach. */
-export function audioService(ports: RpcPorts, calls: Calls, reach: Reach): AudioServiceServer {
-  const { audio } = ports;
+export function audioService({ audio, clock }: RpcPorts, calls: Calls, reach: Reach): AudioServiceServer {
   return {
     processAudio: calls.serverStream(async (request: ProcessAudioRequest, send, signal) => {
       const job = toAudioJob(request);
       await assertReach(job, reach);
-      const teller = new ProgressTeller(ports, send);
-      const outcome = await audio.run(job, { signal, onProgress: (progress) => teller.tell(progress) });
+      const teller = new ProgressTeller(clock, send);
+      const onProgress = (progress: AudioJobProgress) =>
+        teller.tell(progress.stage, () => presentAudioProgress(progress));
+      const outcome = await audio.run(job, { signal, onProgress });
       await teller.last;
       await send({ event: { $case: "outcome", value: presentAudioOutcome(outcome) } });
     }),
@@ -52,34 +47,4 @@ const ONLY_LOOKING: ReadonlySet<AudioJob["operation"]["kind"]> = new Set(["detec
 async function assertPlace(path: string, reach: Reach): Promise<void> {
   await reach.assertTarget(path);
   await reach.assertTarget(dirname(resolve(path)));
-}
-
-/** Sends how far it is, no faster than the caller takes it. */
-class ProgressTeller {
-  readonly #clock: RpcPorts["clock"];
-  readonly #send: Send<ProcessAudioResponse>;
-  #next = Number.NEGATIVE_INFINITY;
-  #stage = "";
-  #sending = false;
-  /** Resolves when nothing is on its way. */
-  last: Promise<void> = Promise.resolve();
-
-  constructor({ clock }: RpcPorts, send: Send<ProcessAudioResponse>) {
-    this.#clock = clock;
-    this.#send = send;
-  }
-
-  tell(progress: AudioJobProgress): void {
-    const now = this.#clock.monotonic();
-    if (this.#sending || (now < this.#next && progress.stage === this.#stage)) return;
-    this.#next = now + PROGRESS_MS;
-    this.#stage = progress.stage;
-    this.#sending = true;
-    // A caller that has left ends the work by the signal.
-    this.last = this.#send(presentAudioProgress(progress))
-      .catch(() => undefined)
-      .finally(() => {
-        this.#sending = false;
-      });
-  }
 }

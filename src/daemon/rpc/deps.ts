@@ -3,6 +3,7 @@
 import type { Session as WireSession } from "../../gen/snatch/v1/session.ts";
 import type { AudioWork } from "../core/audio-work.ts";
 import type { EventLog } from "../core/events.ts";
+import type { PeerSharing } from "../core/peers.ts";
 import type {
   CacheControl,
   Clock,
@@ -37,6 +38,7 @@ export interface RpcPorts {
   readonly audio: Pick<AudioWork, "run" | "filters">;
   readonly cache: CacheControl;
   readonly feeds: FeedControl;
+  readonly sharing: Omit<PeerSharing, "registerDiscoveryMethod">;
   readonly control: DaemonControl;
   readonly memory: Pick<MemoryPressure, "report" | "wake">;
   readonly clock: Clock;

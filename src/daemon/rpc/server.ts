@@ -20,6 +20,7 @@ import { FeedServiceDefinition, FeedServiceService } from "../../gen/snatch/v1/f
 import { ReceiptServiceDefinition, ReceiptServiceService } from "../../gen/snatch/v1/receipt_service.ts";
 import { ResolveServiceDefinition, ResolveServiceService } from "../../gen/snatch/v1/resolve_service.ts";
 import { SessionServiceDefinition, SessionServiceService } from "../../gen/snatch/v1/session_service.ts";
+import { ShareServiceDefinition, ShareServiceService } from "../../gen/snatch/v1/share_service.ts";
 import { WatchFolderServiceDefinition, WatchFolderServiceService } from "../../gen/snatch/v1/watch_folder_service.ts";
 import { type Address, formatAddress } from "../../shared/address.ts";
 import type { Environment } from "../../shared/paths.ts";
@@ -39,6 +40,7 @@ import { once } from "./once.ts";
 import { receiptService } from "./receipt-service.ts";
 import { resolveService } from "./resolve-service.ts";
 import { sessionService } from "./session-service.ts";
+import { shareService } from "./share-service.ts";
 import { LOCAL, type Reach, remote } from "./targets.ts";
 import { watchFolderService } from "./watch-folder-service.ts";
 
@@ -83,6 +85,7 @@ const SERVICES = [
   WatchFolderServiceDefinition,
   CacheServiceDefinition,
   FeedServiceDefinition,
+  ShareServiceDefinition,
   DaemonServiceDefinition,
 ];
 
@@ -211,6 +214,7 @@ export class RpcServer implements Startable {
     add(WatchFolderServiceService, watchFolderService(this.#ports, this.#calls, reach));
     add(CacheServiceService, cacheService(this.#ports, this.#calls, reach));
     add(FeedServiceService, feedService(this.#ports, this.#calls, reach));
+    add(ShareServiceService, shareService(this.#ports, this.#calls, reach));
     add(DaemonServiceService, daemonService(this.#ports, this.#calls, reach));
     this.#health.addTo(server);
     this.#endReflection.push(addReflection(server));

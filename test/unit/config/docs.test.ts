@@ -25,7 +25,7 @@ test("every key says what it means, under names of its own", () => {
     assert.match(field.description, /^[A-Z`].*\.$/, field.key);
     if (field.kind === "number")
       assert.notEqual(field.unit, field.key === "plugins.NAME.priority" ? "x" : "", field.key);
-    assert.match(field.key, /^[a-z_]+(\.[a-z_]+|\.NAME)*$/);
+    assert.match(field.key, /^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*|\.NAME)*$/);
   }
   for (const names of [FIELDS.map((field) => field.environment), FIELDS.map((field) => field.flag)])
     assert.equal(new Set(names).size, FIELDS.length);

@@ -205,6 +205,16 @@ describe("values", () => {
       { url: "https://h:8443/***", secret: "***", events: ["completed", "failed"] },
     ]);
   });
+
+  test("a TURN server's credential is not shown", async (context) => {
+    const { env, file } = await sandbox(context);
+    const turn = '[[p2p.turn]]\nurl = "turn:h:3478?transport=tcp"\nusername = "ann"\ncredential = "hidden"\n';
+    const { config, values } = await loadConfigWithOrigins(await file("config.toml", turn), { env });
+    const server = { url: "turn:h:3478?transport=tcp", username: "ann", credential: "hidden" };
+    assert.deepEqual(config.p2p.turn, [server]);
+    const shown = values.find(({ key }) => key === "p2p.turn")?.json ?? "";
+    assert.deepEqual(JSON.parse(shown), [{ ...server, credential: "***" }]);
+  });
 });
 
 /** The lines of the error that loading ends with. */
@@ -269,6 +279,13 @@ describe("what is wrong is refused, with key, reason, place and the nearest name
       "hooks.webhooks[0].secret: expected 16 characters or more, or whsec_ and 16 bytes or more in base64 (FILE:1)",
     ],
     ["[[hooks.webhooks]]\nurl = 'https://h/'", "hooks.webhooks[0].secret: is missing (FILE:1)"],
+    ["p2p.mode = 'lan'", 'p2p.mode: "lan" is not one of auto, lan-only, relay-only, no-relay (FILE:1)'],
+    ["p2p.stun = ['h']", 'p2p.stun[0]: "h" is not host:port, or [address]:port for IPv6 (FILE:1)'],
+    ["p2p.dht.bootstrap = ['h:0']", 'p2p.dht.bootstrap[0]: "h:0": a port is a number from 1 to 65535 (FILE:1)'],
+    [
+      "[[p2p.turn]]\nurl = 'stun:h'",
+      "p2p.turn[0].url: expected a TURN server such as turn:host:3478, turn:host:3478?transport=tcp or turns:host:5349 (FILE:1)",
+    ],
     ["max_retries = 1\nlimit = = 2", "the configuration file is not TOML: invalid value, line 2, column 9 (FILE:2:9)"],
     [
       "a = 1\na = 2",

@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import * as z from "zod";
 import type { DownloadHooks } from "../../../src/daemon/core/hooks.ts";
+import type { PeerDiscovery } from "../../../src/daemon/core/peers.ts";
 import { definePlugin } from "../../../src/daemon/core/plugin.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { pluginsCheck } from "../../../src/daemon/plugins/check.ts";
@@ -39,6 +40,7 @@ async function fixture(
     }),
   );
   const filters = new Map<string, { readonly filter: string }>();
+  const discoveries = new Set<PeerDiscovery>();
   const config = { folder, plugins };
   const clock = new SystemClock();
   const host = new Plugins({
@@ -46,6 +48,12 @@ async function fixture(
     clock,
     logger,
     filters: { registerFilter: async (name, definition) => void filters.set(name, definition) },
+    peers: {
+      registerDiscoveryMethod(discovery) {
+        discoveries.add(discovery);
+        return () => void discoveries.delete(discovery);
+      },
+    },
     hooks: {
       registerHooks(name, hooks, options) {
         registered.set(name, { hooks, priority: options?.priority });
@@ -61,6 +69,7 @@ async function fixture(
     logger,
     registered,
     filters,
+    discoveries,
     start: () => host.start(),
     problems: () => Object.fromEntries(host.states.map(({ name, status, problem }) => [name, problem ?? status])),
     async [Symbol.asyncDispose]() {
@@ -101,6 +110,27 @@ describe("plugins", () => {
     await it.host[Symbol.asyncDispose]();
     assert.equal(it.registered.size, 0);
     assert.deepEqual(it.logger.lines.at(-1), { level: "info", fields: { plugin: "one" }, message: "one stops" });
+  });
+
+  test("add ways to find peers, which are gone with them, or before", async () => {
+    await using it = await fixture({
+      "plugins/board.js": `export default { name: "board", setup(api) {
+        globalThis.board = api;
+        api.registerDiscoveryMethod({ name: "board", discoverPeers: async (hash) => [{ peerId: hash }] });
+        api.registerDiscoveryMethod({ name: "brief", discoverPeers: async () => [] })();
+      } };`,
+      "plugins/wrong.js": `export default { name: "wrong", setup: (api) => void api.registerDiscoveryMethod({ name: "x" }) };`,
+    });
+    await it.start();
+    assert.deepEqual(
+      [...it.discoveries].map(({ name }) => name),
+      ["board"],
+    );
+    assert.match(it.problems()["wrong"] ?? "", /registerDiscoveryMethod wants/);
+    await it.host[Symbol.asyncDispose]();
+    assert.equal(it.discoveries.size, 0);
+    const { board } = globalThis as { board?: { registerDiscoveryMethod(discovery: object): void } };
+    assert.throws(() => board?.registerDiscoveryMethod({ name: "late", discoverPeers: () => [] }), /was stopped/);
   });
 
   test("add filters for audio, as long as they run", async () => {
@@ -178,6 +208,7 @@ describe("plugins", () => {
       logger: it.logger,
       hooks: { registerHooks: () => assert.fail("nothing is registered") },
       filters: { registerFilter: () => assert.fail("nothing is registered") },
+      peers: { registerDiscoveryMethod: () => assert.fail("nothing is registered") },
     });
     const started = host.start();
     const state = globalThis as { goOn?: () => void; refused?: string };
@@ -322,7 +353,7 @@ describe("plugins", () => {
       const log = (fields, message) => console.log(message);
       const logger = { debug() {}, info() {}, warn: log, error: log, child: () => logger };
       const config = ${JSON.stringify(it.config)};
-      await new Plugins({ config, logger, clock: new SystemClock(), hooks: { registerHooks: () => () => {} }, filters: { registerFilter: async () => {} } }).start();
+      await new Plugins({ config, logger, clock: new SystemClock(), hooks: { registerHooks: () => () => {} }, filters: { registerFilter: async () => {} }, peers: { registerDiscoveryMethod: () => () => {} } }).start();
       setTimeout(() => { ${more}; console.log("alive"); }, 50);`;
     const run = (more: string) =>
       promisify(execFile)(process.execPath, ["--input-type=module", "-e", program(more)]).catch(

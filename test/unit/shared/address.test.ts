@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { DEFAULT_PORT, formatAddress, isLoopback, parseAddress } from "../../../src/shared/address.ts";
+import { DEFAULT_PORT, formatAddress, isLoopback, parseAddress, parseHostPort } from "../../../src/shared/address.ts";
 
 const unix = (path: string) => ({ kind: "unix", path }) as const;
 const tcp = (host: string, port: number, loopback: boolean) => ({ kind: "tcp", host, port, loopback }) as const;
@@ -71,4 +71,30 @@ describe("addresses", () => {
     for (const host of ["127.0.0.1.evil.test", "localhost.evil.test", "0.0.0.0", "::", "128.0.0.1", "1127.0.0.1"])
       assert.equal(isLoopback(host), false, host);
   });
+});
+
+describe("places on the network", () => {
+  for (const [text, host, port] of [
+    ["stun.example.org:3478", "stun.example.org", 3478],
+    [" 192.0.2.7:65535 ", "192.0.2.7", 65_535],
+    ["[2001:db8::1]:1", "2001:db8::1", 1],
+  ] as const) {
+    test(text, () => assert.deepEqual(parseHostPort(text), { host, port }));
+  }
+
+  for (const text of [
+    "",
+    "host",
+    ":7000",
+    "host:",
+    "host:0",
+    "host:65536",
+    "::1:7000",
+    "[host]:1",
+    "[]:1",
+    "a b:1",
+    "h:1/x",
+  ]) {
+    test(`not one: "${text}"`, () => assert.throws(() => parseHostPort(text), TypeError));
+  }
 });

@@ -1,0 +1,97 @@
+/**
+ * Codes of shares as people write them: 105 random bits as 21 characters of Crockford's base32, and a check character.
+ * The check is a weighted sum in the field of 32 elements, with another weight at each place: one wrong character is
+ * always noticed, and so are two that were swapped, wherever they stand. Both programs read codes by these rules, so that
+ * a mistyped one is told before a daemon is asked. No message here repeats more of a code than the character it is about.
+ */
+
+/** Random bits in a code. */
+export const SHARE_CODE_BITS = 105;
+
+/** Bytes of a secret: its first 105 bits count, the last 7 are zero. */
+export const SHARE_CODE_BYTES = 14;
+
+/** Crockford's base32: without I, L, O and U. */
+const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const DATA = SHARE_CODE_BITS / 5;
+const LENGTH = DATA + 1;
+
+/**
+ * The code of a secret, in groups: `XXXX-XXXX-XXXX-XXXX-XXXX-XX`.
+ *
+ * @param secret - 14 bytes, the lowest 7 bits of the last one zero
+ * @throws RangeError if it is not
+ */
+export function encodeShareCode(secret: Uint8Array): string {
+  if (secret.length !== SHARE_CODE_BYTES || ((secret[SHARE_CODE_BYTES - 1] ?? 0) & 0x7f) !== 0) {
+    throw new RangeError(`a code has ${SHARE_CODE_BITS} bits, and zeros after them to ${SHARE_CODE_BYTES} bytes`);
+  }
+  const digits = Array.from({ length: DATA }, (_, place) => fiveBits(secret, place * 5));
+  // The weight of the check character is 1, so the sum of the others is what it has to be.
+  digits.push(timesAlpha(weightedSum(digits)));
+  const text = digits.map((digit) => ALPHABET.charAt(digit)).join("");
+  return (text.match(/.{1,4}/g) ?? []).join("-");
+}
+
+/**
+ * The secret of a code. Either case, spaces and hyphens anywhere, O for 0, I and L for 1, and `snatch:` in front do.
+ *
+ * @returns 14 bytes, as {@link encodeShareCode} takes them
+ * @throws Error that says what is wrong, for people; of the code it has one character at most
+ */
+export function decodeShareCode(text: string): Uint8Array {
+  const digits: number[] = [];
+  // Dashes of every kind: programs that people write in make long ones of short ones.
+  for (const character of text
+    .trim()
+    .replace(/^snatch:/i, "")
+    .replace(/[\s\p{Pd}\u2212\u200b]/gu, "")) {
+    const digit = ALPHABET.indexOf(canonical(character));
+    if (digit < 0) {
+      throw new Error(`${name(character)} cannot be in a code: character ${digits.length + 1}, hyphens not counted`);
+    }
+    digits.push(digit);
+    // It could be a whole file: nobody has to count it.
+    if (digits.length > LENGTH) throw new Error(`it has more than ${LENGTH} characters, hyphens not counted`);
+  }
+  if (digits.length < LENGTH) {
+    throw new Error(`it has ${digits.length} characters, hyphens not counted, and a code has ${LENGTH}`);
+  }
+  if (weightedSum(digits) !== 0)
+    throw new Error("a character is wrong, or two are swapped: its check character does not fit");
+  const secret = new Uint8Array(SHARE_CODE_BYTES);
+  for (let bit = 0; bit < SHARE_CODE_BITS; bit++) {
+    const value = ((digits[Math.floor(bit / 5)] ?? 0) >> (4 - (bit % 5))) & 1;
+    secret[bit >> 3] = (secret[bit >> 3] ?? 0) | (value << (7 - (bit & 7)));
+  }
+  return secret;
+}
+
+/** Five bits from a place on, the first in the highest. */
+function fiveBits(bytes: Uint8Array, at: number): number {
+  const pair = ((bytes[at >> 3] ?? 0) << 8) | (bytes[(at >> 3) + 1] ?? 0);
+  return (pair >> (11 - (at & 7))) & 31;
+}
+
+/** By Horner's rule: the weights are powers of alpha, the last digit's is 1. */
+function weightedSum(digits: readonly number[]): number {
+  return digits.reduce((sum, digit) => timesAlpha(sum) ^ digit, 0);
+}
+
+/** Multiplies by alpha in GF(32) = GF(2)[x] / (x⁵ + x² + 1), where alpha = x has order 31: more than a code has places. */
+function timesAlpha(value: number): number {
+  return ((value << 1) & 31) ^ ((value & 16) === 0 ? 0 : 0b00101);
+}
+
+function canonical(character: string): string {
+  const upper = character.toUpperCase();
+  if (upper === "O") return "0";
+  return upper === "I" || upper === "L" ? "1" : upper;
+}
+
+/** What prints as itself, else its number. */
+function name(character: string): string {
+  return /^[\p{L}\p{N}\p{P}\p{S}]$/u.test(character)
+    ? `"${character}"`
+    : `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
+}

@@ -48,7 +48,10 @@ declare module "bittorrent-dht" {
   /** A node of the DHT. Emits `ready`, `listening`, `peer`, `announce`, `warning`, `error`. */
   export default class DHT extends EventEmitter {
     constructor(options?: DhtOptions);
-    readonly nodes: { toArray(): (Contact & { readonly id: Buffer })[] };
+    readonly nodes: {
+      toArray(): (Contact & { readonly id: Buffer })[];
+      closest(id: Buffer, count: number): (Contact & { readonly id: Buffer })[];
+    };
     readonly nodeId: Buffer;
     readonly listening: boolean;
     readonly ready?: boolean;

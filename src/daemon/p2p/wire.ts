@@ -1,0 +1,258 @@
+/**
+ * Frames on a byte stream, both ways. What is read is hostile: a length or type that cannot be ends the channel before
+ * anything is set aside for it, memory grows only with bytes that have come, and chunks are handed on as they come. What is
+ * written keeps large payloads as they are: header and payload leave in one system call, put together by nobody here.
+ */
+import type { Duplex } from "node:stream";
+import { type DownloadError, failure } from "../core/errors.ts";
+import { FRAME, type FrameType, LONGEST_FRAME } from "./types.ts";
+
+/** Who sends. */
+export type Role = "giver" | "taker";
+
+/** Length and type. */
+const HEAD = 5;
+
+/** The number of a request, with which some payloads begin. */
+const ID = 4;
+
+/** The longest text of a person's kind: a refusal, a goodbye. */
+const LONGEST_TEXT = 4096;
+
+/** Payloads up to this many bytes are copied behind their header: cheaper than two writes. */
+const COPIED = 4096;
+
+/** Waiting bytes from which on the sender is held back, and up to which he may go on: two to four of the longest frames. */
+const HIGH_WATER = 1024 * 1024;
+const LOW_WATER = 512 * 1024;
+
+/** Who may send a type, and how many bytes its payload has. */
+interface Shape {
+  readonly from: Role | "both";
+  readonly least: number;
+  readonly most: number;
+}
+
+const exactly = (from: Shape["from"], bytes: number): Shape => ({ from, least: bytes, most: bytes });
+const between = (from: Shape["from"], least: number, most = LONGEST_FRAME - 1): Shape => ({ from, least, most });
+
+const SHAPES: ReadonlyMap<number, Shape> = new Map([
+  [FRAME.offer, between("giver", 2, 16 * 1024)],
+  [FRAME.catalogueRequest, exactly("taker", 4)],
+  [FRAME.catalogue, between("giver", 0)],
+  [FRAME.haveMap, between("giver", ID)],
+  [FRAME.have, exactly("giver", 8)],
+  [FRAME.request, exactly("taker", 28)],
+  [FRAME.data, between("giver", ID)],
+  [FRAME.end, exactly("giver", ID)],
+  [FRAME.refuse, between("giver", ID, ID + LONGEST_TEXT)],
+  [FRAME.cancel, exactly("taker", ID)],
+  [FRAME.credit, exactly("taker", 8)],
+  [FRAME.ping, exactly("both", 8)],
+  [FRAME.pong, exactly("both", 8)],
+  [FRAME.bye, between("both", 0, LONGEST_TEXT)],
+  [FRAME.plain, exactly("giver", 34)],
+  [FRAME.complete, exactly("taker", 0)],
+]);
+
+/** What a connection in the clear may carry; a refusal's words stay in TLS, here is only where it stands between the data. */
+export const PLAIN_SHAPES: ReadonlyMap<number, Shape> = new Map([
+  [FRAME.data, between("giver", ID)],
+  [FRAME.end, exactly("giver", ID)],
+  [FRAME.refuse, exactly("giver", ID)],
+]);
+
+/** Takes frames as {@link ChannelHandlers} does. */
+export interface FrameSink {
+  frame(type: FrameType, payload: Buffer): void;
+  data(id: number, bytes: Buffer): void;
+}
+
+/** Takes a stream of bytes apart into frames. */
+export class FrameReader {
+  readonly #from: Role;
+  readonly #sink: FrameSink;
+  readonly #shapes: ReadonlyMap<number, Shape>;
+  /** Of the frame that comes: its header, with the number of the request if it is data. */
+  readonly #head = Buffer.alloc(HEAD + ID);
+  #headFilled = 0;
+  #type: FrameType | 0 = 0;
+  #id = 0;
+  /** Bytes of the payload that have not come. */
+  #left = 0;
+  /** A payload that came in pieces; it grows with what comes, not with what was announced. */
+  #body: Buffer | undefined;
+  #bodyFilled = 0;
+  #stopped = false;
+
+  /** @param from - who sends: types that are not his are a breach */
+  constructor(from: Role, sink: FrameSink, shapes = SHAPES) {
+    this.#from = from;
+    this.#sink = sink;
+    this.#shapes = shapes;
+  }
+
+  /** Nothing is handed over from now on, not even what was pushed already. */
+  stop(): void {
+    this.#stopped = true;
+    this.#body = undefined;
+  }
+
+  /** Takes the next bytes. @throws NetworkError PEER_MISBEHAVED, or what the sink throws; the stream is then of no use */
+  push(bytes: Buffer): void {
+    let at = 0;
+    while (!this.#stopped && at < bytes.length) {
+      if (this.#type === 0) at = this.#takeHead(bytes, at);
+      else if (this.#type === FRAME.data) at = this.#takeData(bytes, at);
+      else at = this.#takeBody(bytes, at);
+    }
+  }
+
+  #takeHead(bytes: Buffer, from: number): number {
+    const head = this.#head;
+    // The type stands before the number that follows in data only.
+    const wanted = this.#headFilled >= HEAD ? HEAD + ID : HEAD;
+    const count = Math.min(wanted - this.#headFilled, bytes.length - from);
+    bytes.copy(head, this.#headFilled, from, from + count);
+    this.#headFilled += count;
+    if (this.#headFilled < wanted) return from + count;
+    if (wanted === HEAD) {
+      this.#left = this.#checked(head.readUInt32BE(0), head.readUInt8(4));
+      if (head.readUInt8(4) === FRAME.data) return from + count;
+    } else {
+      this.#id = head.readUInt32BE(HEAD);
+      this.#left -= ID;
+    }
+    this.#headFilled = 0;
+    const type = head.readUInt8(4) as FrameType;
+    if (this.#left > 0) this.#type = type;
+    else if (type !== FRAME.data) this.#sink.frame(type, EMPTY);
+    return from + count;
+  }
+
+  /** @returns bytes of the payload */
+  #checked(length: number, type: number): number {
+    if (length === 0 || length > LONGEST_FRAME)
+      throw breach(`it announces a frame of ${length} bytes; there are 1 to ${LONGEST_FRAME}`);
+    const shape = this.#shapes.get(type);
+    if (shape === undefined) throw breach(`it sends a frame of type ${type}, which there is not here`);
+    if (shape.from !== "both" && shape.from !== this.#from)
+      throw breach(`it is the ${this.#from}, and sends a frame of type ${type}`);
+    const payload = length - 1;
+    if (payload < shape.least || payload > shape.most)
+      throw breach(`it sends a frame of type ${type} with ${payload} bytes; it has ${shape.least} to ${shape.most}`);
+    return payload;
+  }
+
+  #takeData(bytes: Buffer, from: number): number {
+    const end = Math.min(bytes.length, from + this.#left);
+    this.#left -= end - from;
+    if (this.#left === 0) this.#type = 0;
+    this.#sink.data(this.#id, from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end));
+    return end;
+  }
+
+  #takeBody(bytes: Buffer, from: number): number {
+    const end = Math.min(bytes.length, from + this.#left);
+    this.#left -= end - from;
+    const whole = this.#left === 0;
+    const payload = whole && this.#bodyFilled === 0 ? bytes.subarray(from, end) : this.#gather(bytes, from, end);
+    if (!whole) return end;
+    const type = this.#type as FrameType;
+    this.#type = 0;
+    this.#body = undefined;
+    this.#bodyFilled = 0;
+    this.#sink.frame(type, payload);
+    return end;
+  }
+
+  /** @returns what has come of the payload so far */
+  #gather(bytes: Buffer, from: number, end: number): Buffer {
+    const filled = this.#bodyFilled + end - from;
+    let body = this.#body;
+    if (body === undefined || body.length < filled) {
+      const most = filled + this.#left;
+      const larger = Buffer.allocUnsafeSlow(Math.min(most, Math.max(filled, 2 * (body?.length ?? 0), 64)));
+      body?.copy(larger, 0, 0, this.#bodyFilled);
+      body = larger;
+      this.#body = larger;
+    }
+    bytes.copy(body, this.#bodyFilled, from, end);
+    this.#bodyFilled = filled;
+    return body.subarray(0, filled);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Writes frames to a stream, and says when to wait. What it is given must not be changed afterwards. */
+export class FrameWriter {
+  readonly #stream: Duplex;
+  #room: PromiseWithResolvers<void> | undefined;
+  readonly #onWritten = () => {
+    if (this.#stream.writableLength <= LOW_WATER) this.#release();
+  };
+
+  constructor(stream: Duplex) {
+    this.#stream = stream;
+    // Nobody waits for a stream that has ended.
+    stream.once("close", () => this.#release());
+  }
+
+  /** Bytes that wait to be sent. */
+  get waiting(): number {
+    return this.#stream.writableLength;
+  }
+
+  /** Resolves when more should be sent; undefined if that is now. */
+  get room(): Promise<void> | undefined {
+    if (this.#stream.writableLength < HIGH_WATER && this.#room === undefined) return undefined;
+    this.#room ??= Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  /** @returns as {@link Channel.send} */
+  send(type: FrameType, parts: readonly Uint8Array[]): Promise<void> | undefined {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.writableEnded) return undefined;
+    let length = 0;
+    for (const part of parts) length += part.length;
+    // What is short goes with the header; the first part of data is the number of the request.
+    let copied = 0;
+    let short = HEAD;
+    for (const part of parts) {
+      if (short + part.length > COPIED) break;
+      short += part.length;
+      copied++;
+    }
+    const head = Buffer.allocUnsafe(short);
+    head.writeUInt32BE(length + 1, 0);
+    head.writeUInt8(type, 4);
+    let at = HEAD;
+    for (let index = 0; index < copied; index++) {
+      const part = parts[index] as Uint8Array;
+      head.set(part, at);
+      at += part.length;
+    }
+    if (copied === parts.length) stream.write(head, this.#onWritten);
+    else {
+      stream.cork();
+      stream.write(head);
+      for (let index = copied; index < parts.length; index++) {
+        stream.write(parts[index] as Uint8Array, index === parts.length - 1 ? this.#onWritten : undefined);
+      }
+      stream.uncork();
+    }
+    return this.room;
+  }
+
+  #release(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+}
+
+/** The error of a peer that broke the protocol. */
+export function breach(what: string): DownloadError {
+  return failure("PEER_MISBEHAVED", `the peer broke the protocol: ${what}`);
+}

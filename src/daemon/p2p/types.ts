@@ -100,10 +100,10 @@ export const FRAME = {
   cancel: 10,
   /** Taker → giver: id (32), bytes more that may be sent (32). */
   credit: 11,
-  /** Either: 8 bytes that come back in a pong. */
+  /** Either: 8 bytes that come back in a pong; the channel itself sends that. */
   ping: 12,
   pong: 13,
-  /** Either, last: code and message as JSON. */
+  /** Either, last: code and message as JSON. It ends the channel, and is the reason that `closed` is called with. */
   bye: 14,
   /** Giver → taker, where chunks may go in the clear: port (16), token (32 bytes). */
   plain: 15,

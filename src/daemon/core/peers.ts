@@ -83,6 +83,11 @@ export interface ShareOptions {
   readonly maxFetches?: number;
   /** Default: the file's or folder's own, or a date for several. */
   readonly name?: string;
+  /**
+   * Default false: the same files shared again as they were, and with the same options, are the share that is there, which then
+   * ends as late as is asked for now. One with `maxFetches` is always another.
+   */
+  readonly fresh?: boolean;
 }
 
 /** A share, for people. Times are milliseconds since the epoch. */

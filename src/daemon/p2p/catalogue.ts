@@ -27,6 +27,12 @@ export interface CatalogueEntry {
   readonly manifest: Manifest;
 }
 
+/** A file of a catalogue that was read. */
+export interface DecodedEntry extends CatalogueEntry {
+  /** The manifest's: here it costs nothing. */
+  readonly chunkSize: number;
+}
+
 /** What a catalogue may be at most. */
 export interface CatalogueLimits {
   readonly bytes: number;
@@ -95,12 +101,12 @@ export function catalogueRoot(bytes: Uint8Array): string {
 export async function decodeCatalogue(
   bytes: Uint8Array,
   limits: CatalogueLimits = CATALOGUE_LIMITS,
-): Promise<readonly CatalogueEntry[]> {
+): Promise<readonly DecodedEntry[]> {
   if (bytes.length > limits.bytes) throw refused(`it has ${bytes.length} bytes, more than ${limits.bytes}`);
   const reader = new Reader(bytes);
   const count = reader.head(limits.files);
   const names = new NameSet();
-  const entries: CatalogueEntry[] = [];
+  const entries: DecodedEntry[] = [];
   let total = 0;
   while (entries.length < count) {
     const entry = reader.entry();
@@ -138,7 +144,7 @@ class Reader {
     return count;
   }
 
-  entry(): CatalogueEntry {
+  entry(): DecodedEntry {
     const name = this.#name();
     const at = this.#take(FIXED - 2);
     const mode = this.#bytes.readUInt16BE(at);
@@ -157,6 +163,7 @@ class Reader {
       size,
       mode,
       mtimeMs,
+      chunkSize,
       get manifest() {
         return readManifest(size, chunkSize, digests);
       },

@@ -1,6 +1,7 @@
 /**
  * Two ends of a channel in memory, as strict as the contract allows: frames come later than they were sent and in order, data
- * comes in pieces, what was handed over is overwritten after the call, and a receiver that is held makes the sender wait.
+ * comes in pieces, what was handed over is overwritten after the call, and a receiver that is held makes the sender wait. As
+ * the real one does, it answers pings, and ends at the other end's last word.
  */
 import { createHash } from "node:crypto";
 import { asDownloadError, type DownloadError, failure } from "../../../src/daemon/core/errors.ts";
@@ -132,7 +133,7 @@ export class MemoryChannel implements Channel {
 
   close(reason?: DownloadError): void {
     if (this.#closed) return;
-    if (reason) void this.send(FRAME.bye, Buffer.from(JSON.stringify({ code: reason.code, message: reason.message })));
+    if (reason) void this.send(FRAME.bye, encodeGoodbye(reason));
     const ended = reason ?? failure("CONNECTION_LOST", "the channel was closed at this end");
     this.end(ended);
     // What was sent before still arrives.
@@ -207,7 +208,9 @@ export class MemoryChannel implements Channel {
   }
 
   #hand(handlers: ChannelHandlers, { type, payload }: Sent): void {
-    if (type !== FRAME.data) handlers.frame(type, payload);
+    if (type === FRAME.ping) void this.send(FRAME.pong, Buffer.from(payload));
+    if (type === FRAME.bye) this.end(decodeGoodbye(payload));
+    else if (type !== FRAME.data) handlers.frame(type, payload);
     else {
       const id = payload.readUInt32BE(0);
       for (let at = 4; at < payload.length && !this.#closed; at += this.#piece)

@@ -22,9 +22,12 @@ const LONGEST_TEXT = 4096;
 /** Payloads up to this many bytes are copied behind their header: cheaper than two writes. */
 const COPIED = 4096;
 
-/** Waiting bytes from which on the sender is held back, and up to which he may go on: two to four of the longest frames. */
-const HIGH_WATER = 1024 * 1024;
-const LOW_WATER = 512 * 1024;
+/**
+ * Waiting bytes from which on the sender is held back, and up to which he may go on. One long frame waits at a time: Node
+ * puts all that waits together for a TLS socket, and large copies into fresh memory cost more than the pauses.
+ */
+const HIGH_WATER = 128 * 1024;
+const LOW_WATER = 32 * 1024;
 
 /** Who may send a type, and how many bytes its payload has. */
 interface Shape {

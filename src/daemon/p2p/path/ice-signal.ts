@@ -26,7 +26,7 @@ export interface IceSignal {
 
 const TYPES = ["host", "srflx", "relay"] as const;
 /** More are not sent, nor taken. */
-const MOST_CANDIDATES = 16;
+const MOST_CANDIDATES = 10;
 /** In the first byte of a candidate. */
 const IS_IPV6 = 4;
 /** `ice-char` of RFC 8839 §5.4. */

@@ -1,8 +1,8 @@
 /**
  * A WebRTC data channel as a stream of bytes. A data channel has messages, and no way to hold the sender back: what nobody
  * reads piles up in the receiver's memory. So each end tells the other in text messages how much was read, and no more than
- * a window is ever on its way; whoever sends more is cut off. Text "a" + total: bytes read so far; text "f": the last byte
- * was sent.
+ * a window is ever on its way; whoever sends more is cut off. Text "a" + total: bytes read so far; "f": the last byte was
+ * sent; "h": still here, since the library takes its time to notice that a relay is gone; "w" + word: for the owner.
  */
 import { Duplex } from "node:stream";
 import { failure } from "../../core/errors.ts";
@@ -17,34 +17,67 @@ const LONGEST_MESSAGE = 64 * 1024;
 /** With more than this in the library's own buffer, nothing is handed over. */
 const HIGH_WATER = 1024 * 1024;
 const LOW_WATER = 256 * 1024;
+/** How often an end says that it is still here, and how long it may say nothing, in milliseconds. */
+const BEAT_MS = 2000;
+const SILENCE_MS = 8000;
 /** How long what was written may take to leave when the stream has ended, in milliseconds. */
 const LINGER_MS = 2000;
+
+/** What a stream tells its owner. */
+export interface IceStreamEvents {
+  /** The other end's owner says something. */
+  readonly onWord: (word: string) => void;
+  /** Closes the connection beneath; called once, last. */
+  readonly release: () => void;
+}
 
 /** See above. What ends the connection beneath is handed to `destroy` by its owner. */
 export class IceStream extends Duplex {
   readonly #channel: DataChannel;
   readonly #release: () => void;
+  readonly #onWord: (word: string) => void;
   #sent = 0;
   #read = 0;
   #received = 0;
   #told = 0;
   /** What goes on when there is room again. */
   #waiting: (() => void) | undefined;
+  /** When something came last. */
+  #heard = performance.now();
+  readonly #beat: NodeJS.Timeout;
 
-  /**
-   * @param channel - open
-   * @param release - closes the connection beneath; called once, last
-   */
-  constructor(channel: DataChannel, release: () => void) {
+  /** @param channel - open */
+  constructor(channel: DataChannel, { onWord, release }: IceStreamEvents) {
     super({ readableHighWaterMark: 256 * 1024, writableHighWaterMark: 256 * 1024 });
     this.#channel = channel;
     this.#release = release;
+    this.#onWord = onWord;
     channel.binaryType = "arraybuffer";
     channel.bufferedAmountLowThreshold = LOW_WATER;
     channel.onbufferedamountlow = () => this.#resume();
-    channel.onmessage = ({ data }) => (typeof data === "string" ? this.#control(data) : this.#bytes(Buffer.from(data)));
+    channel.onmessage = ({ data }) => {
+      this.#heard = performance.now();
+      if (typeof data === "string") this.#control(data);
+      else this.#bytes(Buffer.from(data));
+    };
     channel.onclose = () => this.#lost();
     channel.onerror = () => this.#lost();
+    this.#beat = setInterval(() => this.#live(), BEAT_MS).unref();
+  }
+
+  #live(): void {
+    const silence = performance.now() - this.#heard;
+    if (silence > SILENCE_MS) {
+      const seconds = Math.round(silence / 1000);
+      this.destroy(
+        failure("CONNECTION_LOST", `Nothing came from the peer, by ICE, for ${seconds} s: it, or the relay, is gone.`),
+      );
+    } else if (this.#channel.readyState === "open") this.#channel.send("h");
+  }
+
+  /** Says something to the other end's owner; at most 20 characters. */
+  sayWord(word: string): void {
+    this.#channel.send(`w${word}`);
   }
 
   #lost(): void {
@@ -72,6 +105,7 @@ export class IceStream extends Duplex {
 
   #control(text: string): void {
     if (text === "f") this.push(null);
+    if (/^w.{1,20}$/.test(text)) this.#onWord(text.slice(1));
     const total = /^a(\d{1,15})$/.exec(text)?.[1];
     if (total === undefined) return;
     this.#read = Math.min(this.#sent, Math.max(this.#read, Number(total)));
@@ -118,6 +152,7 @@ export class IceStream extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearInterval(this.#beat);
     this.#waiting = undefined;
     this.#channel.onclose = null;
     this.#channel.onerror = null;

@@ -8,7 +8,7 @@ import { asDownloadError, type DownloadError, failure } from "../../core/errors.
 import type { PeerMode, PeerPath } from "../../core/peers.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { PeerStream } from "../types.ts";
-import type { DataChannel, IceServer, IceStatistic, PeerConnection, WebRtc } from "./ice-library.ts";
+import type { DataChannel, IceServer, PeerConnection, WebRtc } from "./ice-library.ts";
 import { type IceSignal, packSignal, readDescription, unpackSignal, writeDescription } from "./ice-signal.ts";
 import { IceStream } from "./ice-stream.ts";
 
@@ -54,6 +54,9 @@ const SILENCE_MS = 5000;
 /** The first pair that works need not be the one that stays: a relay may give way to a straight path, in milliseconds. */
 const SETTLE_MS = 150;
 const SETTLE_TIMES = 4;
+/** How long the giver's end waits to be told which pair the taker's has chosen, in milliseconds. */
+const TOLD_MS = 1500;
+const PATHS: readonly PeerPath[] = ["ice", "relay-udp", "relay-tcp"];
 
 /** Makes an offer: the taker's end. @throws the signal's reason */
 export function offerIce(library: WebRtc, options: IceOptions, signal: AbortSignal): Promise<IceEnd> {
@@ -82,7 +85,7 @@ async function makeEnd(
     iceServers: iceServers(options),
     iceTransportPolicy: options.mode === "relay-only" ? "relay" : "all",
   });
-  const end = new End(connection, options, signal);
+  const end = new End(connection, options, remote === undefined, signal);
   try {
     if (remote) await end.take("offer", remote);
     await end.gather(remote ? "answer" : "offer", signal);
@@ -124,6 +127,14 @@ function iceServers({ stun, turn, mode }: IceOptions): IceServer[] {
   return [...stun.map((server) => ({ urls: `stun:${server}` })), ...(mode === "no-relay" ? [] : relays)];
 }
 
+/** The pair in use. */
+interface Chosen {
+  readonly path: PeerPath;
+  readonly address: string;
+  /** Our own relay, if it goes through one. */
+  readonly own: PeerPath | undefined;
+}
+
 /** One end; see {@link IceEnd}. */
 class End implements IceEnd {
   readonly stream: Promise<PeerStream>;
@@ -131,6 +142,7 @@ class End implements IceEnd {
   readonly #options: IceOptions;
   readonly #channel: DataChannel;
   readonly #signal: AbortSignal;
+  readonly #offers: boolean;
   readonly #outcome = Promise.withResolvers<PeerStream>();
   #relays: ReadonlyMap<string, PeerPath> = new Map();
   /** Both ends have addresses that need no relay. */
@@ -141,7 +153,8 @@ class End implements IceEnd {
   #silence: (() => void) | undefined;
   #closed = false;
 
-  constructor(connection: PeerConnection, options: IceOptions, signal: AbortSignal) {
+  constructor(connection: PeerConnection, options: IceOptions, offers: boolean, signal: AbortSignal) {
+    this.#offers = offers;
     this.#connection = connection;
     this.#options = options;
     this.#signal = signal;
@@ -213,25 +226,47 @@ class End implements IceEnd {
     return candidates.some(({ type }) => type === wanted);
   }
 
+  /** The end that offered chooses the pair (RFC 8445 §8.1.1), so it knows, and tells the other. */
   async #opened(): Promise<void> {
+    const told = Promise.withResolvers<string | undefined>();
+    const stream = new IceStream(this.#channel, { onWord: told.resolve, release: () => this.close() });
+    // What breaks before anybody has the stream is told by the promise.
+    stream.on("error", () => undefined);
+    this.#open = stream;
     try {
-      let chosen = this.#readPath([...(await this.#connection.getStats()).values()]);
-      for (let n = 0; n < SETTLE_TIMES && this.#mayImprove && chosen.path !== "ice"; n++) {
-        await this.#options.clock.sleep(SETTLE_MS, this.#signal);
-        chosen = this.#readPath([...(await this.#connection.getStats()).values()]);
-      }
+      const chosen = await (this.#offers ? this.#settle() : this.#beTold(told));
       if (this.#closed) return;
       this.#checkMode(chosen);
       this.#stopWaiting();
-      this.#open = new IceStream(this.#channel, () => this.close());
-      this.#outcome.resolve({ stream: this.#open, path: chosen.path, remoteAddress: chosen.address });
+      if (this.#offers) stream.sayWord(chosen.path);
+      this.#outcome.resolve({ stream, path: chosen.path, remoteAddress: chosen.address });
     } catch (error) {
       this.#fail(asDownloadError(error));
     }
   }
 
+  async #settle(): Promise<Chosen> {
+    let chosen = await this.#readPath();
+    for (let n = 0; n < SETTLE_TIMES && this.#mayImprove && chosen.path !== "ice"; n++) {
+      await this.#options.clock.sleep(SETTLE_MS, this.#signal);
+      chosen = await this.#readPath();
+    }
+    return chosen;
+  }
+
+  /** Waits for the taker's word, which comes before its first byte; the statistics of this end may lag. */
+  async #beTold(told: PromiseWithResolvers<string | undefined>): Promise<Chosen> {
+    const giveUp = () => told.resolve(undefined);
+    this.#cancel.push(this.#options.clock.timer(TOLD_MS, giveUp), giveUp);
+    const word = await told.promise;
+    const path = PATHS.find((one) => one === word);
+    const seen = await this.#readPath();
+    return path === undefined ? seen : { ...seen, path };
+  }
+
   /** Which pair was chosen. */
-  #readPath(statistics: readonly IceStatistic[]): { path: PeerPath; address: string; own: PeerPath | undefined } {
+  async #readPath(): Promise<Chosen> {
+    const statistics = [...(await this.#connection.getStats()).values()];
     const byId = new Map(statistics.map((one) => [one.id, one]));
     const transport = statistics.find(({ type }) => type === "transport");
     const pair = byId.get(transport?.selectedCandidatePairId ?? "");
@@ -247,7 +282,7 @@ class End implements IceEnd {
   }
 
   /** @throws NetworkError PEERS_UNREACHABLE */
-  #checkMode({ path, own }: { readonly path: PeerPath; readonly own: PeerPath | undefined }): void {
+  #checkMode({ path, own }: Chosen): void {
     const { mode } = this.#options;
     if (mode === "no-relay" && path !== "ice") throw unreachable("without a relay, which p2p.mode rules out");
     if (mode === "relay-only" && own === undefined) throw unreachable("through our own relay, as p2p.mode wants it");

@@ -5,19 +5,12 @@
  * NAT that takes another outer port for each destination there is nothing to foretell, and no address is offered.
  */
 import type { Socket } from "node:net";
+import type { OuterTcpPort } from "../nat/stun-tcp.ts";
 import type { Endpoint } from "../types.ts";
 import { connectTcp } from "./dial.ts";
 
-/** Where a local TCP port can be seen from outside. */
-export interface OuterPort {
-  readonly host: string;
-  readonly port: number;
-  /** The connection that keeps the mapping open is closed. */
-  release(): void;
-}
-
-/** Asks a server what the outer side of a local port is, once for each of several servers. @throws if it does not answer */
-export type AskOuterPort = (localPort: number, signal: AbortSignal) => Promise<readonly OuterPort[]>;
+/** What the outer side of a local port is, to several servers, over connections that stay open until they are disposed of. */
+export type AskOuterPort = (localPort: number, signal: AbortSignal) => Promise<readonly OuterTcpPort[]>;
 
 /** A local port that is ready for being called from. */
 export interface PunchPort extends Disposable {
@@ -37,39 +30,33 @@ const FIRST_PORT = 32_768;
 const LAST_PORT = 60_999;
 
 /**
- * Finds a free local port and what it looks like from outside.
+ * Chooses a local port and finds out what it looks like from outside.
  *
  * @param ask - STUN over TCP
  * @param ipv6 - own global addresses: through a firewall that only lets answers in, IPv6 needs the same trick, and no STUN
+ * @throws NetworkError if no server answered, and there is no IPv6; the signal's reason
  */
 export async function openPunchPort(
   ask: AskOuterPort,
   ipv6: readonly string[],
   signal: AbortSignal,
 ): Promise<PunchPort> {
-  let problem: unknown;
-  for (let attempt = 0; attempt < 4; attempt++) {
-    const localPort = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
-    try {
-      const seen = await ask(localPort, signal);
-      const [first] = seen;
-      const same = seen.every(({ host, port }) => host === first?.host && port === first.port);
-      const outer: Endpoint[] = first && same ? [{ host: first.host, port: first.port, kind: "direct" }] : [];
-      for (const host of ipv6.slice(0, 1)) outer.push({ host, port: localPort, kind: "ipv6" });
-      const release = () => {
-        for (const one of seen) one.release();
-      };
-      return { localPort, outer, [Symbol.dispose]: release };
-    } catch (error) {
-      signal.throwIfAborted();
-      problem = error;
-      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") break;
-    }
-  }
   const localPort = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
-  if (ipv6.length === 0) throw problem;
-  const outer = ipv6.slice(0, 1).map((host): Endpoint => ({ host, port: localPort, kind: "ipv6" }));
-  return { localPort, outer, [Symbol.dispose]: () => undefined };
+  const straight = ipv6.slice(0, 1).map((host): Endpoint => ({ host, port: localPort, kind: "ipv6" }));
+  let seen: readonly OuterTcpPort[] = [];
+  try {
+    seen = await ask(localPort, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (straight.length === 0) throw error;
+  }
+  const [first] = seen.map(({ external }) => external);
+  const same = seen.every(({ external }) => external.address === first?.address && external.port === first.port);
+  const outer = first && same ? [{ host: first.address, port: first.port, kind: "direct" as const }] : [];
+  const release = () => {
+    for (const one of seen) one[Symbol.dispose]();
+  };
+  return { localPort, outer: [...outer, ...straight], [Symbol.dispose]: release };
 }
 
 /**

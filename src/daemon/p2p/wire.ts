@@ -1,9 +1,11 @@
 /**
  * Frames on a byte stream, both ways. What is read is hostile: a length or type that cannot be ends the channel before
  * anything is set aside for it, memory grows only with bytes that have come, and chunks are handed on as they come. What is
- * written keeps large payloads as they are: header and payload leave in one system call, put together by nobody here.
+ * written leaves in one piece: a socket takes header and payload as they are; for TLS they are put together in memory that
+ * is used again, since Node would do the same in fresh memory each time, which costs a fifth of the speed.
  */
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import { type DownloadError, failure } from "../core/errors.ts";
 import { FRAME, type FrameType, LONGEST_FRAME } from "./types.ts";
 
@@ -19,12 +21,12 @@ const ID = 4;
 /** The longest text of a person's kind: a refusal, a goodbye. */
 const LONGEST_TEXT = 4096;
 
-/** Payloads up to this many bytes are copied behind their header: cheaper than two writes. */
+/** Frames up to this many bytes are put together in any case: cheaper than two writes. */
 const COPIED = 4096;
 
 /**
  * Waiting bytes from which on the sender is held back, and up to which he may go on. One long frame waits at a time: Node
- * puts all that waits together for a TLS socket, and large copies into fresh memory cost more than the pauses.
+ * puts all that waits for a TLS socket together, in fresh memory, which costs more than the pauses.
  */
 const HIGH_WATER = 128 * 1024;
 const LOW_WATER = 32 * 1024;
@@ -192,12 +194,21 @@ const EMPTY = Buffer.alloc(0);
 export class FrameWriter {
   readonly #stream: Duplex;
   #room: PromiseWithResolvers<void> | undefined;
+  readonly #joins: boolean;
+  /** Where a long frame for TLS is put together; the same memory again and again. */
+  #scratch: Buffer | undefined;
+  #scratchBusy = false;
   readonly #onWritten = () => {
     if (this.#stream.writableLength <= LOW_WATER) this.#release();
+  };
+  readonly #onJoined = () => {
+    this.#scratchBusy = false;
+    this.#onWritten();
   };
 
   constructor(stream: Duplex) {
     this.#stream = stream;
+    this.#joins = stream instanceof TLSSocket;
     // Nobody waits for a stream that has ended.
     stream.once("close", () => this.#release());
   }
@@ -218,32 +229,18 @@ export class FrameWriter {
   send(type: FrameType, parts: readonly Uint8Array[]): Promise<void> | undefined {
     const stream = this.#stream;
     if (stream.destroyed || stream.writableEnded) return undefined;
-    let length = 0;
+    let length = HEAD;
     for (const part of parts) length += part.length;
-    // What is short goes with the header; the first part of data is the number of the request.
-    let copied = 0;
-    let short = HEAD;
-    for (const part of parts) {
-      if (short + part.length > COPIED) break;
-      short += part.length;
-      copied++;
-    }
-    const head = Buffer.allocUnsafe(short);
-    head.writeUInt32BE(length + 1, 0);
-    head.writeUInt8(type, 4);
-    let at = HEAD;
-    for (let index = 0; index < copied; index++) {
-      const part = parts[index] as Uint8Array;
-      head.set(part, at);
-      at += part.length;
-    }
-    if (copied === parts.length) stream.write(head, this.#onWritten);
-    else {
+    if (length <= COPIED) stream.write(fill(Buffer.allocUnsafe(length), type, parts), this.#onWritten);
+    else if (this.#joins && !this.#scratchBusy) {
+      this.#scratchBusy = true;
+      this.#scratch ??= Buffer.allocUnsafeSlow(HEAD + LONGEST_FRAME);
+      stream.write(fill(this.#scratch.subarray(0, length), type, parts), this.#onJoined);
+    } else {
       stream.cork();
-      stream.write(head);
-      for (let index = copied; index < parts.length; index++) {
-        stream.write(parts[index] as Uint8Array, index === parts.length - 1 ? this.#onWritten : undefined);
-      }
+      stream.write(fill(Buffer.allocUnsafe(HEAD), type, [], length));
+      for (const [index, part] of parts.entries())
+        stream.write(part, index === parts.length - 1 ? this.#onWritten : undefined);
       stream.uncork();
     }
     return this.room;
@@ -253,6 +250,18 @@ export class FrameWriter {
     this.#room?.resolve();
     this.#room = undefined;
   }
+}
+
+/** Header and payload, one behind the other. @param length - of the frame with its header, where it is longer than this */
+function fill(frame: Buffer, type: FrameType, parts: readonly Uint8Array[], length = frame.length): Buffer {
+  frame.writeUInt32BE(length - 4, 0);
+  frame.writeUInt8(type, 4);
+  let at = HEAD;
+  for (const part of parts) {
+    frame.set(part, at);
+    at += part.length;
+  }
+  return frame;
 }
 
 /** The error of a peer that broke the protocol. */

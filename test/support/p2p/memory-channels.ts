@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { asDownloadError, type DownloadError, failure } from "../../../src/daemon/core/errors.ts";
+import { decodeGoodbye, encodeGoodbye } from "../../../src/daemon/p2p/goodbye.ts";
 import {
   type Channel,
   type ChannelHandlers,
@@ -209,6 +210,7 @@ export class MemoryChannel implements Channel {
 
   #hand(handlers: ChannelHandlers, { type, payload }: Sent): void {
     if (type === FRAME.ping) void this.send(FRAME.pong, Buffer.from(payload));
+    if (type === FRAME.bye) this.#ended = undefined;
     if (type === FRAME.bye) this.end(decodeGoodbye(payload));
     else if (type !== FRAME.data) handlers.frame(type, payload);
     else {

@@ -1,7 +1,13 @@
 /** A taker for tests of givers: asks over a channel, and keeps what comes. */
 import { setImmediate as breathe } from "node:timers/promises";
 import type { DownloadError } from "../../../src/daemon/core/errors.ts";
-import { type Channel, type ChannelHandlers, FRAME, type FrameType, type Offer } from "../../../src/daemon/p2p/types.ts";
+import {
+  type Channel,
+  type ChannelHandlers,
+  FRAME,
+  type FrameType,
+  type Offer,
+} from "../../../src/daemon/p2p/types.ts";
 
 /** What came of a request. */
 export interface Taken {

@@ -20,7 +20,7 @@ export interface PortMapper extends AsyncDisposable {
   map(internalPort: number, externalPort: number, lifetime: number, signal: AbortSignal): Promise<MappedPort>;
   /** Closes it. @throws MappingError; the signal's reason */
   unmap(internalPort: number, externalPort: number, signal: AbortSignal): Promise<void>;
-  /** The router's address outside, as it says. @throws MappingError; the signal's reason */
+  /** The router's address outside, as it says; "" if it has none. @throws MappingError; the signal's reason */
   externalAddress(signal: AbortSignal): Promise<string>;
 }
 

@@ -186,9 +186,20 @@ export class PortMapping implements AsyncDisposable {
       try {
         return await this.#map(mapper, port, signal);
       } catch (error) {
-        if (!(error instanceof MappingError && error.kind === "taken") || attempt === PORT_TRIES) throw error;
+        if (!(error instanceof MappingError && error.kind === "taken") || attempt === PORT_TRIES)
+          throw await this.#explained(error, mapper, signal);
       }
     }
+  }
+
+  /** A router that refuses for want of a public address may not say so. @returns the reason, with what its address tells */
+  async #explained(error: unknown, mapper: PortMapper, signal: AbortSignal): Promise<unknown> {
+    if (!(error instanceof MappingError) || error.kind === "absent") return error;
+    const address = await mapper.externalAddress(signal).catch(() => undefined);
+    const problem = address === undefined ? undefined : addressProblem(address);
+    return problem === undefined
+      ? error
+      : new MappingError(error.kind, `${error.message} (${problem})`, { cause: error });
   }
 
   async #map(mapper: PortMapper, externalPort: number, signal: AbortSignal): Promise<Made> {

@@ -3,7 +3,8 @@
  * that is down or lies would else decide alone; what they answer is a hint like everything that strangers say.
  */
 import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, createServer, isIP } from "node:net";
 import { asDownloadError, failure } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { classifyNat, type NatReport } from "./nat-type.ts";
@@ -72,7 +73,7 @@ export class StunClient {
    * What a local TCP port looks like to each of the servers, over connections that stay open until they are disposed of.
    * Where the answers agree, it looks the same to others too (unless the NAT decides by the port alone).
    *
-   * @param localPort - a fixed one: the servers are asked from the same
+   * @param localPort - all servers are asked from it; 0: from any, but all from the same
    * @throws NetworkError if no server answered; the signal's reason
    */
   async outerTcpPorts(
@@ -80,7 +81,8 @@ export class StunClient {
     signal: AbortSignal,
     servers: readonly string[] = this.#servers,
   ): Promise<readonly OuterTcpPort[]> {
-    const tries = servers.map(async (name) => askOverTcp(await resolveServer(name), localPort, this.#clock, signal));
+    const port = localPort === 0 ? await freePort() : localPort;
+    const tries = servers.map(async (name) => askOverTcp(await resolveServer(name), port, this.#clock, signal));
     const settled = await Promise.allSettled(tries);
     const ports = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     if (ports.length > 0 && !signal.aborted) return ports;
@@ -163,6 +165,17 @@ export class StunClient {
       rest.abort();
     }
   }
+}
+
+/** A TCP port that nothing is bound to just now. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 function noAnswer(servers: readonly string[], problems: readonly string[], cause?: unknown) {

@@ -3,6 +3,7 @@
  * igd.ts. The library is loaded when a port is wanted for the first time.
  */
 import type { Socket } from "node:dgram";
+import { isIP } from "node:net";
 import type { Client } from "nat-upnp";
 import type { Clock } from "../../core/ports.ts";
 import { Gateway, isNeighbour, SoapFault } from "./igd.ts";
@@ -102,9 +103,8 @@ export class UPnPManager implements PortMapper {
   externalAddress(signal: AbortSignal): Promise<string> {
     return this.#with(signal, async ({ client }) => {
       const address = await client.getPublicIp();
-      if (address === "" || address === "undefined")
-        throw new MappingError("refused", "the router has no address outside");
-      return address;
+      // Whatever a router without one says, such as nothing.
+      return isIP(address) === 0 ? "" : address;
     });
   }
 

@@ -7,19 +7,20 @@ import { manifestRoot } from "../core/manifest.ts";
 import type { PlacedFile } from "../core/ports.ts";
 import { catalogueRoot, type DecodedEntry, decodeCatalogue } from "./catalogue.ts";
 import type { SharedFile, ShareRecord } from "./share-store.ts";
-import type { Offer } from "./types.ts";
+import type { Offer, Servable } from "./types.ts";
 
-/** What peers offered. */
+/** What peers offered: the root of the catalogue's bytes is the offer's. */
 export interface OfferedShare {
   readonly offer: Offer;
-  /** Its root is the offer's. */
-  readonly catalogue: Uint8Array;
+  readonly bytes: Uint8Array;
 }
 
-/** Knows what was offered of the shares that were fetched here, across restarts. */
-export interface FetchedCatalogues {
-  /** @returns undefined if nothing is known of it */
-  offered(publicId: string): Promise<OfferedShare | undefined>;
+/** The shares that are fetched here, or were until just now. */
+export interface FetchedShares {
+  /** What such a share consists of. */
+  known(publicId: string): OfferedShare | undefined;
+  /** A share of what was fetched takes over from the download that gave it on. */
+  handOver(successor: Servable): void;
 }
 
 /** What a share gets that is made now. */
@@ -30,11 +31,11 @@ export async function fetchedShare(
   publicId: string,
   index: number,
   placed: PlacedFile,
-  { offer, catalogue }: OfferedShare,
+  { offer, bytes }: OfferedShare,
   begun: Begun,
 ): Promise<{ readonly record: ShareRecord; readonly file: SharedFile } | undefined> {
-  if (catalogueRoot(catalogue) !== offer.root) return undefined;
-  const entry = (await decodeCatalogue(catalogue))[index];
+  if (catalogueRoot(bytes) !== offer.root) return undefined;
+  const entry = (await decodeCatalogue(bytes))[index];
   if (!entry || !isSameFile(entry, placed)) return undefined;
   const { path, size, mtimeMs, ino } = placed.file;
   const { kind, name, root, catalogueSize, fileCount } = offer;

@@ -14,7 +14,7 @@ import { OpenFiles } from "./open-files.ts";
 import type { SecretStore } from "./secret-store.ts";
 import type { Seeder } from "./seeder.ts";
 import { ShareContent } from "./share-content.ts";
-import { type FetchedCatalogues, fetchedShare } from "./share-fetched.ts";
+import { type FetchedShares, fetchedShare } from "./share-fetched.ts";
 import { checkShareOptions, findShare, knownFiles, sharedAgain, stateOf } from "./share-lookup.ts";
 import { type KnownFile, type PreparedShare, prepareShare } from "./share-prepare.ts";
 import { type ShareRecord, ShareStore } from "./share-store.ts";
@@ -35,8 +35,7 @@ export interface SharesParts {
   readonly network: Pick<PeerNetwork, "publish">;
   readonly seeder: Seeder;
   readonly receipts: Pick<ReceiptStore, "byPath" | "chunks">;
-  /** What was offered of shares that were fetched here. */
-  readonly catalogues: FetchedCatalogues;
+  readonly fetched: FetchedShares;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly defaults: () => ShareDefaults;
@@ -218,10 +217,10 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   /** A file of a share that came from peers is here. @returns false if it is not what was shared there */
   async #shareOn(publicId: string, index: number, placed: PlacedFile): Promise<boolean> {
-    const { secrets, catalogues, defaults, clock } = this.#parts;
-    const secret = secrets.get(publicId);
-    const offered = secret && (await catalogues.offered(publicId));
-    if (!offered) return false;
+    const { secrets, fetched, defaults, clock } = this.#parts;
+    const before = this.#live.get(publicId)?.content;
+    const offered = before ? { offer: before.offer(), bytes: await before.catalogue() } : fetched.known(publicId);
+    if (!offered || !secrets.get(publicId)) return false;
     const { maxPeers } = defaults();
     const share = await fetchedShare(publicId, index, placed, offered, {
       createdAt: clock.now(),
@@ -235,10 +234,12 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       if (known && !known.content.record.fetched) return true;
       if (known) await this.#store.addFile(known.content.record, index, share.file);
       else {
-        await this.#store.add(share.record, new Map([[index, share.file]]), offered.catalogue);
+        await this.#store.add(share.record, new Map([[index, share.file]]), offered.bytes);
         await this.#begin(share.record);
       }
-      this.#live.get(publicId)?.content.gained(index);
+      const { content } = this.#required(publicId);
+      content.gained(index);
+      fetched.handOver(content);
       return true;
     });
   }

@@ -6,6 +6,7 @@ import { SecretStore } from "../../../src/daemon/p2p/secret-store.ts";
 import { Seeder } from "../../../src/daemon/p2p/seeder.ts";
 import type { OfferedShare } from "../../../src/daemon/p2p/share-fetched.ts";
 import { Shares } from "../../../src/daemon/p2p/shares.ts";
+import type { Servable } from "../../../src/daemon/p2p/types.ts";
 import { MemoryKeyValue } from "../memory-key-value.ts";
 import { RecordLogger } from "../record-logger.ts";
 import { MemoryNetwork } from "./memory-network.ts";
@@ -26,6 +27,8 @@ export interface ShareFixture extends AsyncDisposable {
   readonly secrets: SecretStore;
   readonly keyValue: KeyValue;
   readonly logger: RecordLogger;
+  /** In place of downloads that gave them on. */
+  readonly handedOver: readonly Servable[];
 }
 
 const DAY = 86_400_000;
@@ -37,6 +40,7 @@ export function shareFixture(state: string, options: ShareFixtureOptions = {}): 
   const logger = new RecordLogger();
   const seeder = new Seeder({ clock, logger, uploadLimit: 0 });
   const network = new MemoryNetwork();
+  const handedOver: Servable[] = [];
   const secrets = new SecretStore(join(state, "codes"));
   const shares = new Shares({
     keyValue,
@@ -44,7 +48,10 @@ export function shareFixture(state: string, options: ShareFixtureOptions = {}): 
     network,
     seeder,
     receipts: options.receipts ?? { byPath: async () => undefined, chunks: async function* () {} },
-    catalogues: { offered: async (publicId) => options.offered?.get(publicId) },
+    fetched: {
+      known: (publicId) => options.offered?.get(publicId),
+      handOver: (successor) => void handedOver.push(successor),
+    },
     clock,
     logger,
     defaults: () => ({ maxPeers: 10, expiresInMs: 7 * DAY }),
@@ -56,6 +63,7 @@ export function shareFixture(state: string, options: ShareFixtureOptions = {}): 
     secrets,
     keyValue,
     logger,
+    handedOver,
     async [Symbol.asyncDispose]() {
       await shares[Symbol.asyncDispose]();
       await seeder[Symbol.asyncDispose]();

@@ -456,11 +456,15 @@ test("what was fetched is shared on under its code, file by file; what differs g
   };
   const keyValue = new MemoryKeyValue();
   const state = join(folder.path, "taker");
-  const options = { keyValue, offered: new Map([[id, { offer, catalogue }]]) };
+  const options = { keyValue, offered: new Map([[id, { offer, bytes: catalogue }]]) };
   {
     await using taker = shareFixture(state, options);
     taker.secrets.keep(id, secret);
     assert.equal(await taker.shares.shareFetched({ url: `snatch:share/${id}/0`, options: {} }, await place(0)), id);
+    assert.deepEqual(
+      taker.handedOver.map(({ keys }) => keys.publicId),
+      [id],
+    );
     const call = taker.network.call(id);
     await call.peer.until(() => call.peer.held.length === 1);
     assert.equal(call.peer.offer?.root, root);
@@ -468,7 +472,8 @@ test("what was fetched is shared on under its code, file by file; what differs g
     assert.ok((await call.peer.take(0, 0, MIB + 1)).equals(contents.a));
     await assert.rejects(call.peer.take(1, 0, 100), /PEER_REFUSED/);
   }
-  await using taker = shareFixture(state, options);
+  // After a restart nothing is fetched any more: what is shared on already knows what belongs to it.
+  await using taker = shareFixture(state, { keyValue });
   await taker.shares.start();
   const call = taker.network.call(id);
   await call.peer.until(() => call.peer.held.length === 1);

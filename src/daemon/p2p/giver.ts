@@ -63,10 +63,6 @@ interface Piece {
 export class Giver implements ChannelHandlers {
   readonly channel: Channel;
   readonly servable: Servable;
-  /** Milliseconds since the epoch. */
-  readonly since: number;
-  /** Payload. */
-  sentBytes = 0;
   readonly #parts: GiverParts;
   readonly #stop = new AbortController();
   /** In the order of their turns. */
@@ -84,7 +80,6 @@ export class Giver implements ChannelHandlers {
     this.channel = channel;
     this.servable = servable;
     this.#parts = parts;
-    this.since = parts.clock.now();
   }
 
   /** Begins: the offer goes first. */
@@ -250,7 +245,6 @@ export class Giver implements ChannelHandlers {
     await this.#parts.limit.pass(length, this.#stop.signal);
     if (!wanted()) return;
     const taken = this.channel.send(FRAME.data, number32(request.id), bytes);
-    this.sentBytes += length;
     this.servable.sent(length);
     if (last) {
       this.#requests.delete(request.id);

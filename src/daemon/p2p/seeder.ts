@@ -3,7 +3,6 @@
  * count of the peers that have fetched everything.
  */
 import { type DownloadError, failure } from "../core/errors.ts";
-import type { PeerState } from "../core/peers.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { RateLimit } from "../core/rate-limit.ts";
 import { decodeCatalogue } from "./catalogue.ts";
@@ -68,21 +67,6 @@ export class Seeder implements AsyncDisposable {
   /** Peers of a share that are served now. */
   peerCount(publicId: string): number {
     return this.#of(publicId).length;
-  }
-
-  /** Peers that are served now. */
-  peers(): readonly PeerState[] {
-    return [...this.#givers].map(({ channel, sentBytes, since }) => ({
-      peerId: channel.peerId,
-      path: channel.path,
-      address: channel.remoteAddress,
-      suite: channel.suite,
-      shareId: channel.publicId,
-      direction: "up",
-      sentBytes,
-      receivedBytes: 0,
-      since,
-    }));
   }
 
   /** Ends the channels of a share; its peers are told why. */

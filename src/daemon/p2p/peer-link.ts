@@ -73,7 +73,6 @@ export class PeerLink {
   #heard = 0;
   #pings = 0;
   #pongs = 0;
-  #farewell: DownloadError | undefined;
   #ended = false;
 
   constructor(channel: Channel, host: LinkHost, clock: Clock) {
@@ -220,9 +219,8 @@ export class PeerLink {
     else if (type === FRAME.end) this.#requestOf(payload)?.end();
     else if (type === FRAME.refuse)
       this.#requestOf(payload)?.fail(readReason(payload.subarray(4), `${this.name} refuses`));
-    else if (type === FRAME.ping) this.#answerPing(payload);
+    else if (type === FRAME.ping) this.#takePing();
     else if (type === FRAME.pong) this.#takePong();
-    else if (type === FRAME.bye) this.#farewell = readReason(payload, `${this.name} has ended the connection`);
     else throw breach(`a giver does not send frames of type ${type}`);
   }
 
@@ -250,9 +248,9 @@ export class PeerLink {
     this.#catalogue.take(payload, this.#heard);
   }
 
-  #answerPing(payload: Buffer): void {
+  /** The channel has answered it. */
+  #takePing(): void {
     if (++this.#pings > MOST_PINGS) throw breach("it pings without an end");
-    this.#send(FRAME.pong, Buffer.from(payload));
   }
 
   #takePong(): void {
@@ -343,9 +341,8 @@ export class PeerLink {
     this.#ended = true;
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
-    const why = this.#farewell ?? reason;
-    this.#catalogue?.fail(why);
-    for (const request of [...this.#requests.values()]) request.fail(why);
-    this.#host.ended(this, why);
+    this.#catalogue?.fail(reason);
+    for (const request of [...this.#requests.values()]) request.fail(reason);
+    this.#host.ended(this, reason);
   }
 }

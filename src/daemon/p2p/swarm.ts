@@ -144,14 +144,13 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     return this.#wait(() => this.#best(wish), signal);
   }
 
-  /** Not to be asked any more. */
+  /** Not to be asked any more; nor are others of an address from which several came. */
   ban(peer: BanSubject, why: string): void {
     const { bans, logger } = this.#parts;
     bans.ban(peer);
     const { peerId, remoteAddress: address, path } = peer;
     logger.warn({ share: this.keys.publicId, peer: peerId, address, path }, `a peer is banned: ${why}`);
-    for (const link of [...this.#links])
-      if (link.channel.peerId === peerId) link.close(failure("PEER_MISBEHAVED", why));
+    for (const link of [...this.#links]) if (bans.refuses(link.channel)) link.close(failure("PEER_MISBEHAVED", why));
   }
 
   /** It had a part in what went wrong. */
@@ -236,8 +235,9 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const { peerId, path } = link.channel;
     const { code, message } = reason;
     logger.info({ share: this.keys.publicId, peer: peerId, path, code }, `a peer has gone: ${message}`);
-    if (!this.#ended && (code === "PEER_MISBEHAVED" || code === "SHARE_REFUSED")) bans.ban(link.channel);
-    if (code === "TIMED_OUT" && bans.stalled(peerId)) bans.ban(link.channel);
+    const broke = code === "PEER_MISBEHAVED" || code === "SHARE_REFUSED";
+    const stalled = code === "TIMED_OUT" && bans.stalled(peerId);
+    if ((broke || stalled) && !bans.isBanned(peerId)) this.ban(link.channel, message);
     this.#lastEnd = { error: reason, at: clock.monotonic() };
     this.#load();
     this.#waiting.changed();

@@ -40,6 +40,7 @@ export class Membership implements AsyncDisposable {
   readonly #options: MembershipOptions;
   readonly #ended = new AbortController();
   readonly #listeners = new Set<(presence: Presence) => void>();
+  readonly #forgetters = new Set<(peerId: string) => void>();
   readonly #presences = new Map<string, Presence>();
   #present: AsyncDisposable | undefined;
   #announced: AsyncDisposable | undefined;
@@ -78,6 +79,12 @@ export class Membership implements AsyncDisposable {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Calls back with peers that nothing is known of any more. @returns ends it */
+  onForgotten(listener: (peerId: string) => void): () => void {
+    this.#forgetters.add(listener);
+    return () => void this.#forgetters.delete(listener);
+  }
+
   /** What one of the others said last. */
   presenceOf(peerId: string): Presence | undefined {
     return this.#presences.get(peerId);
@@ -91,7 +98,10 @@ export class Membership implements AsyncDisposable {
     this.#presences.delete(presence.peerId);
     this.#presences.set(presence.peerId, presence);
     const [oldest] = this.#presences.keys();
-    if (this.#presences.size > MOST_PRESENCES && oldest !== undefined) this.#presences.delete(oldest);
+    if (this.#presences.size > MOST_PRESENCES && oldest !== undefined) {
+      this.#presences.delete(oldest);
+      for (const forget of [...this.#forgetters]) forget(oldest);
+    }
     for (const listener of [...this.#listeners]) listener(presence);
   }
 

@@ -78,7 +78,10 @@ export class Publication implements Admission, Disposable {
   take(inner: Channel, peer: PeerStream): void {
     const { clock, give } = this.#options;
     this.#coming.delete(inner.peerId);
-    if (this.#ended) return inner.close(failure("PEER_REFUSED", "the share has ended"));
+    if (this.#ended) {
+      inner.close(failure("PEER_REFUSED", "the share has ended"));
+      return;
+    }
     const channel = new CountedChannel(inner, () => void this.#taken.delete(taken));
     const taken: Taken = { channel, since: clock.now() };
     this.#taken.add(taken);

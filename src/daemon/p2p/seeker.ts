@@ -58,6 +58,8 @@ const FIRST_WAIT_MS = 2000;
 const LONGEST_WAIT_MS = 5 * 60_000;
 /** A peer that a person named is worth asking more often. */
 const LONGEST_EXPLICIT_WAIT_MS = 15_000;
+/** A channel that ends sooner counts as a failure, in milliseconds. */
+const BRIEF_MS = 3000;
 /** How often it is looked whether more channels are wanted, in milliseconds. */
 const LOOK_MS = 1000;
 
@@ -86,9 +88,8 @@ export class Seeker implements Disposable {
     return [...this.#links.values()].map(({ channel, since }) => channel.state("down", since));
   }
 
-  /** Whether it has a channel now. */
-  get isLinked(): boolean {
-    return this.#links.size > 0;
+  get publicId(): string {
+    return this.#options.taker.keys.publicId;
   }
 
   isBanned(peerId: string): boolean {
@@ -200,13 +201,10 @@ export class Seeker implements Disposable {
         },
         AbortSignal.any([this.#ended.signal, running.signal]),
       );
-      target.failures = 0;
       this.#link(target, channel);
     } catch (error) {
       if (this.#ended.signal.aborted) return;
-      target.failures += 1;
-      const longest = target.kind === "explicit" ? LONGEST_EXPLICIT_WAIT_MS : LONGEST_WAIT_MS;
-      target.notBefore = this.#now + Math.min(longest, FIRST_WAIT_MS * 2 ** (target.failures - 1));
+      this.#putOff(target);
       logger.debug({ share: taker.keys.publicId, target: target.key, error }, "A peer was not reached.");
       // What a stranger's address does not answer says nothing about the share.
       if (target.kind !== "found") this.#tell(asDownloadError(error));
@@ -216,9 +214,15 @@ export class Seeker implements Disposable {
     }
   }
 
+  #putOff(target: Target): void {
+    const longest = target.kind === "explicit" ? LONGEST_EXPLICIT_WAIT_MS : LONGEST_WAIT_MS;
+    target.failures += 1;
+    target.notBefore = this.#now + Math.min(longest, FIRST_WAIT_MS * 2 ** (target.failures - 1));
+  }
+
   #allows(address: string): boolean {
-    const { taker } = this.#options;
-    return !taker.remote || addressKind(address) === "public";
+    const { taker, allowsTcp } = this.#options;
+    return allowsTcp(address) && (!taker.remote || addressKind(address) === "public");
   }
 
   /** @throws DownloadError if the code is not proved, or the peer is not wanted */
@@ -241,12 +245,20 @@ export class Seeker implements Disposable {
     const { taker, clock } = this.#options;
     const { peerId } = inner;
     // While two races were won at the same time, or while the last turn passed.
-    if (this.#ended.signal.aborted || this.#links.has(peerId) || inner.closed) return inner.close();
+    if (this.#ended.signal.aborted || this.#links.has(peerId) || inner.closed) {
+      inner.close();
+      return;
+    }
+    const began = this.#now;
     const channel = new CountedChannel(inner, () => {
       if (this.#links.get(peerId)?.channel !== channel) return;
       this.#links.delete(peerId);
-      // At once would be too soon for a peer that is starting again.
-      target.notBefore = this.#now + FIRST_WAIT_MS / 2;
+      // Who closes the door at once, such as one who has enough others, is not to be asked every second.
+      if (this.#now - began < BRIEF_MS) this.#putOff(target);
+      else {
+        target.failures = 0;
+        target.notBefore = this.#now + FIRST_WAIT_MS / 2;
+      }
       this.#look();
     });
     target.peerId = peerId;

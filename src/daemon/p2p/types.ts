@@ -30,12 +30,15 @@ export interface Endpoint {
   readonly kind: "explicit" | "lan" | "ipv6" | "direct" | "mapped";
 }
 
+/** Places that a presence names at most. */
+export const MOST_PRESENCE_ENDPOINTS = 8;
+
 /** What a participant says of itself to those who know the code. */
 export interface Presence {
   readonly peerId: string;
   /** It has all of it or some of it; otherwise it only wants it. */
   readonly shares: boolean;
-  /** The best first, at most eight. */
+  /** The best first, at most {@link MOST_PRESENCE_ENDPOINTS}. */
   readonly endpoints: readonly Endpoint[];
   readonly natType: NatType;
   /** "punch": TCP simultaneous open; "ice": ICE and TURN; "reverse": it listens, and may be called back. */

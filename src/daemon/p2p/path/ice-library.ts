@@ -77,17 +77,35 @@ export interface WebRtc {
 /** Loads the library once, and remembers why it could not be. */
 export class IceLibrary {
   readonly #load: () => Promise<unknown>;
+  readonly #find: () => unknown;
   #library: Promise<WebRtc | undefined> | undefined;
   #problem: string | undefined;
 
-  /** @param load - imports the library */
-  constructor(load: () => Promise<unknown> = () => import("@roamhq/wrtc")) {
+  /**
+   * @param load - imports the library
+   * @param find - throws if it is not there
+   */
+  constructor(
+    load: () => Promise<unknown> = () => import("@roamhq/wrtc"),
+    find: () => unknown = () => import.meta.resolve("@roamhq/wrtc"),
+  ) {
     this.#load = load;
+    this.#find = find;
   }
 
   /** Why ICE and TURN cannot be used, for people; undefined: they can, or nobody has tried. */
   get problem(): string | undefined {
     return this.#problem;
+  }
+
+  /** Looks whether it is there, without loading it: it takes memory. */
+  look(): void {
+    if (this.#library !== undefined || this.#problem !== undefined) return;
+    try {
+      this.#find();
+    } catch (error) {
+      this.#problem = missing(error);
+    }
   }
 
   /** Undefined: it is not there, or does not run; see {@link problem}. */
@@ -101,9 +119,13 @@ export class IceLibrary {
       const loaded = (await this.#load()) as { readonly default: WebRtc };
       return loaded.default;
     } catch (error) {
-      const [why] = asDownloadError(error).message.split("\n");
-      this.#problem = `ICE and TURN need the optional package @roamhq/wrtc, which is not installed or does not run on this system: ${why}`;
+      this.#problem = missing(error);
       return undefined;
     }
   }
+}
+
+function missing(error: unknown): string {
+  const [why] = asDownloadError(error).message.split("\n");
+  return `ICE and TURN need the optional package @roamhq/wrtc, which is not installed or does not run on this system: ${why}`;
 }

@@ -22,7 +22,8 @@ export interface RaceParts {
   readonly mode: PeerMode;
   readonly clock: Clock;
   readonly self: () => string;
-  readonly rendezvous: Rendezvous;
+  /** Undefined: nothing carries signals. */
+  readonly rendezvous: Rendezvous | undefined;
   /** STUN over TCP. */
   readonly askOuterPort: AskOuterPort;
   /** Own global IPv6 addresses. */
@@ -108,9 +109,9 @@ class Race {
     const { mode } = this.#parts;
     const { presence } = this.#target;
     const straight = this.#call();
-    if (presence === undefined || mode === "lan-only") return straight;
-    const can = new Set(presence.capabilities);
     const { rendezvous, self } = this.#parts;
+    if (presence === undefined || rendezvous === undefined) return straight;
+    const can = new Set(presence.capabilities);
     const answers = new Answers();
     const pair = rendezvous.open(this.#target.keys, self(), presence.peerId, { onAnswer: (one) => answers.put(one) });
     if (pair === undefined) {

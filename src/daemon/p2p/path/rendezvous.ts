@@ -5,7 +5,7 @@
  */
 import type { Clock, Logger } from "../../core/ports.ts";
 import type { ShareKeys, Signalling } from "../types.ts";
-import { ANSWER_ID_BYTES, type Answer, type Knock, type PairMessage, packMessage, unpackMessage } from "./knock.ts";
+import { type Answer, type Knock, type PairMessage, packMessage, unpackMessage } from "./knock.ts";
 
 /** What it is made of. */
 export interface RendezvousOptions {
@@ -55,7 +55,7 @@ export class Rendezvous implements Disposable {
       this.#pairs.set(name, pair);
     }
     const held = pair;
-    held.listeners.add(listener);
+    held.join(listener);
     return {
       knock: (knock) => held.say({ knock }),
       answer: (answer) => held.say({ answer }),
@@ -96,20 +96,21 @@ class Pair {
     options.signalling.receive(keys, peerId, self, (bytes) => this.#hear(unpackMessage(bytes)), this.#ended.signal);
   }
 
-  #hear(message: PairMessage): void {
-    this.#heard = message;
-    for (const { onKnock, onAnswer } of this.listeners) {
-      if (message.knock) onKnock?.(message.knock);
-      if (message.answer) onAnswer?.(message.answer);
-    }
+  /** One more listens, and hears in the next turn what came before. */
+  join(listener: PairListener): void {
+    this.listeners.add(listener);
+    if (this.#heard.knock || this.#heard.answer)
+      queueMicrotask(() => this.listeners.has(listener) && tell(listener, this.#heard));
   }
 
-  /** The knock that waits for an answer may have it already. */
+  #hear(message: PairMessage): void {
+    this.#heard = message;
+    for (const listener of [...this.listeners]) tell(listener, message);
+  }
+
   say(part: { readonly knock?: Knock | undefined; readonly answer?: Answer }): void {
     const { knock = undefined, answer } = { ...this.#mine, ...part };
     this.#mine = { ...(knock && { knock }), ...(answer && { answer }) };
-    const heard = this.#heard.answer;
-    if (part.knock && heard?.to.equals(part.knock.nonce.subarray(0, ANSWER_ID_BYTES))) this.#hear(this.#heard);
     // That nothing is wanted any more need not be told.
     if (part.knock === undefined && part.answer === undefined) return;
     this.#unsent = true;
@@ -144,4 +145,9 @@ class Pair {
   close(): void {
     this.#ended.abort();
   }
+}
+
+function tell({ onKnock, onAnswer }: PairListener, message: PairMessage): void {
+  if (message.knock) onKnock?.(message.knock);
+  if (message.answer) onAnswer?.(message.answer);
 }

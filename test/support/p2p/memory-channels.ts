@@ -65,6 +65,8 @@ export function peerIdOf(word: string): string {
 interface Sent {
   readonly type: FrameType;
   readonly payload: Buffer;
+  /** Of data whose memory is handed over as it is; else it is in the payload. */
+  readonly id?: number;
 }
 
 /** One end. */
@@ -126,10 +128,10 @@ export class MemoryChannel implements Channel {
     if (this.#closed) return undefined;
     const length = parts.reduce((sum, part) => sum + part.length, 1);
     if (length > LONGEST_FRAME) throw new Error(`a frame of ${length} bytes is too long`);
-    const only = parts.length === 1 ? parts[0] : undefined;
-    const payload =
-      only && !this.#strict ? Buffer.from(only.buffer, only.byteOffset, only.length) : Buffer.concat(parts);
-    return this.#other.#receive({ type, payload });
+    if (this.#strict || type !== FRAME.data) return this.#other.#receive({ type, payload: Buffer.concat(parts) });
+    const [id, bytes = new Uint8Array()] = parts;
+    const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    return this.#other.#receive({ type, payload, id: Buffer.from(id ?? []).readUInt32BE() });
   }
 
   close(reason?: DownloadError): void {
@@ -208,14 +210,14 @@ export class MemoryChannel implements Channel {
     handlers?.closed(reason);
   }
 
-  #hand(handlers: ChannelHandlers, { type, payload }: Sent): void {
+  #hand(handlers: ChannelHandlers, { type, payload, id: apart }: Sent): void {
     if (type === FRAME.ping) void this.send(FRAME.pong, Buffer.from(payload));
     if (type === FRAME.bye) this.#ended = undefined;
     if (type === FRAME.bye) this.end(decodeGoodbye(payload));
     else if (type !== FRAME.data) handlers.frame(type, payload);
     else {
-      const id = payload.readUInt32BE(0);
-      for (let at = 4; at < payload.length && !this.#closed; at += this.#piece)
+      const id = apart ?? payload.readUInt32BE(0);
+      for (let at = apart === undefined ? 4 : 0; at < payload.length && !this.#closed; at += this.#piece)
         handlers.data(id, payload.subarray(at, at + this.#piece));
     }
     if (this.#strict) payload.fill(0xa5);

@@ -95,13 +95,14 @@ export class PortMapping implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort(new Error("the mapping is not wanted any more"));
     this.#cancel();
-    await this.#attempt;
-    const signal = AbortSignal.timeout(REMOVAL_MS);
-    const removals = [...this.#left.values()].map((made) => this.#remove(made, signal));
-    await Promise.race([
-      Promise.all(removals),
-      this.#options.clock.sleep(REMOVAL_MS, AbortSignal.timeout(REMOVAL_MS)).catch(() => undefined),
-    ]);
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.timer(REMOVAL_MS, late.resolve);
+    const removal = this.#attempt.then(() => {
+      const signal = AbortSignal.timeout(REMOVAL_MS);
+      return Promise.all([...this.#left.values()].map((made) => this.#remove(made, signal)));
+    });
+    await Promise.race([removal, late.promise]);
+    cancel();
     await Promise.allSettled(this.#mappers.map((mapper) => mapper[Symbol.asyncDispose]()));
     this.#current = undefined;
     this.#set({ reachable: false, problem: "the port is not mapped any more" });
@@ -204,10 +205,19 @@ export class PortMapping implements AsyncDisposable {
 
   async #map(mapper: PortMapper, externalPort: number, signal: AbortSignal): Promise<Made> {
     const { lifetime = LIFETIME } = this.#options;
-    const mapped = await mapper.map(this.#internalPort, externalPort, lifetime, signal);
-    const made = { mapper, mapped };
-    this.#left.set(keyOf(made), made);
-    return made;
+    // It counts from here on: a call that is called off may have been heard by the router.
+    const wanted = { mapper, mapped: { externalPort, lifetime } };
+    this.#left.set(keyOf(wanted), wanted);
+    try {
+      const mapped = await mapper.map(this.#internalPort, externalPort, lifetime, signal);
+      this.#left.delete(keyOf(wanted));
+      const made = { mapper, mapped };
+      this.#left.set(keyOf(made), made);
+      return made;
+    } catch (error) {
+      if (error instanceof MappingError && error.kind !== "absent") this.#left.delete(keyOf(wanted));
+      throw error;
+    }
   }
 
   async #removeOthers(kept: Made): Promise<void> {

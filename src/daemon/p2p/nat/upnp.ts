@@ -94,10 +94,13 @@ export class UPnPManager implements PortMapper {
     });
   }
 
-  async unmap(_internalPort: number, externalPort: number, signal: AbortSignal): Promise<void> {
-    await this.#with(signal, ({ client }) =>
-      client.removeMapping({ public: { port: externalPort, host: "" }, protocol: "TCP" }),
-    );
+  async unmap(internalPort: number, externalPort: number, signal: AbortSignal): Promise<void> {
+    await this.#with(signal, async (router) => {
+      // Forgotten by the router, the port may be somebody else's by now, and not every router minds who removes it.
+      const holder = await this.#holder(router, externalPort, signal);
+      if (holder !== undefined && holder !== `${router.address}:${internalPort}`) return;
+      await router.client.removeMapping({ public: { port: externalPort, host: "" }, protocol: "TCP" });
+    });
   }
 
   externalAddress(signal: AbortSignal): Promise<string> {

@@ -154,6 +154,7 @@ export const ERRORS = {
   PEERS_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.network, "Peers were found, and none could be reached.", "See `snatchctl network` at both ends; a TURN server (p2p.turn) gets through where nothing else does."),
   PEER_REFUSED: row("network", "UNAVAILABLE", true, EXIT.network, "The peer does not let us in: the share has ended, enough others fetch it now, or the code is another one.", "It is asked again later; ask who shares it."),
   PEER_MISBEHAVED: row("network", "UNAVAILABLE", true, EXIT.network, "The peer broke the protocol, or sent wrong bytes. It is not asked again.", "It goes on with other peers; if there is no other, ask who shares it."),
+  IDENTITY_INVALID: row("file-system", "FAILED_PRECONDITION", false, EXIT.fileSystem, "The key by which peers know this machine cannot be used: it is damaged, or others may read it.", "The message names the file and says what to do; nothing is replaced by itself."),
   NETWORK_OFF: row("download", "FAILED_PRECONDITION", false, EXIT.refused, "Sharing is switched off, or not for callers over TCP.", "Set p2p.enabled, or p2p.allow_remote for callers over TCP."),
   // The caches.
   CACHE_TOO_LARGE: row("system-resource", "RESOURCE_EXHAUSTED", false, EXIT.systemResource, "It is larger than the cache may keep. It is read no further.", "Raise the limit that the message names, in the configuration."),

@@ -23,7 +23,8 @@ const HOST_PORT = /^(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9](?:[a-z0-9._-]{0,252})))\
 
 /** What the resolver needs. */
 export interface PeerResolverParts {
-  readonly swarms: Pick<Swarms, "use">;
+  /** Made when they are first needed. */
+  readonly swarms: () => Promise<Pick<Swarms, "use">>;
   readonly secrets: Pick<SecretStore, "keep">;
   /** As the configuration has it now. */
   readonly settings: () => { readonly enabled: boolean; readonly allowRemote: boolean };
@@ -60,7 +61,8 @@ export class PeerResolver implements Resolver {
     const explicit = (options.peers ?? []).map(checkPeer);
     if (explicit.length > MOST_PEERS)
       throw failure("INVALID_ARGUMENT", `${explicit.length} peers are named; at most ${MOST_PEERS} can be`);
-    using use = this.#parts.swarms.use(named.publicId, { remote, explicit, share: options.share === true });
+    const swarms = await this.#parts.swarms();
+    using use = swarms.use(named.publicId, { remote, explicit, share: options.share === true });
     const files = await use.swarm.files(signal);
     const { kind } = files.offer;
     if (kind === "folder" && named.file === undefined) return expansion(url, named.publicId, files);

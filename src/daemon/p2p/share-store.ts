@@ -6,7 +6,8 @@ import type { KeyValue, Write } from "../core/ports.ts";
 import type { ShareKind } from "../core/session.ts";
 import type { FileIdentity } from "./walk.ts";
 
-const RECORDS = "share";
+/** Where the records are. */
+export const SHARES = "share";
 const FILES = "share-file";
 const CATALOGUES = "share-catalogue";
 
@@ -91,14 +92,14 @@ export class ShareStore {
 
   /** Removes a share and all that belongs to it. The record goes first: without it there is no share. */
   async remove(id: string): Promise<void> {
-    await this.#keyValue.write([{ type: "del", space: RECORDS, key: id }], { sync: true });
+    await this.#keyValue.write([{ type: "del", space: SHARES, key: id }], { sync: true });
     for (const space of [FILES, CATALOGUES]) await this.#removeAll(space, id);
   }
 
   /** All shares. What cannot be read is handed to `onUnreadable`. */
   async all(onUnreadable: (id: string) => void): Promise<ShareRecord[]> {
     const found: ShareRecord[] = [];
-    for await (const [id, text] of this.#keyValue.entries(RECORDS)) {
+    for await (const [id, text] of this.#keyValue.entries(SHARES)) {
       const record = readRecord(text);
       if (record?.id === id) found.push(record);
       else onUnreadable(id);
@@ -112,7 +113,7 @@ export class ShareStore {
       for (let after = ""; ; ) {
         const id = await this.#nextId(space, after);
         if (id === undefined) break;
-        if ((await this.#keyValue.get(RECORDS, id)) === undefined) await this.#removeAll(space, id);
+        if ((await this.#keyValue.get(SHARES, id)) === undefined) await this.#removeAll(space, id);
         after = `${id}~`;
       }
     }
@@ -162,7 +163,7 @@ const under = (id: string): { readonly gt: string; readonly lt: string } => ({ g
 
 const putRecord = (record: ShareRecord): Write => ({
   type: "put",
-  space: RECORDS,
+  space: SHARES,
   key: record.id,
   value: JSON.stringify(record),
 });

@@ -42,7 +42,7 @@ export class ChunkProof {
     this.#wrong.set(index, count);
     const error = failure(
       "CHUNK_MISMATCH",
-      `bytes ${range.start}–${range.end - 1} that came are not those of the manifest (SHA-256 ${sha256}, expected ${chunks[index] ?? "none"}), for the ${count}. time`,
+      `bytes ${range.start}–${range.end - 1} came wrong (delivery ${count} of at most ${MOST_WRONG}): their SHA-256 is ${sha256}, and ${chunks[index] ?? "none"} in the manifest`,
       { metadata: { chunk: String(index), expected: chunks[index] ?? "", found: sha256 } },
     );
     this.#sources.reject(range, sources, error);

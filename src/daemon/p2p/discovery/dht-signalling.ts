@@ -14,6 +14,7 @@ import { LONGEST_MESSAGE, open, saltOf, seal } from "./signal-codec.ts";
 
 /** How often it is asked: until so many milliseconds after something happened, every so many. */
 const PACE = [
+  { until: 5000, every: 1500 },
   { until: 3 * 60_000, every: 4000 },
   { until: 15 * 60_000, every: 15_000 },
   { until: Number.POSITIVE_INFINITY, every: 30_000 },
@@ -21,6 +22,7 @@ const PACE = [
 
 /** The same for those who can be reached. */
 const REACHABLE_PACE = [
+  { until: 5000, every: 1500 },
   { until: 30_000, every: 4000 },
   { until: Number.POSITIVE_INFINITY, every: 60_000 },
 ] as const;

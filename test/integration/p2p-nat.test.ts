@@ -12,7 +12,7 @@ function met(outcome: Outcome): void {
   assert.ok(outcome.ok, JSON.stringify(outcome.values, undefined, 2));
 }
 
-suite("behind real NATs", { skip: noNatRig() || missing("turnutils_natdiscovery") }, () => {
+suite("behind real NATs", { concurrency: true, skip: noNatRig() || missing("turnutils_natdiscovery") }, () => {
   test("the kind is the one that coturn's natdiscovery tells", async () => met(await natTypes([["full", "sym"]])));
 
   test("a host tells its own addresses, and the rig comes down", async () => {
@@ -35,7 +35,7 @@ suite("behind real NATs", { skip: noNatRig() || missing("turnutils_natdiscovery"
   });
 });
 
-suite("behind a real router", { skip: noUpnpRig() }, () => {
+suite("behind a real router", { concurrency: true, skip: noUpnpRig() }, () => {
   test("a port is mapped, renewed, reached from outside and removed (IGDv2)", async () =>
     met(await mappedPort("IGDv2")));
   test("a port is mapped, renewed, reached from outside and removed (NAT-PMP)", async () =>

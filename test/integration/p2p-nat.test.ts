@@ -5,7 +5,7 @@ import { askAgent } from "../support/p2p/agent.ts";
 import { natRig, noNatRig, noUpnpRig } from "../support/rigs.ts";
 import type { Outcome } from "../support/scenarios/outcome.ts";
 import { natTypes } from "../support/scenarios/p2p-nat-type.ts";
-import { mappedPort, movedRouter, privateOutside, takenPort } from "../support/scenarios/p2p-upnp.ts";
+import { badNeighbour, mappedPort, movedRouter, privateOutside, takenPort } from "../support/scenarios/p2p-upnp.ts";
 import { missing } from "../support/tools.ts";
 
 function met(outcome: Outcome): void {
@@ -42,5 +42,6 @@ suite("behind a real router", { concurrency: true, skip: noUpnpRig() }, () => {
     met(await mappedPort("NAT-PMP")));
   test("another port is taken where one is taken (IGDv1)", async () => met(await takenPort("IGDv1")));
   test("a private address outside is not called reachable (IGDv2)", async () => met(await privateOutside("IGDv2")));
+  test("a neighbour who pretends to be a router does no harm", async () => met(await badNeighbour()));
   test("a router that reboots and moves is noticed (NAT-PMP)", async () => met(await movedRouter("NAT-PMP")));
 });

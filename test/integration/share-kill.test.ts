@@ -4,13 +4,14 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Store } from "../../src/daemon/store/store.ts";
 import { shareFixture } from "../support/p2p/share-fixture.ts";
 import { RecordLogger } from "../support/record-logger.ts";
 import { startProgram } from "../support/run-program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-const PROGRAM = new URL("../support/p2p/endless-sharing.ts", import.meta.url).pathname;
+const PROGRAM = fileURLToPath(import.meta.resolve("../support/p2p/endless-sharing.ts"));
 
 interface Said {
   readonly made?: string;

@@ -54,7 +54,7 @@ export interface NatRig extends Rig<NatHost> {
 }
 
 /** Hosts of {@link upnpRig}: c and c2 behind the router r, x outside. */
-export type UpnpHost = "c" | "c2" | "r" | "x";
+type UpnpHost = "c" | "c2" | "r" | "x";
 
 /** How the router of {@link upnpRig} is. */
 export interface UpnpOptions {

@@ -27,8 +27,12 @@ const MOST_REQUESTS = 64;
 /** A catalogue goes on where it broke off; more often than this nobody needs it. */
 const MOST_CATALOGUES = 16;
 
-/** Milliseconds in which a peer has to take something of what it asked for. */
+/**
+ * Milliseconds in which a peer has to take something of what it asked for. On a very slow path what is on the way takes longer
+ * to arrive; whoever goes on granting credit shows that it does, and gets more time.
+ */
 const TAKE_MS = 60_000;
+const MOST_TAKE_MS = 300_000;
 
 /** Milliseconds without a frame: takers ping every ten seconds. */
 const SILENCE_MS = 60_000;
@@ -75,6 +79,7 @@ export class Giver implements ChannelHandlers {
   #stopGained: (() => void) | undefined;
   #cancelSilence: (() => void) | undefined;
   #heard = 0;
+  #granted = 0;
 
   constructor(channel: Channel, servable: Servable, parts: GiverParts) {
     this.channel = channel;
@@ -93,6 +98,7 @@ export class Giver implements ChannelHandlers {
 
   frame(type: FrameType, payload: Buffer): void {
     this.#heard = this.#parts.clock.monotonic();
+    if (type === FRAME.credit) this.#granted = this.#heard;
     switch (type) {
       case FRAME.request:
         this.#ask(payload);
@@ -287,9 +293,16 @@ export class Giver implements ChannelHandlers {
   /** Waits until the peer has taken what was sent. */
   async #inTime(taken: Promise<void> | undefined): Promise<void> {
     if (taken === undefined) return;
-    const cancel = this.#parts.clock.timer(TAKE_MS, () =>
-      this.channel.close(misbehaved(`the peer has taken nothing for ${TAKE_MS / 1000} seconds`)),
-    );
+    const { clock } = this.#parts;
+    const begun = clock.monotonic();
+    const look = (): (() => void) => {
+      const end = Math.min(Math.max(begun, this.#granted) + TAKE_MS, begun + MOST_TAKE_MS);
+      return clock.timer(end - clock.monotonic(), () => {
+        if (Math.min(this.#granted + TAKE_MS, begun + MOST_TAKE_MS) > clock.monotonic()) cancel = look();
+        else this.channel.close(misbehaved("the peer takes nothing of what it asked for"));
+      });
+    };
+    let cancel = look();
     try {
       await taken;
     } finally {

@@ -31,7 +31,10 @@ export interface ReachTarget {
   readonly keys: ShareKeys;
   readonly endpoints: readonly Endpoint[];
   readonly presence: Presence | undefined;
+  /** May this address be called by TCP? */
   readonly allows: (address: string) => boolean;
+  /** May it be a part of a path by ICE, the peer's own or its relay's? */
+  readonly allowsIce: (address: string) => boolean;
   readonly authenticate: (peer: PeerStream, signal: AbortSignal) => Promise<Channel>;
 }
 
@@ -187,7 +190,7 @@ export class Seeker implements Disposable {
   }
 
   async #run(target: Target): Promise<void> {
-    const { taker, reach, logger, order } = this.#options;
+    const { taker, reach, logger, order, allowsTcp } = this.#options;
     const running = new AbortController();
     target.running = running;
     try {
@@ -196,7 +199,8 @@ export class Seeker implements Disposable {
           keys: taker.keys,
           endpoints: order(target.endpoints),
           presence: target.presence,
-          allows: (address) => this.#allows(address),
+          allows: (address) => allowsTcp(address) && this.#allows(address),
+          allowsIce: (address) => this.#allows(address),
           authenticate: (peer, signal) => this.#authenticate(target, peer, signal),
         },
         AbortSignal.any([this.#ended.signal, running.signal]),
@@ -221,8 +225,7 @@ export class Seeker implements Disposable {
   }
 
   #allows(address: string): boolean {
-    const { taker, allowsTcp } = this.#options;
-    return allowsTcp(address) && (!taker.remote || addressKind(address) === "public");
+    return !this.#options.taker.remote || addressKind(address) === "public";
   }
 
   /** @throws DownloadError if the code is not proved, or the peer is not wanted */

@@ -2,18 +2,23 @@
  * Makes the catalogue of what is to be shared. Files whose chunks are known already are not read again: those of an earlier
  * share of the same files, and those that have a receipt.
  */
+import { setImmediate as breathe } from "node:timers/promises";
 import { failure } from "../core/errors.ts";
 import { type Manifest, makeManifest } from "../core/manifest.ts";
 import type { MadeShare, ShareProgress } from "../core/peers.ts";
 import type { ReceiptStore } from "../core/ports.ts";
 import type { ShareKind } from "../core/session.ts";
 import { type CatalogueEntry, CHUNK_SIZES, catalogueRoot, encodeCatalogue, readManifest } from "./catalogue.ts";
+import { nameProblem } from "./catalogue-names.ts";
 import { chunkSizeFor, type HashAnswer, hashFiles } from "./share-hash.ts";
 import type { SharedFile } from "./share-store.ts";
 import { type FileIdentity, type WalkedFile, walk } from "./walk.ts";
 
 /** Below this many bytes a file is read sooner than its receipt is found. */
 const WORTH_A_LOOK = 1024 * 1024;
+
+/** Files between two rests: other work goes on meanwhile. */
+const LOT = 500;
 
 /** A file whose chunks are known. */
 export interface KnownFile extends FileIdentity {
@@ -51,8 +56,8 @@ export async function prepareShare(paths: readonly string[], preparing: Preparin
   const progress = new Progress(walked.files, preparing.onProgress);
   const manifests = new Map<WalkedFile, Manifest>();
   const unknown: WalkedFile[] = [];
-  for (const file of walked.files) {
-    signal.throwIfAborted();
+  for (const [index, file] of walked.files.entries()) {
+    if (index % LOT === 0) await rest(signal);
     const manifest = await knownManifest(file, preparing);
     if (!manifest) unknown.push(file);
     else {
@@ -70,15 +75,22 @@ export async function prepareShare(paths: readonly string[], preparing: Preparin
   }));
   const answers = await hashFiles(orders, signal, (bytes, files) => progress.add(bytes, files));
   for (const [index, file] of unknown.entries()) {
+    if (index % LOT === 0) await rest(signal);
     const manifest = manifestOf(file, answers[index], walked.kind);
     if (typeof manifest === "string") leftOut.push({ path: file.path, why: manifest });
     else manifests.set(file, manifest);
   }
   progress.done();
-  const name = preparing.name ?? walked.name ?? preparing.fallbackName;
+  const name = preparing.name ?? (walked.name || preparing.fallbackName);
+  const problem = nameProblem(name);
+  if (problem !== undefined)
+    throw failure(
+      "SHARE_INVALID",
+      `${JSON.stringify(name)} cannot be the name of a share: ${problem}; give it another`,
+    );
   return assemble(
     walked.kind,
-    name === "" ? "/" : name,
+    name,
     [...walked.files].filter((file) => manifests.has(file)),
     manifests,
     leftOut,
@@ -146,6 +158,11 @@ async function knownManifest(file: WalkedFile, { known, receipts }: Preparing): 
     // It was forgotten meanwhile, or is damaged: the file is here, and can be read.
     return undefined;
   }
+}
+
+async function rest(signal: AbortSignal): Promise<void> {
+  await breathe();
+  signal.throwIfAborted();
 }
 
 /** True if a grid of such chunks can be in a catalogue. */

@@ -51,7 +51,7 @@ interface Live {
   readonly content: ShareContent;
   publication: AsyncDisposable | undefined;
   /** Why it could not be published. */
-  problem: string | undefined;
+  problem: DownloadError | undefined;
   ended: boolean;
 }
 
@@ -206,10 +206,10 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     const live = await this.#revive(record);
     if (!live) throw failure("SHARE_NOT_FOUND", `the code of share ${record.id} is not there`);
     await this.#publish(live);
-    if (live.problem !== undefined) {
-      const why = failure("PEER_REFUSED", "the share was not made");
-      await this.#end(live, why);
-      throw failure("IO_ERROR", `it cannot be shared now: ${live.problem}`);
+    const { problem } = live;
+    if (problem) {
+      await this.#end(live, failure("PEER_REFUSED", "the share was not made"));
+      throw problem;
     }
     this.#watchEnds();
     return live;
@@ -280,8 +280,8 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       live.problem = undefined;
       if (live.ended || this.#stopped) await this.#withdraw(live);
     } catch (error) {
-      live.problem = asDownloadError(error).message;
-      logger.warn({ share: id, error: live.problem }, "a share cannot be reached by others");
+      live.problem = asDownloadError(error);
+      logger.warn({ share: id, error: live.problem.message }, "a share cannot be reached by others");
       this.#later(`publish ${id}`, AGAIN_MS, () => {
         if (!live.ended) void this.#publish(live);
       });
@@ -378,7 +378,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
   }
 
   #state({ content: { record }, problem }: Live): ShareState {
-    return stateOf(record, this.#parts.seeder.peerCount(record.id), problem);
+    return stateOf(record, this.#parts.seeder.peerCount(record.id), problem?.message);
   }
 
   #later(name: string, ms: number, callback: () => void): void {

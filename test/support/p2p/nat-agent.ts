@@ -2,8 +2,10 @@
  * Runs parts of the NAT traversal inside of a rig's namespace, as a program of its own: `node nat-agent.ts VERB ARGUMENTS`.
  * It prints what it finds as JSON, a line each; what goes on ends by SIGTERM.
  */
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { localAddresses } from "../../../src/daemon/p2p/nat/addresses.ts";
 import { NatPmp } from "../../../src/daemon/p2p/nat/nat-pmp.ts";
@@ -38,6 +40,8 @@ const VERBS: Readonly<Record<string, () => Promise<void>>> = {
     });
     server.listen({ host: "0.0.0.0", port: Number(port) });
     await once(server, "listening");
+    const delay = monitorEventLoopDelay({ resolution: 10 });
+    delay.enable();
     const mapping = new PortMapping({
       clock,
       logger: new RecordLogger(),
@@ -48,11 +52,33 @@ const VERBS: Readonly<Record<string, () => Promise<void>>> = {
     });
     const internal = (server.address() as { port: number }).port;
     await mapping.start(internal);
-    say({ started: true, internal, ...mapping.state });
+    delay.disable();
+    say({ started: true, internal, stalledMs: delay.max / 1e6, ...mapping.state });
     await once(process, "SIGTERM");
     const began = performance.now();
     await mapping[Symbol.asyncDispose]();
     say({ stopped: true, ms: performance.now() - began, ...mapping.state });
+  },
+  /** A neighbour who answers every search for a router with nonsense: endless fields, and places that are not his. */
+  async nonsense() {
+    const socket = createSocket({ type: "udp4", reuseAddr: true });
+    socket.on("message", (_, { address, port }) => {
+      const head = "HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n";
+      const answers = [
+        `HTTP/1.1 200 OK\r\n${" ".repeat(65_000)}`,
+        `${head}LOCATION: http://127.0.0.1:1/\r\n\r\n`,
+        `${head}LOCATION: http://10.77.0.3:1/\r\n\r\n`,
+        `${head}LOCATION: \r\n\r\n`,
+        "HTTP",
+        "",
+      ];
+      for (const answer of answers) socket.send(answer, port, address, () => say({ answered: answer.length }));
+    });
+    socket.bind(1900, () => {
+      socket.addMembership("239.255.255.250");
+      say({ listens: true });
+    });
+    await once(process, "SIGTERM");
   },
   /** WAY INTERNAL EXTERNAL: one mapping, by the spec's mapPort; it stays. */
   async hold() {

@@ -111,6 +111,25 @@ export async function movedRouter(kind: RouterKind): Promise<Outcome> {
   return findings.outcome();
 }
 
+/** A neighbour answers searches for a router with nonsense: the real router is found all the same, and nothing stalls. */
+export async function badNeighbour(): Promise<Outcome> {
+  const findings = new Findings();
+  await using rig = await upnpRig({ natPmp: false });
+  const neighbour = startAgent(rig, "c2", "nonsense");
+  await neighbour.hear("the neighbour", ({ listens }) => listens === true);
+  const agent = startAgent(rig, "c", "map", "upnp", "0", "600");
+  const state = await agent.hear("the mapping", ({ started }) => started === true);
+  const answers = neighbour.said.filter(({ answered }) => answered !== undefined).length;
+  findings.note("answers of the neighbour", answers);
+  findings.note("longest stall", `${Math.round(Number(state["stalledMs"]))} ms`);
+  findings.expect(answers > 0, "the neighbour was not asked");
+  findings.expect(Number(state["stalledMs"]) < 1000, "the event loop stood still");
+  findings.expect(state["mappedBy"] === "upnp", `not mapped: ${state["problem"]}`);
+  await agent.stop();
+  await neighbour.stop();
+  return findings.outcome();
+}
+
 /** Connects from outside. @returns what was said; "" if nobody answers */
 async function knock(rig: UpnpRig, port: number): Promise<string> {
   const script = `exec 3<>/dev/tcp/${rig.outside}/${port} && cat <&3`;

@@ -275,6 +275,23 @@ test("a peer that takes nothing for a minute is cut off; one that pings and gran
   assert.ok(servable.reads < 12, `${servable.reads} reads`);
 });
 
+test("a peer on a slow path that goes on granting credit has more time, but not for ever", async () => {
+  const clock = new TestClock();
+  const servable = new MemoryServable([8 * MIB]);
+  await using given = giving(servable, { clock });
+  const { peer, pair } = given.connect();
+  const id = peer.ask(0, 0, 8 * MIB, 8 * MIB);
+  await peer.until(() => peer.receivedBytes > 0);
+  pair.taker.hold(true);
+  for (let second = 0; second < 290; second += 10) {
+    void peer.channel.send(FRAME.credit, numbers(id, 1));
+    await clock.advance(10_000);
+  }
+  assert.equal(pair.giver.closed, false);
+  await clock.advance(20_000);
+  assert.equal(pair.giver.closed, true);
+});
+
 test("a peer that says nothing at all for a minute is cut off", async () => {
   const clock = new TestClock();
   const servable = new MemoryServable([10]);

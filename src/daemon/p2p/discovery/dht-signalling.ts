@@ -14,6 +14,7 @@ import { LONGEST_MESSAGE, open, saltOf, seal } from "./signal-codec.ts";
 
 /** How often it is asked: until so many milliseconds after something happened, every so many. */
 const PACE = [
+  { until: 5000, every: 1500 },
   { until: 3 * 60_000, every: 4000 },
   { until: 15 * 60_000, every: 15_000 },
   { until: Number.POSITIVE_INFINITY, every: 30_000 },
@@ -21,6 +22,7 @@ const PACE = [
 
 /** The same for those who can be reached. */
 const REACHABLE_PACE = [
+  { until: 5000, every: 1500 },
   { until: 30_000, every: 4000 },
   { until: Number.POSITIVE_INFINITY, every: 60_000 },
 ] as const;
@@ -36,6 +38,9 @@ const RETRY_MS = 10_000;
 
 /** Milliseconds after which a new place is looked at once more: who came at the same time may have overwritten it. */
 const SECOND_LOOK_MS = 2500;
+
+/** Milliseconds between two looks at whether somebody has overwritten our place all the same. */
+const OVERWRITTEN_MS = 60_000;
 
 /** Times that a place, or a message, is tried for in a row. */
 const ATTEMPTS = 6;
@@ -159,11 +164,13 @@ export class DhtSignalling implements Signalling {
     let told = "";
     let toldAt = 0;
     let looks = 0;
+    let lookedAt = clock.monotonic();
     while (!signal.aborted) {
       let wait = OWN_MS;
       try {
-        if (slot !== undefined && looks > 0) {
+        if (slot !== undefined && (looks > 0 || clock.monotonic() - lookedAt >= OVERWRITTEN_MS)) {
           looks--;
+          lookedAt = clock.monotonic();
           await board.lookAt(slot);
         }
         const presence = { ...self(), time: clock.now() };
@@ -196,12 +203,17 @@ export class DhtSignalling implements Signalling {
     const { clock } = this.#init;
     let slot = former;
     for (let attempt = 0; attempt < ATTEMPTS && !signal.aborted; attempt++) {
-      if (slot === undefined) await board.look(false);
-      else await board.lookAt(slot);
-      const holder = slot === undefined ? undefined : board.holderOf(slot);
-      if (slot === undefined || (holder !== undefined && holder !== presence.peerId))
+      if (slot === undefined) {
+        await board.look(false);
         slot = board.choose(presence.peerId);
-      if (slot === undefined) return undefined;
+        if (slot === undefined) return undefined;
+      }
+      // Just before it is written: somebody may have come while the others were looked at.
+      const holder = await board.lookAt(slot);
+      if (holder !== undefined && holder !== presence.peerId) {
+        slot = undefined;
+        continue;
+      }
       const { stored, refused } = await board.write(slot, presence);
       if (refused === 0 && stored > 0 && slot === former) return slot;
       // Others may want the same place in the same moment: the board says whom it fell to.

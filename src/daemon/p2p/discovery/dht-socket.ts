@@ -13,8 +13,8 @@ import { LONGEST_PACKET, type Packet, readPacket } from "./krpc.ts";
 /** Milliseconds until an answer counts as lost. */
 const ANSWER_MS = 2000;
 
-/** Queries of strangers a second, and how many at once: each may cost a signature. */
-const QUERIES_PER_SECOND = 200;
+/** Queries of strangers a second: each may cost a signature. */
+const QUERIES_PER_SECOND = 400;
 
 /** Own questions that may be on their way. */
 const MOST_ASKED = 32;

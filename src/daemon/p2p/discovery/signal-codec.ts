@@ -86,7 +86,7 @@ export function encodePresence(presence: Presence): Buffer {
   const { peerId, shares, natType, capabilities, time } = presence;
   const endpoints = presence.endpoints.slice(0, MOST_ENDPOINTS).map(({ host, port, kind }) => [host, port, kind]);
   for (;;) {
-    const bytes = Buffer.from(JSON.stringify([peerId, shares, natType, capabilities, time, endpoints]));
+    const bytes = Buffer.from(JSON.stringify([peerId, shares, natType, capabilities, Math.floor(time), endpoints]));
     if (bytes.length + 2 <= SIZES[1] || endpoints.pop() === undefined) return bytes;
   }
 }

@@ -56,7 +56,7 @@ export async function classifyNat(
   const external = (able ?? one).answer.mapped;
   const translated = !(isOwn(external.address) && external.port === socket.port);
   return {
-    natType: natType(translated, mapping, filtering),
+    natType: nameOf(translated, mapping, filtering),
     ...(mapping && { mapping }),
     ...(filtering && { filtering }),
     external,
@@ -64,7 +64,7 @@ export async function classifyNat(
 }
 
 /** The classic name (RFC 3489 §5) of what was found out. */
-export function natType(translated: boolean, mapping?: NatBehaviour, filtering?: NatBehaviour): NatType {
+function nameOf(translated: boolean, mapping?: NatBehaviour, filtering?: NatBehaviour): NatType {
   if (!translated) {
     if (filtering === undefined) return "unknown";
     return filtering === "endpoint-independent" ? "none" : "firewall";

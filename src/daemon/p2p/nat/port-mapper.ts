@@ -37,7 +37,7 @@ export class MappingError extends Error {
 }
 
 /** The lowest port that is asked for: routers deny those below, and one (miniupnpd) hangs for 20 s over it. */
-export const LOWEST_PORT = 1024;
+const LOWEST_PORT = 1024;
 
 /** @throws RangeError for a port that is not to be asked for */
 export function requirePorts(internalPort: number, externalPort: number): void {

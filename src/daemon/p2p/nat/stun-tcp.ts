@@ -6,7 +6,15 @@ import { randomBytes } from "node:crypto";
 import { Socket } from "node:net";
 import { failure } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
-import { BINDING, decodeStun, encodeStun, LONGEST_STUN, type StunAddress, stunLength } from "./stun-message.ts";
+import {
+  BINDING,
+  decodeStun,
+  encodeStun,
+  LONGEST_STUN,
+  STUN_HEADER,
+  type StunAddress,
+  stunLength,
+} from "./stun-message.ts";
 import { familyOf, isUsable } from "./stun-socket.ts";
 
 /** Milliseconds for connecting, and for the answer. */
@@ -55,7 +63,7 @@ export function askOverTcp(
     );
     const onData = (bytes: Buffer) => {
       received = Buffer.concat([received, bytes]);
-      if (received.length < 20) return;
+      if (received.length < STUN_HEADER) return;
       const length = stunLength(received);
       if (length === undefined || length > LONGEST_STUN) return broken("does not speak STUN over TCP");
       if (received.length < length) return;

@@ -2,7 +2,7 @@
  * Ports by UPnP: the router is found by SSDP and asked in the library `nat-upnp`, whose requests go through the bounds of
  * igd.ts. The library is loaded when a port is wanted for the first time.
  */
-import type { Socket } from "node:dgram";
+import type { RemoteInfo, Socket } from "node:dgram";
 import { isIP } from "node:net";
 import type { Client } from "nat-upnp";
 import type { Clock } from "../../core/ports.ts";
@@ -20,6 +20,11 @@ const SEARCH_MS = 3000;
 
 /** Devices that are looked at. */
 const MOST_DEVICES = 4;
+
+/** Datagrams of a source that are read during a search, sources, and bytes of one: an answer is a few header fields. */
+const MOST_DATAGRAMS = 16;
+const MOST_SOURCES = 64;
+const LONGEST_DATAGRAM = 2048;
 
 const DESCRIPTION = "snatch";
 const DEFAULT_LIFETIME = 1200;
@@ -205,12 +210,23 @@ const current = new WeakMap<Router, AbortSignal>();
 
 /**
  * The library's sockets: an error of one, such as an interface that is gone, would be thrown at nobody, and end the
- * process. @returns closes them
+ * process; and what they read it takes apart in a time that grows with the square of its length. @returns closes them
  */
 function hardened(client: Client): () => void {
   const sockets = Reflect.get(client.ssdp, "sockets") as Socket[];
   const all = [...sockets];
+  const heard = new Map<string, number>();
   for (const socket of all) {
+    const listeners = socket.listeners("message") as ((message: Buffer, from: RemoteInfo) => void)[];
+    socket.removeAllListeners("message");
+    socket.on("message", (message, from) => {
+      const count = (heard.get(from.address) ?? 0) + 1;
+      if (count > MOST_DATAGRAMS || message.length > LONGEST_DATAGRAM) return;
+      // A device speaks for itself: its description is where the answer came from.
+      if (!message.includes(`//${from.address}`) || heard.size > MOST_SOURCES) return;
+      heard.set(from.address, count);
+      for (const listener of listeners) listener.call(socket, message, from);
+    });
     socket.on("error", () => undefined);
     const close = socket.close.bind(socket);
     let closed = false;

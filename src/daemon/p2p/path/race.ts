@@ -43,8 +43,10 @@ export interface RaceTarget {
   readonly endpoints: readonly Endpoint[];
   /** What it says of itself; absent: it can only be called. */
   readonly presence: Presence | undefined;
-  /** May this address be called? */
+  /** May this address be called by TCP? */
   readonly allows: (address: string) => boolean;
+  /** May it be a part of a path by ICE? */
+  readonly allowsIce: (address: string) => boolean;
   /** Proves the code. @throws DownloadError if that fails, or the peer is not wanted */
   readonly authenticate: (peer: PeerStream, signal: AbortSignal) => Promise<Channel>;
 }
@@ -170,7 +172,7 @@ class Race {
       if (mode !== "relay-only") await this.#headStart(HEAD_STARTS.ice, straight, HEAD_STARTS.ice - HEAD_STARTS.knock);
       const library = await ice.load();
       if (library === undefined) throw new Error(ice.problem);
-      const end = await offerIce(library, { ...iceOptions, allows: this.#target.allows }, this.#signal);
+      const end = await offerIce(library, { ...iceOptions, allows: this.#target.allowsIce }, this.#signal);
       try {
         meeting.say({ ice: end.signal });
         const answer = await answers.next(({ ice: theirs }) => theirs !== undefined, meeting.nonce, this.#signal);

@@ -14,6 +14,7 @@ import { media } from "./rows/media.ts";
 import { millionQueued } from "./rows/million-queued.ts";
 import { normalize } from "./rows/normalize.ts";
 import { oneFile } from "./rows/one-file.ts";
+import { peers } from "./rows/peers.ts";
 import { smallUrls } from "./rows/small-urls.ts";
 import { deviations, settings } from "./settings.ts";
 import { stop } from "./stop.ts";
@@ -31,6 +32,7 @@ export const ROWS: readonly Row[] = [
   cacheCompaction,
   media,
   normalize,
+  peers,
 ];
 
 /** What came of a run. */

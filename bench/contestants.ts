@@ -8,7 +8,7 @@ import { requireTool } from "../test/support/tools.ts";
 export const PARALLEL = 16;
 
 /** The programs. */
-export type ProgramName = "snatch" | "curl" | "aria2c" | "wget2" | "disk" | "ffmpeg" | "yt-dlp";
+export type ProgramName = "snatch" | "curl" | "aria2c" | "wget2" | "disk" | "ffmpeg" | "yt-dlp" | "tls" | "wormhole";
 
 /** One file to fetch. Its name is the last part of its URL: wget2 gives no other names to the files of a list. */
 export interface Item {

@@ -71,7 +71,7 @@ export function defineShare(program: Command, outcome: Outcome): void {
     );
   examples(
     fetch,
-    ["snatchctl fetch EDQ6-2X33-D0G6-AY31-DNR6-RA -d .", "into this folder"],
+    ["snatchctl fetch EDQ62-X33D0-G6AY3-1DNR6-RSBK6 -d .", "into this folder"],
     ["snatchctl fetch -", "asks for the code and does not show it"],
     ["snatchctl fetch - --peer 192.168.1.5:4000 < code.txt", "from a machine whose address is known"],
   );

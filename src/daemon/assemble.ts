@@ -8,6 +8,7 @@ import type { Environment, Paths } from "../shared/paths.ts";
 import { assembleAudio } from "./assemble-audio.ts";
 import { assembleThumbnails, asThumbnails } from "./assemble-cache.ts";
 import { assembleMediaTool, assembleResolvers } from "./assemble-media.ts";
+import { assemblePeers } from "./assemble-peers.ts";
 import type { AudioRoom } from "./audio/room.ts";
 import type { CacheVault } from "./cache/cache-vault.ts";
 import type { Config } from "./config/schema.ts";
@@ -30,6 +31,7 @@ import type { HeapControl } from "./os/heap.ts";
 import { Log, writesTo } from "./os/log.ts";
 import { MemoryProbe } from "./os/memory.ts";
 import { MemoryWatch } from "./os/memory-watch.ts";
+import type { PeerRoom } from "./p2p/room.ts";
 import type { PluginsConfig } from "./plugins/find.ts";
 import { Plugins } from "./plugins/plugins.ts";
 import type { SessionManager } from "./session/session-manager.ts";
@@ -58,6 +60,8 @@ export interface Engine {
   readonly watch: MemoryPressure;
   /** What works on audio. */
   readonly audio: AudioRoom;
+  /** What shares, and fetches from peers; absent without a database. To be started behind the downloads. */
+  readonly peers?: PeerRoom;
   /** To be called when the database is open, before anything is downloaded. */
   readonly start: () => Promise<void>;
   /** Made here, so ended here. */
@@ -107,12 +111,15 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
   });
   const media = assembleMediaTool(config(), clock);
   const audio = assembleAudio(config, media, logger);
+  const peers = store && assemblePeers(init, store, brought.sessionManager.receipts);
+  const resolvers = assembleResolvers({ sources, clock, logger, config, environment: init.env ?? process.env });
   return {
     parts: {
       store: brought.sessionManager,
       files: new DiskFileStore(init.guarded),
       sources,
-      resolvers: assembleResolvers({ sources, clock, logger, config, environment: init.env ?? process.env }),
+      resolvers: peers ? [peers.resolver, ...resolvers] : resolvers,
+      ...(peers && { peers, sharer: peers }),
       media,
       ...(thumbnails && { thumbnails }),
       steps: audio,
@@ -126,8 +133,9 @@ export function assembleEngine(init: EngineInit, brought: BroughtParts, store: K
     memory,
     watch,
     audio,
+    ...(peers && { peers }),
     start: () => holds.start(),
-    owned: [holds, made, watch, media, ...(pictures ? [pictures] : [])],
+    owned: [holds, made, watch, media, ...(pictures ? [pictures] : []), ...(peers ? [peers] : [])],
   };
 }
 

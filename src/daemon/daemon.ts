@@ -14,6 +14,7 @@ import {
   type Engine,
 } from "./assemble.ts";
 import { assembleCaches, type Caches, scheduleCaches } from "./assemble-cache.ts";
+import { namedShares } from "./assemble-peers.ts";
 import { initializeConfig } from "./config/initialize.ts";
 import type { LoadedConfig, LoadOptions } from "./config/load.ts";
 import { problemLine } from "./config/problems.ts";
@@ -140,7 +141,7 @@ export class Daemon implements Startable, DaemonControl {
     // Begun before the downloads, so that they end behind them and hear of everything.
     const hooked = { sessions, store: keyValue, client: engine.client, env: this.#environment() };
     for (const part of assembleHooks(init, hooked)) await this.#begin(part);
-    this.#plugins = await this.#begin(assemblePlugins(init, downloads, engine.audio, SHARING_OFF));
+    this.#plugins = await this.#begin(assemblePlugins(init, downloads, engine.audio, engine.peers ?? SHARING_OFF));
     this.#stack.use(downloads);
     const lists = await this.#begin(
       new ListIntake({
@@ -167,10 +168,14 @@ export class Daemon implements Startable, DaemonControl {
     await engine.start();
     this.#refuseIfEnding();
     await downloads.start();
+    await engine.peers?.start();
     await this.#begin(watchFolders);
     const scheduler = new Scheduler({ clock, logger: logger.child({ room: "schedule" }) });
     if (config().sessions.cleanup !== "")
-      scheduler.calendar("session clean-up", config().sessions.cleanup, async () => void (await sessions.cleanUp()));
+      scheduler.calendar("session clean-up", config().sessions.cleanup, async () => {
+        await sessions.cleanUp();
+        await engine.peers?.prune(() => namedShares(sessions, sessions.receipts));
+      });
     scheduleCaches(scheduler, config(), caches.control, sessions);
     await this.#begin(scheduler);
     const feeds = await this.#begin(
@@ -210,7 +215,7 @@ export class Daemon implements Startable, DaemonControl {
           watchFolders,
           cache: caches.control,
           feeds,
-          sharing: SHARING_OFF,
+          sharing: engine.peers ?? SHARING_OFF,
           audio: engine.audio,
           control: this,
           memory: engine.watch,
@@ -235,6 +240,7 @@ export class Daemon implements Startable, DaemonControl {
     this.#appliers.push(
       (now) => this.#log.setLevel(now.log.level),
       () => downloads.settingsChanged(),
+      () => engine.peers?.settingsChanged(),
       (now) => sessions.setRetention({ keepDays: now.sessions.keep_days, keepCount: now.sessions.keep_count }),
     );
     this.#status = () => {

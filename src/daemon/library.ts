@@ -44,7 +44,7 @@ export class DownloadManager extends Manager {
   /** The sessions behind it: to look at, and to subscribe to. */
   readonly sessions: Sessions;
   /** What is shared, and how others are found. */
-  readonly sharing: PeerSharing = SHARING_OFF;
+  readonly sharing: PeerSharing;
   readonly #engine: Engine;
   readonly #ownSessions: Sessions | undefined;
   readonly #ownCache: DownloadCache | undefined;
@@ -76,6 +76,7 @@ export class DownloadManager extends Manager {
     const engine = assembleEngine(init, brought, store);
     super(engine.parts, engine.settings);
     this.#engine = engine;
+    this.sharing = engine.peers ?? SHARING_OFF;
     this.#ownCache = ownCache;
     this.#ownSessions = sessionManager === options.sessionManager ? undefined : sessionManager;
     this.sessions = sessionManager;
@@ -127,6 +128,7 @@ export class DownloadManager extends Manager {
     await this.#ownCache?.start();
     await this.#engine.start();
     await super.start();
+    await this.#engine.peers?.start();
   }
 }
 

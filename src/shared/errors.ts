@@ -90,7 +90,7 @@ export const ERRORS = {
   CHECKSUM_NOT_FOUND: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "No checksum file was found that names the file.", "Name one with --checksum-file URL, or give the digest with --checksum."),
   METALINK_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A Metalink cannot be used.", "The message says why; --no-metalink fetches the Metalink itself."),
   PLAYLIST_INVALID: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A playlist or manifest cannot be used.", "The message says why, and where in it; --no-media fetches the playlist itself."),
-  CHUNK_MISMATCH: row("download", "DATA_LOSS", true, EXIT.integrity, "A chunk on disk is not what was recorded.", "It is fetched again; if it recurs, the disk is failing."),
+  CHUNK_MISMATCH: row("download", "DATA_LOSS", true, EXIT.integrity, "A chunk is not what was recorded, or not what the manifest of a share says.", "It is fetched again; if it recurs, the disk is failing, or whoever shares it sends other bytes."),
   RESOURCE_CHANGED: row("resource", "ABORTED", true, EXIT.integrity, "The resource changed while it was fetched.", "It begins again with the new version."),
   // The way to the origin.
   DNS_FAILED: row("network", "UNAVAILABLE", true, EXIT.network, "The host's name could not be resolved.", "Check the spelling of the host and the network."),
@@ -154,6 +154,7 @@ export const ERRORS = {
   PEERS_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.network, "Peers were found, and none could be reached.", "See `snatchctl network` at both ends; a TURN server (p2p.turn) gets through where nothing else does."),
   PEER_REFUSED: row("network", "UNAVAILABLE", true, EXIT.network, "The peer does not let us in: the share has ended, enough others fetch it now, or the code is another one.", "It is asked again later; ask who shares it."),
   PEER_MISBEHAVED: row("network", "UNAVAILABLE", true, EXIT.network, "The peer broke the protocol, or sent wrong bytes. It is not asked again.", "It goes on with other peers; if there is no other, ask who shares it."),
+  IDENTITY_INVALID: row("file-system", "FAILED_PRECONDITION", false, EXIT.fileSystem, "The key by which peers know this machine cannot be used: it is damaged, or others may read it.", "The message names the file and says what to do; nothing is replaced by itself."),
   NETWORK_OFF: row("download", "FAILED_PRECONDITION", false, EXIT.refused, "Sharing is switched off, or not for callers over TCP.", "Set p2p.enabled, or p2p.allow_remote for callers over TCP."),
   // The caches.
   CACHE_TOO_LARGE: row("system-resource", "RESOURCE_EXHAUSTED", false, EXIT.systemResource, "It is larger than the cache may keep. It is read no further.", "Raise the limit that the message names, in the configuration."),

@@ -32,6 +32,21 @@ const DEEPEST = 3;
 /** A name as long as this, in place of a user's, is a token. */
 const LONGEST_USER = 20;
 
+/**
+ * The scheme of codes, as the URL parser reads it: it overlooks white space before it, and tabs and line breaks within. Behind
+ * it is a code, or the name under which a share is known.
+ */
+const BLANK = "[\\t\\n\\r]*";
+const CODE_SCHEME = new RegExp(`^([\\0-\\x20]*${[..."snatch"].join(BLANK)}${BLANK}:)`, "i");
+const SHARE_NAME = /^share\/[0-9a-f]{32}(\/\d{1,6})?$/;
+
+/** A code by itself, or behind a scheme that was mistyped: 25 characters, with white space, hyphens or dashes in between. */
+const CODE =
+  /^(?!https?:)([\0-\x20]*(?:[a-z]{1,12}[:;,/\\]+)?\s*)(?:[0-9A-Z][\s\u00AD\u200B-\u200D\u2060\uFEFF\p{Pd}]*){25}$/iu;
+
+/** Longer texts are no codes. */
+const LONGEST_CODE = 200;
+
 /** True for a header field that must not be shown, logged or sent to another origin. */
 export function isSecretHeader(name: string): boolean {
   return SECRET_HEADER.test(name);
@@ -39,8 +54,8 @@ export function isSecretHeader(name: string): boolean {
 
 /**
  * A URL that can be shown: a password, a user that stands alone (it is a token as often as not) and the values of fields
- * that look secret by their name become `***`, also in the fragment, in path parameters and in URLs inside of fields. Text
- * that is no URL is treated as one that was mistyped.
+ * that look secret by their name become `***`, also in the fragment, in path parameters and in URLs inside of fields. So does
+ * the code of a share. Text that is no URL is treated as one that was mistyped.
  */
 export function redactUrl(text: string): string {
   // Most have nothing to hide, and long lists of them are shown.
@@ -49,6 +64,9 @@ export function redactUrl(text: string): string {
 
 /** @param depth - URLs inside of one another that are still looked into */
 function redactNested(text: string, depth: number): string {
+  const [scheme] = CODE_SCHEME.exec(text) ?? [];
+  if (scheme !== undefined) return SHARE_NAME.test(text.slice(scheme.length)) ? text : "snatch:***";
+  if (text.length <= LONGEST_CODE && CODE.test(text)) return text.replace(CODE, "$1***");
   return /[@?#;]/.test(text) ? redactFields(redactUser(text), depth) : text;
 }
 
@@ -88,7 +106,7 @@ function redactField(separator: string, name: string, value: string, depth: numb
 /** A value that is itself a URL, as it stands or percent-encoded. */
 function redactInner(value: string, depth: number): string {
   const inner = decoded(value);
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(inner)) return value;
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(inner) && !CODE_SCHEME.test(inner)) return value;
   if (depth === 0) return "***";
   const shown = redactNested(inner, depth - 1);
   if (shown === inner) return value;

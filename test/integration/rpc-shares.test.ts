@@ -13,7 +13,7 @@ import { publicIdOf } from "../support/memory-sharing.ts";
 import { call, errorOf, type RpcFixture, rpcFixture } from "../support/rpc-server.ts";
 import { detailsOf } from "../support/rpc-status.ts";
 
-const CODE = /^([0-9A-HJKMNP-TV-Z]{4}-){5}[0-9A-HJKMNP-TV-Z]{2}$/;
+const CODE = /^[0-9A-HJKMNP-TV-Z]{5}(-[0-9A-HJKMNP-TV-Z]{5}){4}$/;
 
 let fixture: RpcFixture;
 let local: ShareServiceClient;
@@ -113,7 +113,7 @@ describe("shares over the wire", () => {
     const { shares } = await call(local.listShares.bind(local, {}));
     assert.equal(shares.length, 3);
     assert.equal(shares[0]?.name, "Holiday");
-    assert.doesNotMatch(JSON.stringify(shares), /[0-9A-Z]{4}-[0-9A-Z]{4}-/);
+    assert.doesNotMatch(JSON.stringify(shares), /[0-9A-Z]{5}-[0-9A-Z]{5}-/);
     for (const by of ["id", "code"]) {
       const [first] = (await call(local.listShares.bind(local, {}))).shares;
       const name = first?.shareId.slice(0, 8) ?? "";

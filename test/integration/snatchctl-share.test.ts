@@ -14,7 +14,7 @@ import { publicIdOf, someCode } from "../support/memory-sharing.ts";
 import { type RpcFixture, rpcFixture } from "../support/rpc-server.ts";
 import { jsonLines, type RunOptions, snatchctl, startSnatchctl, temporaryFolder } from "../support/snatchctl.ts";
 
-const CODE = /([0-9A-HJKMNP-TV-Z]{4}-){5}[0-9A-HJKMNP-TV-Z]{2}/;
+const CODE = /[0-9A-HJKMNP-TV-Z]{5}(?:-[0-9A-HJKMNP-TV-Z]{5}){4}/;
 const MAIN = resolve("src/client/main.ts");
 const FAKE = resolve("test/support/fake-daemon.ts");
 const ESCAPE = String.fromCharCode(27);

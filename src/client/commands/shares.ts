@@ -23,7 +23,7 @@ const COLUMNS: readonly Column[] = [
   { title: "ENDS", width: 11 },
   { title: "NAME", width: 20 },
 ];
-const WITH_CODES: readonly Column[] = [...COLUMNS.slice(0, -1), { title: "CODE", width: 27 }, ...COLUMNS.slice(-1)];
+const WITH_CODES: readonly Column[] = [...COLUMNS.slice(0, -1), { title: "CODE", width: 29 }, ...COLUMNS.slice(-1)];
 
 /** Prints every share; their codes only if they were asked for. */
 export async function shares(flags: SharesFlags): Promise<number> {

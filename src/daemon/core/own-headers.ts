@@ -1,4 +1,5 @@
 /** What was given for a URL's origin goes to that origin, and to no other: header fields, and the user that the URL names. */
+import { basic, decoded } from "./basic-auth.ts";
 import type { DownloadOptions } from "./session.ts";
 
 /** True if what is for one URL's origin may be sent to the other. */
@@ -23,14 +24,5 @@ export function ownHeaders(
   // A user without a password is one whose password the machine's owner has; a user of its own goes before.
   if (password === "" || own.username !== "" || own.password !== "") return headers;
   if (headers.some(([name]) => name.toLowerCase() === "authorization")) return headers;
-  const credentials = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString("base64");
-  return [...headers, ["Authorization", `Basic ${credentials}`]];
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return [...headers, ["Authorization", basic(decoded(username), decoded(password))]];
 }

@@ -238,13 +238,17 @@ export interface ChunkSource {
   /** By which ways bytes come, and came since it was made; absent where there is only one. */
   readonly via?: readonly PeerPath[];
   /**
-   * Which bytes of what is missing had better be asked for next: those that the fewest hold. A part of one of the gaps, or
-   * undefined if it does not matter.
+   * Which bytes of what is missing had better be asked for next: of those that can be had now, those that the fewest hold. A
+   * part of one of the gaps, or undefined if it does not matter, or if none of them can be had now. `open` waits where nobody
+   * has what is asked for; meanwhile other gaps are asked about again and again.
    */
   choose?(gaps: readonly ByteRange[]): ByteRange | undefined;
   /** A chunk that came from here is not what its manifest says; it is asked for again. Whoever sent it is not to be asked. */
   reject?(chunk: ByteRange): void;
-  /** The fetch begins: what is here of the file may be given to others until the answer is disposed of. */
+  /**
+   * The fetch begins: what is here of the file may be given to others until the answer is disposed of. Only what is compared
+   * with a manifest; the source knows whether that is wanted.
+   */
   attach?(held: HeldPart): Disposable;
 }
 
@@ -484,12 +488,14 @@ export interface FileStore {
   reclaim(path: string, policy: IfExists): Promise<Claim | undefined>;
   /**
    * Gives a synced part file its final name: mtime, mode, rename, sync of the folder (in groups). Refuses to replace an
-   * existing file unless `replace`. @returns the identity of the file in place
+   * existing file unless `replace`.
+   * @param options.mode - permission bits: those for execution are given to the file, as far as the user's mask allows
+   * @returns the identity of the file in place
    */
   place(
     part: string,
     target: string,
-    options: { mtimeMs?: number; replace: boolean },
+    options: { mtimeMs?: number; mode?: number; replace: boolean },
   ): Promise<{ size: number; mtimeMs: number; ino: number }>;
   remove(path: string): Promise<void>;
   /** Sets the time of a file's last change, in milliseconds since the epoch. */

@@ -42,7 +42,7 @@ export class DiskFileStore implements FileStore {
   readonly #seen = new Map<string, { readonly at: number; readonly medium: Medium }>();
   readonly #free = new Map<string, { readonly bytes: number; readonly at: number }>();
   readonly #guard: Guard;
-  #mode: number | undefined;
+  #mask: number | undefined;
 
   /** @param guarded - folders into which nothing is downloaded, absolute; asked for each folder anew */
   constructor(guarded: () => Promise<readonly string[]> = () => Promise.resolve([])) {
@@ -122,14 +122,20 @@ export class DiskFileStore implements FileStore {
     return this.#claims.reclaim(path, policy);
   }
 
-  async place(part: string, target: string, options: { mtimeMs?: number; replace: boolean }): Promise<FileIdentity> {
+  async place(
+    part: string,
+    target: string,
+    options: { mtimeMs?: number; mode?: number; replace: boolean },
+  ): Promise<FileIdentity> {
     // It may have come to be watched meanwhile.
     await this.#guard.assertFree(dirname(target));
-    // What the user's mask leaves of the bits that open(2) with 0666 would give; asked once.
-    this.#mode ??= 0o666 & ~process.umask();
+    // Asked once.
+    this.#mask ??= process.umask();
+    // What it leaves of the bits that open(2) with 0666 would give. Whoever made the file says no more than that it can be run.
+    const mode = (0o666 | ((options.mode ?? 0) & 0o111)) & ~this.#mask;
     const folder = dirname(target);
     const calls = dirname(part) === folder ? this.#callsIn(folder) : POOLED;
-    const how = { ...options, mode: this.#mode, calls };
+    const how = { ...options, mode, calls };
     await naming("moving the finished file to", target, renameInto(part, target, how));
     const [{ size, mtimeMs, ino }] = await Promise.all([
       naming(

@@ -5,16 +5,18 @@
 import { dirname } from "node:path";
 import { asDownloadError, type DownloadError, failure, NetworkError, ResourceError } from "../core/errors.ts";
 import { chunkCount } from "../core/manifest.ts";
-import type { RangeStream } from "../core/ports.ts";
+import type { ChunkSource, RangeRequest, RangeStream } from "../core/ports.ts";
 import { Assembly, type WrittenChunk } from "./assembly.ts";
+import { ChunkProof } from "./chunk-proof.ts";
 import { ConnectionCount } from "./connection-count.ts";
+import { HeldFile } from "./held-file.ts";
 import { Lane } from "./lane.ts";
 import { TINY } from "./plan.ts";
 import type { PlannedFile } from "./planned-file.ts";
 import { Recorder } from "./recorder.ts";
 import type { Run } from "./run.ts";
 import type { Place } from "./sources.ts";
-import { type Span, Spans } from "./spans.ts";
+import { type Choose, type Span, Spans } from "./spans.ts";
 import { requireSpace } from "./target.ts";
 
 /** A connection may break this often in a row without bringing a byte. */
@@ -35,9 +37,21 @@ const LOOK_MS = 50;
 /** A connection that brings nothing for so many milliseconds, with all others done, is made anew. */
 const STALLED_MS = 3000;
 
+/** Milliseconds without a byte after which a connection may be waiting for what nobody has at the moment. */
+const IDLE_MS = 100;
+
+/** Why a connection leaves its span for another one. */
+const NOT_NOW = new Error("other bytes can be had sooner");
+
+/** The last word of a source that tries again and again by itself. */
+const FINAL = new Set(["PEERS_NOT_FOUND", "PEERS_UNREACHABLE"]);
+
 /** Fetches what is missing. @returns bytes of the file. @throws DownloadError; what was recorded stays */
 export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
   const { size } = file.resource;
+  const proof = file.manifest && new ChunkProof(file.manifest, file.sources, run.logger);
+  const held = new HeldFile(file);
+  const record = recording(run, file, held);
   using assembly = new Assembly({
     part: file.part,
     slabs: run.engine.slabs,
@@ -46,14 +60,23 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
     ...(size !== undefined && { size }),
     // For a digest of the whole they are read back while they come.
     passing: size !== undefined && size >= PASSING && !file.digest,
-    onChunk: recording(run, file),
+    onChunk: proof ? async (chunk) => (proof.admits(chunk) ? await record(chunk) : undefined) : record,
   });
   run.pending = () => assembly.pendingBytes;
+  run.via = () => file.sources.via;
+  // What is proved only by a digest of the whole is nobody else's yet.
+  if (proof) file.attached = file.sources.attach(held);
   if (file.whole) return await fetchStream(run, file, assembly, file.opening);
   const opening = file.opening;
   if (opening && size !== undefined && size <= TINY) {
+    let wrong: DownloadError | undefined;
+    if (proof)
+      proof.onWrong = (_chunk, error) => {
+        wrong = error;
+      };
     try {
-      return await fetchStream(run, file, assembly, opening);
+      const bytes = await fetchStream(run, file, assembly, opening);
+      if (!wrong) return bytes;
     } catch (error) {
       run.signal.throwIfAborted();
       if (!mayPass(asDownloadError(error))) throw error;
@@ -61,13 +84,13 @@ export async function fetchFile(run: Run, file: PlannedFile): Promise<number> {
       assembly[Symbol.dispose]();
       file.done.clear();
     }
-    return await new Fetch(run, file, assembly, undefined).all();
+    return await new Fetch(run, file, assembly, undefined, proof).all();
   }
-  return await new Fetch(run, file, assembly, opening).all();
+  return await new Fetch(run, file, assembly, opening, proof).all();
 }
 
 /** What is done with a chunk whose bytes are written. */
-function recording(run: Run, file: PlannedFile): (chunk: WrittenChunk) => Promise<void> {
+function recording(run: Run, file: PlannedFile, held: HeldFile): (chunk: WrittenChunk) => Promise<void> {
   const { store, hooks } = run.engine;
   const { size } = file.resource;
   let bytes = file.doneBytes;
@@ -83,6 +106,7 @@ function recording(run: Run, file: PlannedFile): (chunk: WrittenChunk) => Promis
       file.digest.reached(Math.min(whole * file.chunkSize, size ?? Number.POSITIVE_INFINITY));
     }
     file.origins.set(index, sources);
+    held.gained(index);
     store.progress(run.session.id, bytes, size);
     if (hooks.idle) return;
     const start = index * file.chunkSize;
@@ -110,6 +134,8 @@ interface Worker {
   span: Span;
   /** Breaks off the request under way. */
   abort: AbortController | undefined;
+  /** It waits for the source to begin. */
+  waits: boolean;
   done: Promise<void>;
 }
 
@@ -119,6 +145,8 @@ class Fetch {
   readonly #file: PlannedFile;
   readonly #assembly: Assembly;
   readonly #opening: RangeStream | undefined;
+  /** Says what is fetched first, where the source minds. */
+  readonly #choose: Choose | undefined;
   readonly #spans: Spans;
   readonly #count: ConnectionCount;
   readonly #most: number;
@@ -130,15 +158,28 @@ class Fetch {
   readonly #roused = new Set<Worker>();
   #lastError: DownloadError | undefined;
 
-  constructor(run: Run, file: PlannedFile, assembly: Assembly, opening: RangeStream | undefined) {
+  constructor(
+    run: Run,
+    file: PlannedFile,
+    assembly: Assembly,
+    opening: RangeStream | undefined,
+    proof: ChunkProof | undefined,
+  ) {
     this.#run = run;
     this.#file = file;
     this.#assembly = assembly;
     this.#opening = opening;
     this.#spans = new Spans(file.resource.size ?? 0, file.chunkSize, file.done);
-    this.#most = run.session.options.connections ?? run.settings.connections;
+    this.#choose = file.sources.choose;
+    this.#most = connectionsFor(run, file);
     this.#count = new ConnectionCount(this.#most, () => run.engine.memory?.level ?? 0);
     this.#signal = AbortSignal.any([run.signal, this.#all.signal]);
+    if (proof)
+      proof.onWrong = ({ start, end }) => {
+        this.#spans.putBack(start, end);
+        // Whatever others gave up over, there is something to do again.
+        this.#lastError = undefined;
+      };
   }
 
   /** @returns bytes of the file */
@@ -153,7 +194,9 @@ class Fetch {
       for (;;) {
         while (this.#workers.size > 0) await Promise.race([...this.#workers].map((worker) => worker.done));
         // All may have left at once, each because of the others; nothing has gone wrong.
-        if (this.#lastError || this.#signal.aborted || this.#spans.left === 0) break;
+        if (this.#lastError || this.#signal.aborted) break;
+        // What is still on its way to the disk may turn out wrong.
+        if (this.#spans.left === 0 && !(this.#file.manifest && (await this.#drained()) && this.#spans.left > 0)) break;
         this.#start();
       }
     } finally {
@@ -169,6 +212,14 @@ class Fetch {
     return size;
   }
 
+  /** Waits until all that came is written and compared. @returns false if something went wrong on the way */
+  #drained(): Promise<boolean> {
+    return this.#assembly.drain().then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Looks again and again whether more connections, or fewer, would be better. @returns ends it */
   #watch(): () => void {
     const { clock } = this.#run.engine;
@@ -176,6 +227,7 @@ class Fetch {
       if (this.#signal.aborted) return;
       cancel = clock.timer(LOOK_MS, look);
       const workers = [...this.#workers];
+      this.#redirect(workers);
       const wanted = this.#count.see({
         now: clock.monotonic(),
         received: this.#run.received,
@@ -190,9 +242,27 @@ class Fetch {
     return () => cancel();
   }
 
+  /** A connection that waits for what nobody has at the moment leaves it for what can be had; one connection at a time. */
+  #redirect(workers: readonly Worker[]): void {
+    const choose = this.#choose;
+    if (!choose) return;
+    const size = this.#file.chunkSize;
+    for (const { waits, lane, span, abort } of workers) {
+      if (!waits && (lane.held || lane.idleMs < IDLE_MS)) continue;
+      const { next, end } = span;
+      const first = Math.min((Math.floor(next / size) + 1) * size, end);
+      if (choose([{ start: next, end: first }])) continue;
+      if (!choose([...this.#spans.gaps, ...(first < end ? [{ start: first, end }] : [])])) continue;
+      abort?.abort(NOT_NOW);
+      return;
+    }
+  }
+
   /** The last of several connections is not waited for when it is stuck. */
   #rouse(workers: readonly Worker[]): void {
     const [worker] = workers;
+    // Such a source sees by itself who of many brings nothing.
+    if (this.#choose) return;
     if (workers.length !== 1 || !worker || this.#peak < 2 || this.#roused.has(worker)) return;
     const { idleMs, held } = worker.lane;
     if (held || idleMs < STALLED_MS) return;
@@ -202,14 +272,14 @@ class Fetch {
 
   #start(opening?: RangeStream): void {
     const lane = new Lane(this.#run, this.#assembly);
-    const asked = opening && (opening.end ?? 0) - opening.start;
-    const span =
-      asked === undefined ? this.#spans.take(this.#most, lane.rate) : this.#spans.takeFirst(asked, lane.rate);
+    const span = opening
+      ? this.#spans.takeAt(opening.start, opening.end ?? opening.start, lane.rate)
+      : this.#take(lane);
     if (!span) {
       opening?.cancel();
       return;
     }
-    const worker: Worker = { lane, span, abort: undefined, done: Promise.resolve() };
+    const worker: Worker = { lane, span, abort: undefined, waits: false, done: Promise.resolve() };
     this.#workers.add(worker);
     this.#run.connections = this.#workers.size;
     this.#peak = Math.max(this.#peak, this.#workers.size);
@@ -227,6 +297,8 @@ class Fetch {
         worker.span = span;
         try {
           await this.#fetch(worker, stream);
+        } catch (error) {
+          if (error !== NOT_NOW) throw error;
         } finally {
           stream = undefined;
           this.#spans.release(span);
@@ -247,10 +319,15 @@ class Fetch {
 
   #next(worker: Worker): Span | undefined {
     if (this.#signal.aborted) return undefined;
-    if (this.#workers.size <= this.#count.wanted) return this.#spans.take(this.#most, worker.lane.rate);
+    if (this.#workers.size <= this.#count.wanted) return this.#take(worker.lane);
     // Gone from here on: the next one who asks must not leave for the same reason.
     this.#workers.delete(worker);
     return undefined;
+  }
+
+  #take(lane: Lane): Span | undefined {
+    const chosen = this.#choose && this.#spans.takeChosen(this.#most, lane.rate, this.#choose);
+    return chosen ?? this.#spans.take(this.#most, lane.rate);
   }
 
   /** Fetches one span, from another place where one fails. */
@@ -263,6 +340,7 @@ class Fetch {
         await this.#fetchFrom(place, worker, stream);
       } catch (error) {
         this.#signal.throwIfAborted();
+        if (error === NOT_NOW) throw error;
         const failed = asDownloadError(error);
         const versionGone = failed.code === "RESOURCE_CHANGED" && place === sources.first;
         // Others are being served there: it minds the number of connections, not the file.
@@ -287,6 +365,7 @@ class Fetch {
         fruitless = 0;
       } catch (error) {
         this.#signal.throwIfAborted();
+        if (error === NOT_NOW) throw error;
         const failed = asDownloadError(error);
         fruitless = span.next > from ? 1 : fruitless + 1;
         if (!mayPass(failed) || fruitless >= FRUITLESS) throw failed;
@@ -299,6 +378,15 @@ class Fetch {
     }
   }
 
+  async #open(worker: Worker, source: ChunkSource, request: RangeRequest): Promise<RangeStream> {
+    worker.waits = true;
+    try {
+      return await source.open(request);
+    } finally {
+      worker.waits = false;
+    }
+  }
+
   async #receive(worker: Worker, place: Place, opening: RangeStream | undefined): Promise<void> {
     const { source, expected, number } = place;
     const { lane, span } = worker;
@@ -306,14 +394,16 @@ class Fetch {
     worker.abort = abort;
     const signal = AbortSignal.any([this.#signal, abort.signal]);
     const { end } = span;
-    const stream = opening ?? (await source.open({ start: span.next, end, ...(expected && { expected }), signal }));
     // The probe's answer was asked for before there was a signal of this connection's.
-    const breakOff = (): void => stream.cancel();
-    if (opening) signal.addEventListener("abort", breakOff, { once: true });
+    const breakOff = (): void => opening?.cancel();
+    signal.addEventListener("abort", breakOff, { once: true });
     try {
+      const request = { start: span.next, end, ...(expected && { expected }), signal };
+      const stream = opening ?? (await this.#open(worker, source, request));
       await lane.receive(stream, span, number, opening ? (opening.end ?? end) : end);
     } catch (error) {
-      if (opening) signal.throwIfAborted();
+      // Whatever the source makes of it.
+      if (opening || abort.signal.reason === NOT_NOW) signal.throwIfAborted();
       throw error;
     } finally {
       signal.removeEventListener("abort", breakOff);
@@ -321,9 +411,17 @@ class Fetch {
   }
 }
 
+/** Connections at once, at most. Chunks whose size others chose may be too large for as many as are set. */
+function connectionsFor({ session, settings }: Run, { manifest, chunkSize }: PlannedFile): number {
+  const most = session.options.connections ?? settings.connections;
+  if (!manifest) return most;
+  // Each connection fills one slab while another is hashed and written.
+  return Math.max(1, Math.min(most, Math.floor(settings.memoryHeadroom() / (2 * chunkSize))));
+}
+
 /** True for what another try at the same place may mend. */
 function mayPass(error: DownloadError): boolean {
-  return error instanceof NetworkError && error.retryable;
+  return error instanceof NetworkError && error.retryable && !FINAL.has(error.code);
 }
 
 /** True for what another place could do better. */

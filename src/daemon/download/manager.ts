@@ -18,7 +18,7 @@ import type { Hooks } from "./hook-calls.ts";
 import { HookRunner } from "./hook-runner.ts";
 import { Meter } from "./meter.ts";
 import { Queue } from "./queue.ts";
-import { checkRequest } from "./request.ts";
+import { checkRequest, concealed } from "./request.ts";
 import type { Engine, EngineParts } from "./run.ts";
 import { Runner } from "./runner.ts";
 import type { DownloadSettings } from "./settings.ts";
@@ -189,7 +189,10 @@ export class DownloadManager implements Downloads, Startable {
     const { resolvers, steps } = this.#engine;
     // A step that nobody has is told now, not when the file is here.
     steps?.steps(options.audio ?? []);
-    return checkRequest(urls, options, this.#settings(), (url) => resolvers.some((resolver) => resolver.claims(url)));
+    const request = checkRequest(urls, options, this.#settings(), (url) =>
+      resolvers.some((resolver) => resolver.claims(url)),
+    );
+    return concealed(request, resolvers);
   }
 
   /** One after the other: two callers who ask for the same URL at once get the same session. */

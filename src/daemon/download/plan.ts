@@ -44,6 +44,9 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
     return undefined;
   // What steps made of it lies there, with chunks of its own: they say nothing about what the origin has.
   if (session.sourceManifest !== undefined) return undefined;
+  const { manifest } = source;
+  // Another grid, or another file.
+  if (manifest && (state.chunkSize !== manifest.chunkSize || resource.size !== manifest.size)) return undefined;
   const candidates = [...source.candidates, ...namedMirrors(resource, source)];
   // The version is that of one origin: without it nobody could say whether it is still the same.
   const urls = mergeUrls(state.sources, candidates);
@@ -60,6 +63,8 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
   held.defer(() => part.close());
   const done = new Map(await engine.store.chunks(session.id, state.epoch));
   if (settings.verifyChunks) await dropDamaged(run, part, state, size, done);
+  // What was proved once was not by this manifest: nothing of it is mixed with what is.
+  if (manifest && [...done].some(([index, digest]) => manifest.chunks[index] !== digest)) return undefined;
   // With nothing in hand any place may be the first.
   if (done.size === 0 && source.candidates.length > 1) return undefined;
   await askHooks(run, resource, source);
@@ -80,7 +85,18 @@ async function planResumed(run: Run, source: Plan): Promise<PlannedFile | undefi
   });
   const recorded = size > chunkSize;
   return new PlannedFile(
-    { sources, candidates: ordered, resource, part, chunkSize, epoch, done, recorded, whole: false },
+    {
+      sources,
+      candidates: ordered,
+      resource,
+      part,
+      chunkSize,
+      epoch,
+      done,
+      recorded,
+      whole: false,
+      ...(manifest && { manifest }),
+    },
     claim,
   );
 }
@@ -148,7 +164,8 @@ async function dropDamaged(
 
 async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver> {
   const { engine, settings, session } = run;
-  const chunkSize = chooseChunkSize(run);
+  const { manifest } = asked;
+  const chunkSize = manifest?.chunkSize ?? chooseChunkSize(run);
   const { source, opening, others } = await probe(run, asked, chunkSize);
   await using held = new AsyncDisposableStack();
   held.defer(() => opening.cancel());
@@ -156,7 +173,8 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
   const claimant = asked.final ? undefined : engine.resolvers.find(claims);
   if (claimant) return claimant;
   if (asked.noPage) refusePage(source.source.id, opening.resource);
-  const resource = await withDescription(run, opening, asked);
+  const described = await withDescription(run, opening, asked);
+  const resource = manifest ? { ...described, size: manifest.size } : described;
   await askHooks(run, resource, asked);
   const claim = held.use(await claimTarget(run, resource, asked));
   const whole = run.rangesRefused || !canResume(resource);
@@ -190,6 +208,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
         part: { path, chunkSize, epoch, sources: urls },
         manifestRoot: undefined,
         sourceManifest: undefined,
+        via: undefined,
         metadata: { title: basename(claim.path), ...session.metadata },
         progress: { downloadedBytes: 0, ...(resource.size !== undefined && { totalBytes: resource.size }) },
       },
@@ -227,6 +246,7 @@ async function planFresh(run: Run, asked: Plan): Promise<PlannedFile | Resolver>
       whole,
       opening,
       ...(former && { former }),
+      ...(manifest && { manifest }),
     },
     claim,
   );

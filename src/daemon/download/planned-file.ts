@@ -1,5 +1,5 @@
 /** What the plan stage hands on: everything that the fetch needs, and what it has to let go of afterwards. */
-import { chunkRange } from "../core/manifest.ts";
+import { chunkRange, type Manifest } from "../core/manifest.ts";
 import type { Candidate } from "../core/plan.ts";
 import type { Claim, PartFile, RangeStream } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
@@ -25,6 +25,8 @@ interface PlanInit {
   readonly whole: boolean;
   /** The probe's answer, still unread. Absent when an earlier run is gone on with. */
   readonly opening?: RangeStream;
+  /** What every chunk must be. */
+  readonly manifest?: Manifest;
 }
 
 /** Everything that the fetch needs. Owns the open part file and the claim on the target. */
@@ -40,8 +42,11 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   readonly former?: string;
   readonly whole: boolean;
   readonly opening?: RangeStream;
+  readonly manifest?: Manifest;
   /** Digests that are made while the file comes; set before the fetch begins, if it is worth it. */
   digest?: FileDigest;
+  /** What is here may be given to others meanwhile. */
+  attached?: Disposable;
   /** Where the chunks of this run came from. */
   readonly origins = new Map<number, readonly number[]>();
   #claim: Claim;
@@ -58,6 +63,7 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
     if (init.former !== undefined) this.former = init.former;
     this.whole = init.whole;
     if (init.opening) this.opening = init.opening;
+    if (init.manifest) this.manifest = init.manifest;
     this.#claim = claim;
   }
 
@@ -94,6 +100,7 @@ export class PlannedFile implements PlanInit, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.attached?.[Symbol.dispose]();
     this.sources[Symbol.dispose]();
     this.#claim[Symbol.dispose]();
     await this.digest?.[Symbol.asyncDispose]();

@@ -1,9 +1,16 @@
 /** The first question to a place: a ranged GET whose bytes are used. */
+import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
+import type { Manifest } from "../core/manifest.ts";
 import type { Candidate, Plan } from "../core/plan.ts";
 import type { ChunkSource, RangeStream } from "../core/ports.ts";
 import type { Run } from "./run.ts";
 import { canResume } from "./sources.ts";
+
+/** Milliseconds between two looks whether something else can be had than what is waited for. */
+const LOOK_MS = 50;
+
+const ELSEWHERE = new Error("other bytes can be had sooner");
 
 /** A candidate with its source. */
 export interface Asked {
@@ -26,14 +33,14 @@ export async function probe(
   plan: Plan,
   chunkSize: number,
 ): Promise<{ source: Asked; opening: RangeStream; others: readonly Asked[] }> {
-  const wanted = plan.size ?? run.session.options.size;
+  const wanted = plan.manifest?.size ?? plan.size ?? run.session.options.size;
   const asked = plan.candidates.map((candidate) => askedOf(run, candidate));
   const cached = await fromCache(run, plan, wanted);
   if (cached) return { ...cached, others: asked };
   const failures: DownloadError[] = [];
   for (const source of asked) {
     try {
-      const opening = await openFirst(run, source.source, chunkSize);
+      const opening = await openFirst(run, source.source, chunkSize, plan.manifest);
       refuseOtherSize(opening, wanted, source.source.id);
       return { source, opening, others: asked.filter((other) => other !== source) };
     } catch (error) {
@@ -56,14 +63,52 @@ function refuseOtherSize(opening: RangeStream, wanted: number | undefined, id: s
   });
 }
 
-async function openFirst(run: Run, source: ChunkSource, chunkSize: number): Promise<RangeStream> {
+async function openFirst(
+  run: Run,
+  source: ChunkSource,
+  chunkSize: number,
+  manifest: Manifest | undefined,
+): Promise<RangeStream> {
   const { signal } = run;
   if (run.rangesRefused) return source.open({ start: 0, signal });
+  if (manifest && source.choose) return openChosen(run, source, manifest);
   const opening = await source.open({ start: 0, end: chunkSize, signal });
   if (canResume(opening.resource) || opening.end === opening.resource.size || !opening.resource.ranges) return opening;
   // Ranges, but no way to tell versions apart: the whole in one answer, so that all bytes are of one version.
   opening.cancel();
   return source.open({ start: 0, signal });
+}
+
+/** Whatever can be had first: for what nobody has yet one might wait for long. */
+async function openChosen(run: Run, source: ChunkSource, { size, chunkSize, root }: Manifest): Promise<RangeStream> {
+  const { clock } = run.engine;
+  const whole = { start: 0, end: size };
+  for (;;) {
+    const chosen = source.choose?.([whole])?.start ?? 0;
+    const start = Math.floor(Math.max(0, Math.min(chosen, size - 1)) / chunkSize) * chunkSize;
+    const asked = { start, end: Math.min(start + chunkSize, size) };
+    const abort = new AbortController();
+    const look = (): void => {
+      if (!source.choose?.([asked]) && source.choose?.([whole])) abort.abort(ELSEWHERE);
+      else cancel = clock.timer(LOOK_MS, look);
+    };
+    let cancel = clock.timer(LOOK_MS, look);
+    try {
+      const stream = await source.open({ ...asked, signal: AbortSignal.any([run.signal, abort.signal]) });
+      if (abort.signal.aborted) stream.cancel();
+      else if (stream.resource.strongValidator === `"${root}"`) return stream;
+      else {
+        stream.cancel();
+        // By the manifest of another version every chunk would be wrong, and nobody's fault.
+        throw failure("RESOURCE_CHANGED", `${source.id} is not what it was a moment ago`);
+      }
+    } catch (error) {
+      // Whatever the source makes of it.
+      if (!abort.signal.aborted) throw error;
+    } finally {
+      cancel();
+    }
+  }
 }
 
 /**
@@ -109,8 +154,12 @@ function withResource(stream: RangeStream, resource: RangeStream["resource"]): R
   };
 }
 
-/** Makes the source of a candidate. */
+/** Makes the source of a candidate. @throws DownloadError UNSUPPORTED_SCHEME */
 export function sourceOf(run: Run, { url, headers, namedBy }: Candidate): ChunkSource {
+  if (/^snatch:/i.test(url)) {
+    if (run.engine.peers) return run.engine.peers.peer(url);
+    throw failure("UNSUPPORTED_SCHEME", `nothing here can fetch from peers: ${redactUrl(url)}`);
+  }
   const { timeout = run.settings.timeout, remote, namedBy: asked } = run.session.options;
   const named = namedBy ?? asked;
   const way = { ...(named !== undefined && { namedBy: named }), ...(remote && { remote }) };

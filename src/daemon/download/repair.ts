@@ -41,11 +41,16 @@ export interface FetchedChunk {
 export class ChunkFetcher {
   readonly #parts: RepairParts;
   readonly #places: Place[];
+  /** Why nobody can be asked. */
+  readonly #nobody: string;
 
   /** @param ours - the receipt is of this daemon; otherwise nobody knows who chose its URLs and header fields */
   constructor(receipt: Receipt, ours: boolean, parts: RepairParts) {
     this.#parts = parts;
     const { url, mirrors, sources, resource, headers, remote } = receipt;
+    this.#nobody = sources.some((each) => each.startsWith("snatch:"))
+      ? "it came from peers, which are found by its code only: fetch it again by that"
+      : "the receipt was exported without the secrets of its URLs, so that nobody can be asked";
     const named = new Set(ours ? [url, ...mirrors] : []);
     const { origin } = new URL(url);
     // What came from the cache may be had where it was asked for.
@@ -77,7 +82,7 @@ export class ChunkFetcher {
         why ??= asDownloadError(error);
       }
     }
-    throw why ?? impossible("the receipt was exported without the secrets of its URLs, so that nobody can be asked");
+    throw why ?? impossible(this.#nobody);
   }
 
   async #fetchFrom(place: Place, chunk: DamagedChunk, digest: string, signal: AbortSignal): Promise<Uint8Array> {

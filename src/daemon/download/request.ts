@@ -2,6 +2,7 @@
 import { isAbsolute, normalize } from "node:path";
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
+import type { Resolver } from "../core/ports.ts";
 import type { Checksum, DownloadOptions, DownloadRequest } from "../core/session.ts";
 import { readFormat } from "../resolve/choose.ts";
 import { readTemplate } from "../resolve/template.ts";
@@ -31,6 +32,29 @@ export function checkRequest(
   if (options.template !== undefined) readTemplate(options.template);
   const directory = checked.directory ?? settings.downloadDir;
   return { url, mirrors, options: checked.output === undefined ? { ...checked, directory } : checked };
+}
+
+/**
+ * The request without what is itself a secret in its URL: that is kept elsewhere.
+ *
+ * @throws DownloadError INVALID_ARGUMENT where such a URL has mirrors, or is one; what the resolver throws
+ */
+export function concealed(request: DownloadRequest, resolvers: readonly Resolver[]): DownloadRequest {
+  const { url, mirrors, options } = request;
+  const keeper = (text: string): Resolver | undefined => {
+    const resolver = resolvers.find((each) => each.claims(text));
+    return resolver?.conceal ? resolver : undefined;
+  };
+  const own = keeper(url);
+  if ((own && mirrors.length > 0) || mirrors.some(keeper))
+    throw invalid(
+      "mirrors",
+      "what is shared by a code has no mirrors, and is no mirror: its peers are found by themselves",
+    );
+  const { checksumFile } = options;
+  if (checksumFile !== undefined && checksumFile !== "auto" && keeper(checksumFile))
+    throw invalid("checksum_file", "a code is no checksum file; what comes by it is compared with its own manifest");
+  return own?.conceal ? { ...request, url: own.conceal(url) } : request;
 }
 
 function checkUrl(text: string, claims: (url: string) => boolean): string {

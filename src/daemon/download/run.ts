@@ -1,12 +1,15 @@
 /** What the stages share while they bring one session on its way: the engine's parts, and the run's own state. */
+import type { PeerPath } from "../core/peers.ts";
 import type {
   Clock,
   DownloadCache,
+  FileSharer,
   FileStore,
   Intake,
   Logger,
   MediaTool,
   MemoryPressure,
+  PeerSources,
   Resolver,
   SessionPatch,
   SessionStore,
@@ -36,6 +39,10 @@ export interface EngineParts {
   readonly thumbnails?: Thumbnails;
   /** Makes the steps that work on finished files. */
   readonly steps?: StepFactory;
+  /** Files that peers hold. */
+  readonly peers?: PeerSources;
+  /** Shares finished files. */
+  readonly sharer?: FileSharer;
   readonly memory?: MemoryPressure;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -63,6 +70,8 @@ export class Run {
   readonly meter: Meter;
   /** Bytes received, not yet proved. */
   pending: () => number = () => 0;
+  /** By which ways bytes came from peers in this run. */
+  via: () => readonly PeerPath[] = () => [];
   /** Bytes received in this run. */
   received = 0;
   connections = 0;
@@ -108,6 +117,12 @@ export class Run {
    * only from where that one had come. */
   get advanced(): boolean {
     return this.#proved > this.#provedBefore;
+  }
+
+  /** The same, with those of earlier runs; undefined if there are none. */
+  get allVia(): readonly PeerPath[] | undefined {
+    const all = [...new Set([...(this.#session.via ?? []), ...this.via()])];
+    return all.length > 0 ? all : undefined;
   }
 
   async update(patch: SessionPatch, options?: UpdateOptions): Promise<void> {

@@ -93,7 +93,14 @@ export class Runner {
 
   live(id: string): LiveProgress | undefined {
     const run = this.#runs.get(id)?.run;
-    return run && { bytesPerSecond: run.meter.rate(), connections: run.connections, pendingBytes: run.pending() };
+    if (!run) return undefined;
+    const via = run.via();
+    return {
+      bytesPerSecond: run.meter.rate(),
+      connections: run.connections,
+      pendingBytes: run.pending(),
+      ...(via.length > 0 && { via }),
+    };
   }
 
   async #unfinished(run: Run, thrown: unknown): Promise<void> {
@@ -101,7 +108,7 @@ export class Runner {
     if (run.signal.aborted && reason instanceof Stop) {
       // At shutdown the session stays active: the next start finds it so, and queues it first.
       if (reason.why === "paused" || reason.why === "cancelled")
-        await this.#record(run, { status: reason.why, stage: undefined });
+        await this.#record(run, { status: reason.why, stage: undefined, via: run.allVia });
       return;
     }
     const patch = await this.#judged(run, asDownloadError(thrown)).catch((error: unknown) => {
@@ -151,6 +158,7 @@ export class Runner {
     const now = clock.now();
     const patch: SessionPatch = {
       stage: undefined,
+      via: run.allVia,
       error: sessionError(error, now),
       detour: recovery?.action === "retry" ? detourOf(session, recovery) : undefined,
       ...afterwards(error),

@@ -6,8 +6,10 @@
  */
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
-import type { ChunkSource, Logger, PartFile } from "../core/ports.ts";
+import type { PeerPath } from "../core/peers.ts";
+import type { ByteRange, ChunkSource, HeldPart, Logger, PartFile } from "../core/ports.ts";
 import type { ResourceInfo } from "../core/session.ts";
+import type { Choose } from "./spans.ts";
 
 /** Bytes that are compared before a mirror joins in. */
 const OVERLAP = 64 * 1024;
@@ -71,6 +73,32 @@ export class Sources implements Disposable {
     const [first] = this.#places;
     if (!first) throw failure("INTERNAL", "a file without a source");
     return first;
+  }
+
+  /** By which ways bytes come from peers, and came. */
+  get via(): readonly PeerPath[] {
+    return [...new Set(this.#places.flatMap(({ source }) => source.via ?? []))];
+  }
+
+  /** What had better be fetched first, where the only source minds. */
+  get choose(): Choose | undefined {
+    const { source } = this.first;
+    return this.#places.length === 1 && source.choose ? (gaps) => source.choose?.(gaps) : undefined;
+  }
+
+  /** What is here may be given to others by the sources that do so, until the answer is disposed of. */
+  attach(held: HeldPart): Disposable {
+    const attached = new DisposableStack();
+    for (const { source } of this.#places) attached.use(source.attach?.(held));
+    return attached;
+  }
+
+  /** A chunk is wrong. The one place that gave it is asked no more, unless it sees to it by itself. */
+  reject(chunk: ByteRange, numbers: readonly number[], error: DownloadError): void {
+    for (const place of this.#places.filter(({ number }) => numbers.includes(number))) {
+      if (place.source.reject) place.source.reject(chunk);
+      else if (numbers.length === 1) this.drop(place, error);
+    }
   }
 
   /** The first place, for a connection that is open already. */

@@ -4,6 +4,8 @@
  * one slow connection.
  */
 
+import type { ByteRange } from "../core/ports.ts";
+
 /** Neighbouring bytes that one connection fetches in one request: `next` up to `end`, exclusive. `end` may shrink. */
 export interface Span {
   /** The byte that comes next. */
@@ -15,6 +17,9 @@ export interface Span {
   /** Bytes a second of the connection that has the span; undefined while it is too young to tell. */
   readonly rate: () => number | undefined;
 }
+
+/** Which of the bytes that nobody has taken had better be fetched next; undefined if it does not matter. */
+export type Choose = (gaps: readonly ByteRange[]) => ByteRange | undefined;
 
 interface Gap {
   start: number;
@@ -73,10 +78,29 @@ export class Spans {
     return this.#gaps.length === 0 && this.#taken.size === 0;
   }
 
-  /** Takes the first missing bytes, at most so many: what the probe asked for. */
-  takeFirst(bytes: number, rate: Span["rate"]): Span | undefined {
-    const [gap] = this.#gaps;
-    return gap && this.#cut(gap, gap.start + bytes, rate);
+  /** What nobody has taken yet. */
+  get gaps(): readonly ByteRange[] {
+    return this.#gaps;
+  }
+
+  /** Takes what the probe asked for, as far as it is missing from its first byte on. */
+  takeAt(start: number, end: number, rate: Span["rate"]): Span | undefined {
+    const gap = this.#gaps.find((each) => each.start <= start && start < each.end);
+    return gap && this.#cut(this.#from(gap, start), end, rate);
+  }
+
+  /** As {@link Spans.take}, of what `choose` would have first; undefined if that does not matter to it. */
+  takeChosen(workers: number, rate: Span["rate"], choose: Choose): Span | undefined {
+    const size = this.#chunkSize;
+    if (this.#gaps.length === 0) return undefined;
+    // Torn ones first: they hold memory.
+    const torn = this.#gaps.filter(({ start }) => start % size !== 0);
+    const chosen = (torn.length > 0 ? choose(torn) : undefined) ?? choose(this.#gaps);
+    const gap = chosen && this.#gaps.find(({ start, end }) => start <= chosen.start && chosen.start < end);
+    if (!gap) return undefined;
+    const start = Math.max(gap.start, Math.floor(chosen.start / size) * size);
+    const end = Math.ceil(Math.max(chosen.end, start + 1) / size) * size;
+    return this.#cut(this.#from(gap, start), Math.min(end, this.#share(start, workers)), rate);
   }
 
   /**
@@ -89,17 +113,19 @@ export class Spans {
     const torn = this.#gaps.find(({ start }) => start % size !== 0);
     const gap = torn ?? this.#gaps[0];
     if (!gap) return this.#takeOver(rate);
-    const share = Math.ceil(this.waiting / (2 * Math.max(workers, 1) * size));
-    const chunks = torn ? 1 : Math.min(share, LONGEST_SPAN);
-    return this.#cut(gap, (Math.floor(gap.start / size) + chunks) * size, rate);
+    return this.#cut(gap, torn ? (Math.floor(gap.start / size) + 1) * size : this.#share(gap.start, workers), rate);
   }
 
   /** A connection is done with its span, wholly or not: what it did not fetch waits again. */
   release(span: Span): void {
     this.#taken.delete(span);
-    if (span.next >= span.end) return;
-    const at = this.#gaps.findIndex(({ start }) => start > span.next);
-    this.#gaps.splice(at === -1 ? this.#gaps.length : at, 0, { start: span.next, end: span.end });
+    if (span.next < span.end) this.putBack(span.next, span.end);
+  }
+
+  /** Bytes that nobody has any more are missing again. */
+  putBack(start: number, end: number): void {
+    const at = this.#gaps.findIndex((gap) => gap.start > start);
+    this.#gaps.splice(at === -1 ? this.#gaps.length : at, 0, { start, end });
   }
 
   /** Leaves a connection nothing behind the chunk under way: it is to end soon. */
@@ -109,6 +135,22 @@ export class Spans {
     const rest = { next: end, reserved: end, end: span.end, rate: span.rate };
     span.end = end;
     this.release(rest);
+  }
+
+  /** Where the fair share of what waits ends, that begins at `start`. */
+  #share(start: number, workers: number): number {
+    const size = this.#chunkSize;
+    const chunks = Math.ceil(this.waiting / (2 * Math.max(workers, 1) * size));
+    return (Math.floor(start / size) + Math.min(chunks, LONGEST_SPAN)) * size;
+  }
+
+  /** The part of a gap from `start` on, as a gap of its own. */
+  #from(gap: Gap, start: number): Gap {
+    if (start <= gap.start) return gap;
+    const rest = { start, end: gap.end };
+    gap.end = start;
+    this.#gaps.splice(this.#gaps.indexOf(gap) + 1, 0, rest);
+    return rest;
   }
 
   #cut(gap: Gap, end: number, rate: Span["rate"]): Span {

@@ -47,6 +47,7 @@ export async function store(run: Run, file: Storable, size: number): Promise<Pla
   const patch: SessionPatch = {
     stage: "store",
     manifestRoot: root,
+    via: run.allVia,
     digests: run.digests.length > 0 ? run.digests : undefined,
     progress: { downloadedBytes: size, totalBytes: size, ...(segments && { segments }) },
     ...(file.former !== undefined && !file.patch && replaced(run, file)),
@@ -72,6 +73,7 @@ export async function store(run: Run, file: Storable, size: number): Promise<Pla
     try {
       const placed = await engine.files.place(file.part.path, target, {
         ...(!Number.isNaN(mtimeMs) && { mtimeMs }),
+        ...(file.resource.mode !== undefined && { mode: file.resource.mode }),
         replace: policyOf(run) === "overwrite",
       });
       if (file.former !== undefined) await engine.files.remove(file.former);

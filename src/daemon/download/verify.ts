@@ -23,7 +23,7 @@ export async function verify(run: Run, file: PlannedFile, size: number, source: 
   // What was made anew for one chunk is as long as that.
   if (file.recorded && (await file.part.size()) !== size) await file.part.truncate(size);
   const { options } = run.session;
-  const wanted = source.size ?? options.size;
+  const wanted = source.manifest?.size ?? source.size ?? options.size;
   if (wanted !== undefined && wanted !== size) throw await wrongSize(run, file, wanted, size);
   const expected = expectedDigests(options, source.digests, file.resource.digests);
   if (expected.length === 0) return;
@@ -76,7 +76,7 @@ async function wrongDigest(
   found: string,
 ): Promise<Error> {
   const kept = await quarantine(run, file);
-  const { host } = new URL(file.resource.finalUrl);
+  const host = whoSent(file);
   return failure(
     "CHECKSUM_MISMATCH",
     `${algorithm} is ${found}, expected ${value} (from ${from}); what ${host} sent is kept in ${kept}`,
@@ -84,9 +84,14 @@ async function wrongDigest(
   );
 }
 
+/** The host, or what stands for it: peers have none. */
+function whoSent({ resource, sources }: PlannedFile): string {
+  return new URL(resource.finalUrl).host || sources.first.source.id;
+}
+
 async function wrongSize(run: Run, file: PlannedFile, wanted: number, size: number): Promise<Error> {
   const kept = await quarantine(run, file);
-  const { host } = new URL(file.resource.finalUrl);
+  const host = whoSent(file);
   return failure("SIZE_MISMATCH", `${host} sent ${size} bytes, expected ${wanted}; they are kept in ${kept}`, {
     metadata: { host, expected: String(wanted), found: String(size), kept },
   });

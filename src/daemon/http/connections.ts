@@ -4,8 +4,9 @@
  * gets a connection and waits that turn on it, so that the number of connections is the number of exchanges at work.
  */
 import { Client } from "undici";
+import type { AddressKind } from "../core/address-kind.ts";
 import type { Dialer } from "./dial.ts";
-import { type AddressKind, mayLead, type Sender } from "./network-policy.ts";
+import { mayLead, type Sender } from "./network-policy.ts";
 
 /** How connections are kept. */
 export interface ConnectionOptions {

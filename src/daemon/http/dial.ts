@@ -13,10 +13,11 @@ import {
   type SecureContext,
   TLSSocket,
 } from "node:tls";
+import { type AddressKind, addressKind } from "../core/address-kind.ts";
 import { DownloadError, failure } from "../core/errors.ts";
 import { type Address, addressesOf, connectFirst, type Lookup, lookup } from "./address-race.ts";
 import { notConnected } from "./network-error.ts";
-import { type AddressKind, addressKind, hostKind, mayLead, requireAllowed, type Sender } from "./network-policy.ts";
+import { hostKind, mayLead, requireAllowed, type Sender } from "./network-policy.ts";
 import type { Proxies, ProxyServer } from "./proxy.ts";
 import { openTunnel } from "./proxy-connect.ts";
 import { connectBySocks } from "./proxy-socks.ts";

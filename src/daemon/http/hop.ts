@@ -3,6 +3,7 @@
  * hop is checked, and that what was meant for one origin is not told to another.
  */
 import { isSecretHeader, redactUrl } from "../../shared/redact.ts";
+import { basic, decoded } from "../core/basic-auth.ts";
 import { failure } from "../core/errors.ts";
 import type { HttpRequest } from "../core/ports.ts";
 
@@ -120,17 +121,4 @@ function hopOf(url: URL, inherited: Hop | undefined): Hop {
   url.password = "";
   url.hash = "";
   return { url, credentials, login };
-}
-
-/** The value of an Authorization field (RFC 7617). */
-export function basic(user: string, password: string): string {
-  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -2,10 +2,11 @@
  * Who we are to a host: logins of the netrc file and cookies, where the caller gave neither. Asked anew for every hop of a
  * redirect, by the hop's own URL, so that what belongs to one host is told to no other.
  */
+import { basic } from "../core/basic-auth.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { type Cookie, cookieField, parseSetCookie, withCookie } from "./cookie.ts";
 import { parseCookieFile } from "./cookie-file.ts";
-import { basic, type Hop, userOf } from "./hop.ts";
+import { type Hop, userOf } from "./hop.ts";
 import { findLogin, type Netrc, parseNetrc } from "./netrc.ts";
 import { WatchedFile } from "./watched-file.ts";
 

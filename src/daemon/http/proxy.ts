@@ -4,8 +4,8 @@
  */
 import type { Environment } from "../../shared/paths.ts";
 import { redactUrl } from "../../shared/redact.ts";
+import { basic, decoded } from "../core/basic-auth.ts";
 import { failure } from "../core/errors.ts";
-import { basic } from "./hop.ts";
 import { bypassOf } from "./proxy-bypass.ts";
 
 /** How a proxy is talked to. With `socks5` names are resolved here, with `socks5h` by the proxy. */
@@ -108,12 +108,4 @@ export function parseProxy(text: string, origin: string): ProxyServer {
 export function proxyAuthorization({ user, password }: ProxyServer): string | undefined {
   if (user === undefined && password === undefined) return undefined;
   return basic(user ?? "", password ?? "");
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -6,9 +6,10 @@
  * Through proxies Node gives the bytes in pieces of its own; they take the same way, with one copy more.
  */
 import type { OnReadOpts, Socket } from "node:net";
+import type { AddressKind } from "../core/address-kind.ts";
 import type { Dialer, Dialled } from "./dial.ts";
 import type { Controls, Exchange } from "./exchange.ts";
-import type { AddressKind, Sender } from "./network-policy.ts";
+import type { Sender } from "./network-policy.ts";
 import { Handover } from "./wire-handover.ts";
 import { readHead } from "./wire-head.ts";
 

@@ -3,6 +3,7 @@
  * ledger's position, so a list that was cut short goes on at exactly that byte, and nothing in it is taken twice.
  */
 import { randomUUID } from "node:crypto";
+import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type {
@@ -227,11 +228,11 @@ export class ListIntake implements ListTaker, Startable {
 
   #check(job: ListJob, entry: ParsedEntry): Checked {
     const { lineNumber, text } = entry;
-    if ("error" in entry) return { lineNumber, error: entry.error, text, url: urlOf(text) };
+    if ("error" in entry) return { lineNumber, error: entry.error, text, url: redactUrl(urlOf(text)) };
     try {
       return { lineNumber, request: this.#parts.intake.check(entry.urls, merge(job.options, entry.options)) };
     } catch (error) {
-      return { lineNumber, error: asDownloadError(error), text, url: entry.urls[0] ?? "" };
+      return { lineNumber, error: asDownloadError(error), text, url: redactUrl(entry.urls[0] ?? "") };
     }
   }
 

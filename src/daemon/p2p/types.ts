@@ -30,12 +30,15 @@ export interface Endpoint {
   readonly kind: "explicit" | "lan" | "ipv6" | "direct" | "mapped";
 }
 
+/** Places that a presence names at most. */
+export const MOST_PRESENCE_ENDPOINTS = 8;
+
 /** What a participant says of itself to those who know the code. */
 export interface Presence {
   readonly peerId: string;
   /** It has all of it or some of it; otherwise it only wants it. */
   readonly shares: boolean;
-  /** The best first, at most eight. */
+  /** The best first, at most {@link MOST_PRESENCE_ENDPOINTS}. */
   readonly endpoints: readonly Endpoint[];
   readonly natType: NatType;
   /** "punch": TCP simultaneous open; "ice": ICE and TURN; "reverse": it listens, and may be called back. */
@@ -100,10 +103,10 @@ export const FRAME = {
   cancel: 10,
   /** Taker → giver: id (32), bytes more that may be sent (32). */
   credit: 11,
-  /** Either: 8 bytes that come back in a pong. */
+  /** Either: 8 bytes that come back in a pong; the channel itself sends that. */
   ping: 12,
   pong: 13,
-  /** Either, last: code and message as JSON. */
+  /** Either, last: code and message as JSON. It ends the channel, and is the reason that `closed` is called with. */
   bye: 14,
   /** Giver → taker, where chunks may go in the clear: port (16), token (32 bytes). */
   plain: 15,

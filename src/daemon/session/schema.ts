@@ -142,7 +142,8 @@ export const sessionSchema = z.strictObject({
   session_id: uuid,
   sequence: z.int().min(0),
   batch_id: line(200).optional(),
-  url: address,
+  // A code is a secret that is kept elsewhere: no export holds one.
+  url: address.refine((value) => !/^snatch:(?!share\/[0-9a-f]{32}(\/|$))/i.test(value), "holds a code"),
   mirrors: z.array(address).max(100),
   status: z.enum(["queued", "waiting", "active", "paused", "completed", "failed", "cancelled"]),
   stage: z.enum(["resolve", "plan", "fetch", "verify", "process", "store", "publish"]).optional(),

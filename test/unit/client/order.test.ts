@@ -73,11 +73,11 @@ describe("a URL", () => {
   }
 
   test("a code is written as it should be, and a wrong one is not repeated", () => {
-    assert.deepEqual(checkUrl(" SNATCH:edq62x33d0g6 ay31-dnr6ra"), { text: "snatch:EDQ6-2X33-D0G6-AY31-DNR6-RA" });
-    const wrong = checkUrl("snatch:EDQ6-2X33-D0G6-AY31-DNR6-RB");
+    assert.deepEqual(checkUrl(" SNATCH:edq62x33d0g6 ay31-dnr6rsbk6"), { text: "snatch:EDQ62-X33D0-G6AY3-1DNR6-RSBK6" });
+    const wrong = checkUrl("snatch:EDQ62-X33D0-G6AY3-1DNR6-RSBK7");
     assert.deepEqual([wrong.text, wrong.refusal?.code], ["snatch:***", "CODE_INVALID"]);
     // All digits, it looks like a host and a port.
-    assert.deepEqual(checkUrl(`snatch:${"0".repeat(22)}`), { text: "snatch:0000-0000-0000-0000-0000-00" });
+    assert.deepEqual(checkUrl(`snatch:${"0".repeat(25)}`), { text: "snatch:00000-00000-00000-00000-00000" });
   });
 
   for (const text of ["https://example.org/a", "ftp://example.org/a", "snatch:share/0123"]) {

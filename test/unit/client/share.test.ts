@@ -13,7 +13,7 @@ import { Session } from "../../../src/gen/snatch/v1/session.ts";
 import { GetNetworkResponse } from "../../../src/gen/snatch/v1/share_service.ts";
 
 const MIB = 1024 * 1024;
-const LINK = "SNATCH:EDQ6-2X33-D0G6-AY31-DNR6-RA";
+const LINK = "SNATCH:EDQ62-X33D0-G6AY3-1DNR6-RSBK6";
 
 describe("the QR code", () => {
   test("has every module where the encoder puts it, light ones around", () => {

@@ -197,6 +197,20 @@ describe("placing", () => {
     assert.deepEqual(await own.stat(target), identity);
   });
 
+  for (const [mode, bits] of [
+    [0o755, 0o111],
+    [0o700, 0o100],
+    [0o7677, 0o011],
+    [0o4000, 0],
+    [0o644, 0],
+  ] as const)
+    test(`of mode ${mode.toString(8)} only the bits for execution are heeded, as far as the mask allows`, async () => {
+      await using folder = await temporaryFolder();
+      const target = join(folder.path, "a.txt");
+      await files.place(await partIn(folder.path), target, { mode, replace: false });
+      assert.equal((await stat(target)).mode & 0o7777, (0o666 | bits) & ~process.umask());
+    });
+
   test("an existing file is replaced only if that is wanted", async () => {
     await using folder = await temporaryFolder();
     const target = join(folder.path, "a.txt");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import type { ByteRange } from "../../../src/daemon/core/ports.ts";
 import { type Span, Spans } from "../../../src/daemon/download/spans.ts";
 
 const CHUNK = 64 * 1024;
@@ -61,7 +62,7 @@ describe("spans", () => {
 
   test("the probe takes what it asked for, and no more than the first gap", () => {
     const spans = new Spans(10 * CHUNK, CHUNK, new Set([0, 1, 3]));
-    assert.deepEqual(bounds(spans.takeFirst(5 * CHUNK, rate)), [2 * CHUNK, 3 * CHUNK]);
+    assert.deepEqual(bounds(spans.takeAt(2 * CHUNK, 7 * CHUNK, rate)), [2 * CHUNK, 3 * CHUNK]);
     assert.equal(spans.waiting, 6 * CHUNK);
   });
 
@@ -81,7 +82,7 @@ describe("spans", () => {
 
   test("with nothing waiting, the slowest is relieved of as much as the other does meanwhile; not of what is lent", () => {
     const spans = new Spans(10 * CHUNK, CHUNK, none);
-    const slow = spans.takeFirst(10 * CHUNK, () => 10_000) as Span;
+    const slow = spans.takeAt(0, 10 * CHUNK, () => 10_000) as Span;
     slow.reserved = CHUNK;
     const quick = spans.take(4, () => 90_000) as Span;
     const kept = Math.floor((9 * CHUNK) / 10);
@@ -116,14 +117,83 @@ describe("spans", () => {
 
   test("what is done in a moment is not worth a request", () => {
     const spans = new Spans(CHUNK, CHUNK, none);
-    spans.takeFirst(CHUNK, () => 100_000_000);
+    spans.takeAt(0, CHUNK, () => 100_000_000);
     assert.equal(spans.take(4, rate), undefined);
     assert.equal(spans.finished, false);
   });
 
+  test("whatever is chosen and put back, every byte comes once more than it was wrong", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 30 * CHUNK }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.infiniteStream(fc.nat(99)),
+        (size, workers, dice) => {
+          const roll = () => dice.next().value ?? 0;
+          const count = Math.ceil(size / CHUNK);
+          const spans = new Spans(size, CHUNK, none);
+          const came = new Array<number>(count).fill(0);
+          const wrong = new Array<number>(count).fill(0);
+          const lengthOf = (chunk: number) => Math.min(CHUNK, size - chunk * CHUNK);
+          // Now and then nonsense: another file's bytes, ranges the wrong way round.
+          const choose = (gaps: readonly ByteRange[]): ByteRange | undefined => {
+            const gap = gaps[roll() % gaps.length];
+            const start = (gap?.start ?? 0) + roll() * 997;
+            return roll() < 30
+              ? undefined
+              : { start: roll() < 5 ? start * 100 : start, end: start + (roll() - 10) * 5000 };
+          };
+          for (let turn = 0; turn < 10_000 && !spans.finished; turn++) {
+            const span = spans.takeChosen(workers, rate, choose) ?? spans.take(workers, rate);
+            if (!span) continue;
+            const to = roll() < 20 ? span.next + roll() * 500 : span.end;
+            for (; span.next < Math.min(to, span.end); ) {
+              const chunk = Math.floor(span.next / CHUNK);
+              const step = Math.min(span.end, to, (chunk + 1) * CHUNK) - span.next;
+              came[chunk] = (came[chunk] ?? 0) + step;
+              span.next += step;
+              const whole = came[chunk] === (1 + (wrong[chunk] ?? 0)) * lengthOf(chunk);
+              if (!whole || roll() > 10) continue;
+              wrong[chunk] = (wrong[chunk] ?? 0) + 1;
+              spans.putBack(chunk * CHUNK, chunk * CHUNK + lengthOf(chunk));
+            }
+            spans.release(span);
+          }
+          assert.ok(spans.finished);
+          assert.equal(spans.left, 0);
+          for (const [chunk, bytes] of came.entries())
+            assert.equal(bytes, (1 + (wrong[chunk] ?? 0)) * lengthOf(chunk), `chunk ${chunk}`);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  test("what is chosen is taken first, on the grid; of torn chunks the one that can be had", () => {
+    const spans = new Spans(16 * CHUNK, CHUNK, none);
+    const at = (start: number) => () => ({ start, end: start + 1 });
+    assert.deepEqual(bounds(spans.takeChosen(1, rate, at(9 * CHUNK + 5))), [9 * CHUNK, 10 * CHUNK]);
+    assert.equal(spans.takeChosen(1, rate, at(9 * CHUNK)), undefined, "taken already");
+    assert.equal(
+      spans.takeChosen(1, rate, () => undefined),
+      undefined,
+      "it does not matter",
+    );
+    const torn = spans.takeChosen(1, rate, at(3 * CHUNK)) as Span;
+    torn.next += 7;
+    spans.release(torn);
+    const asked: (readonly ByteRange[])[] = [];
+    const span = spans.takeChosen(1, rate, (gaps) => {
+      asked.push(gaps.map((gap) => ({ ...gap })));
+      return gaps.length === 1 ? undefined : gaps.at(-1);
+    });
+    assert.deepEqual(asked[0], [{ start: 3 * CHUNK + 7, end: 4 * CHUNK }]);
+    assert.equal(span?.next, 10 * CHUNK);
+  });
+
   test("who is to end keeps the chunk under way", () => {
     const spans = new Spans(10 * CHUNK, CHUNK, none);
-    const span = spans.takeFirst(10 * CHUNK, rate) as Span;
+    const span = spans.takeAt(0, 10 * CHUNK, rate) as Span;
     span.next = CHUNK + 1;
     spans.shorten(span);
     assert.deepEqual(bounds(span), [CHUNK + 1, 2 * CHUNK]);

@@ -2,14 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import {
-  type AddressKind,
-  addressKind,
-  hostKind,
-  mayLead,
-  requirePort,
-  SeenHosts,
-} from "../../../src/daemon/http/network-policy.ts";
+import { type AddressKind, addressKind } from "../../../src/daemon/core/address-kind.ts";
+import { hostKind, mayLead, requirePort, SeenHosts } from "../../../src/daemon/http/network-policy.ts";
 
 describe("addresses", () => {
   const kinds: Readonly<Record<AddressKind, readonly string[]>> = {

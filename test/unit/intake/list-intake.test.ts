@@ -197,6 +197,16 @@ describe("taking a list", () => {
     );
   });
 
+  test("what is handed back shows no code", async () => {
+    const codes = await intake.take(
+      job(
+        "snatch:7HKZM-4TQ2W-9XNPA-BCDEF-GH123\n  out=/x\n7hkzm 4tq2w 9xnpa bcdef gh123\nhttp://h/\tsnatch:7HKZM\n  out=/x\n",
+      ),
+    );
+    assert.equal(codes.refusedLines.length, 3);
+    assert.doesNotMatch(codes.refusedLines.map(({ line }) => line).join(), /7hkzm|bcdef/i);
+  });
+
   test("an abort stops between two batches", async () => {
     const stop = new AbortController();
     sessions.beforeAccept = () => stop.abort(failure("SHUTTING_DOWN", "the test ends"));

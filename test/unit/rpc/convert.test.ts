@@ -53,6 +53,8 @@ describe("options from the wire", () => {
         quality: "320k",
         checksumFile: "../SHA256SUMS",
         followMetalink: false,
+        peers: ["192.0.2.7:4000", "[2001:db8::1]:65535", "host.local:1"],
+        share: true,
       }),
       {
         directory: "/srv/files",
@@ -70,6 +72,8 @@ describe("options from the wire", () => {
         quality: "320k",
         checksumFile: "../SHA256SUMS",
         followMetalink: false,
+        peers: ["192.0.2.7:4000", "[2001:db8::1]:65535", "host.local:1"],
+        share: true,
       },
     );
   });
@@ -79,6 +83,14 @@ describe("options from the wire", () => {
     ["a checksum file with a line break", { checksumFile: "a\nb" }, "options.checksum_file"],
     ["a path with NUL", { directory: "/a\0b" }, "options.directory"],
     ["a path longer than any system takes", { directory: `/${"a".repeat(5000)}` }, "options.directory"],
+    ["a peer without a port", { peers: ["a:1", "host"] }, "options.peers[1]"],
+    ["a peer with a port that cannot be", { peers: ["host:65536"] }, "options.peers[0]"],
+    ["a peer with port 0", { peers: ["host:0"] }, "options.peers[0]"],
+    ["a peer that is a bare IPv6 address", { peers: ["2001:db8::1:4000"] }, "options.peers[0]"],
+    ["a peer that is no IPv6 address", { peers: ["[::1::2]:4000"] }, "options.peers[0]"],
+    ["a peer with a user", { peers: ["me@host:4000"] }, "options.peers[0]"],
+    ["a peer with a line break", { peers: ["host:40\n00"] }, "options.peers[0]"],
+    ["too many peers", { peers: Array.from({ length: 17 }, () => "host:1") }, "options.peers"],
     ["a relative output", { output: "a.bin" }, "options.output"],
     ["an output that is a folder", { output: "/srv/" }, "options.output"],
     ["an output that is the parent folder", { output: "/srv/.." }, "options.output"],

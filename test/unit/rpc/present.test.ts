@@ -48,6 +48,19 @@ describe("a session on the wire", () => {
     assert.equal(wire.queuePosition, 2);
   });
 
+  test("the ways by which bytes come, then by which they came; what was asked of peers; the share", () => {
+    const shared = { ...session, via: ["lan"], shareId: "ab".repeat(16) } as const;
+    const round = (wire: WireSession) => WireSession.decode(WireSession.encode(wire).finish());
+    const live = { bytesPerSecond: 1, connections: 1, pendingBytes: 0, via: ["mapped", "relay-tcp"] } as const;
+    assert.deepEqual(round(presentSession(shared, { live })).via, ["mapped", "relay-tcp"]);
+    const { via, shareId, options } = round(
+      presentSession({ ...shared, options: { peers: ["host:4000"], share: true } }),
+    );
+    assert.deepEqual([via, shareId, options?.peers, options?.share], [["lan"], "ab".repeat(16), ["host:4000"], true]);
+    const plain = round(presentSession(session));
+    assert.deepEqual([plain.via, plain.shareId, plain.options?.share], [[], "", false]);
+  });
+
   test("shows no secret, wherever it stands", () => {
     const bytes = Buffer.from(WireSession.encode(presentSession(session)).finish()).toString("latin1");
     assert.doesNotMatch(bytes, /secret|abc/);

@@ -86,6 +86,8 @@ test("lines that are no session are refused one by one, and told with their numb
     set({ session_id: "AAAAAAAA-0000-4000-8000-000000000000" }),
     set({ url: "no url" }),
     set({ url: `http://x.test/${"a".repeat(20_000)}` }),
+    set({ url: "snatch:7HKZM-4TQ2W-9XNPA-BCDEF-GH123" }),
+    set({ url: "SNATCH:share/7HKZM-4TQ2W-9XNPA-BCDEF-GH123" }),
     set({ status: "lost" }),
     set({ sequence: -1 }),
     set({ created_at: "yesterday" }),
@@ -109,6 +111,8 @@ test("lines that are no session are refused one by one, and told with their numb
     assert.ok(refused.length < 600 && !refused.includes("\n"));
   }
   assert.match(outcome.refused[8] ?? "", /is not a URL.*url/);
+  assert.match(outcome.refused[10] ?? "", /holds a code.*url/);
+  assert.doesNotMatch(outcome.refused.join("\n"), /7HKZM/);
   assert.equal(await verifyIndices(store), 1);
 });
 

@@ -158,6 +158,53 @@ describe("what is shown has no secrets", () => {
     );
   });
 
+  const code = "7HKZM-4TQ2W-9XNPA-BCDEF-GH123";
+  for (const [text, shown] of [
+    [`snatch:${code}`, "snatch:***"],
+    [`SNATCH:${code.toLowerCase()}`, "snatch:***"],
+    [`snatch://${code}`, "snatch:***"],
+    [` \t snatch: ${code.replaceAll("-", " ")} `, "snatch:***"],
+    [`sn\na\ttch\r:${code}`, "snatch:***"],
+    [`snatch:%37${code.slice(1)}`, "snatch:***"],
+    [`snatch:${code}?x=1#y`, "snatch:***"],
+    [`snatch:share/${code}`, "snatch:***"],
+    [`snatch:share/${"0".repeat(32)}/${code}`, "snatch:***"],
+    [`snatch:share/${"0".repeat(32)}?${code}`, "snatch:***"],
+    [`https://h/?u=snatch:${code}`, "https://h/?u=snatch:***"],
+    [`https://h/?u=snatch%3A${code}&x=1`, "https://h/?u=snatch%3A***&x=1"],
+    [code, "***"],
+    [code.replaceAll("-", ""), "***"],
+    [` ${code.replaceAll("-", " \u2013 ")}`, " ***"],
+    [`snacth:${code}`, "snacth:***"],
+  ] as const)
+    test(`the code in ${JSON.stringify(text)} is hidden`, () => assert.equal(redactUrl(text), shown));
+
+  for (const text of [
+    `snatch:share/${"0123456789abcdef".repeat(2)}`,
+    `snatch:share/${"0123456789abcdef".repeat(2)}/12`,
+    "https://example.org/snatch:latest",
+    "https://abcdefghijklmnopqrstuvwxy",
+    "7d3f2c1e-0000-4000-8000-000000000001",
+  ])
+    test(`${text} holds no code`, () => assert.equal(redactUrl(text), text));
+
+  test("no spelling that is read as a code comes through", () => {
+    const between = fc.constantFrom("", "", "-", " ", "\u2014", "\u00ad", "--");
+    const spelt = fc
+      .tuple(
+        fc.constantFrom("snatch:", "Snatch:", "SNATCH://", " snatch:", "", "sna\ttch:", "http://h/?q=snatch:"),
+        fc.array(fc.tuple(fc.constantFrom(..."0123456789ABCDEFGHJKMNPQRSTVWXYZabcdefghijklmnopqrstvwxyz"), between), {
+          minLength: 25,
+          maxLength: 25,
+        }),
+        fc.constantFrom("", " ", "\n"),
+      )
+      .map(([scheme, parts, end]) => ({ text: scheme + parts.flat().join("") + end, secret: parts.flat().join("") }));
+    fc.assert(
+      fc.property(spelt, ({ text, secret }) => assert.ok(!redactUrl(text).includes(secret.trim()), redactUrl(text))),
+    );
+  });
+
   test("header fields by their names", () => {
     for (const name of ["Authorization", "cookie", "Set-Cookie", "Proxy-Authorization", "X-Api-Key", "x-auth-token"])
       assert.ok(isSecretHeader(name), name);

@@ -1,0 +1,59 @@
+/** What sharing has to show: the "Done when" of its issue, line by line, at full size. ACCEPT_SEED sets the chance. */
+import type { NatKind } from "../test/support/rigs.ts";
+import { inTurn, type Outcome } from "../test/support/scenarios/outcome.ts";
+import { frames } from "../test/support/scenarios/p2p-frames.ts";
+import { libtorrentNode } from "../test/support/scenarios/p2p-libtorrent.ts";
+import { type NatTransfer, natTransfer } from "../test/support/scenarios/p2p-nat.ts";
+import { natTypes } from "../test/support/scenarios/p2p-nat-type.ts";
+import { strangers } from "../test/support/scenarios/p2p-strangers.ts";
+import { mappings } from "../test/support/scenarios/p2p-upnp.ts";
+import { wiretap } from "../test/support/scenarios/p2p-wiretap.ts";
+import { benchRuns, testsPass } from "./commands.ts";
+import type { Criterion } from "./criterion.ts";
+
+const MIB = 1024 * 1024;
+const seed = Number(process.env["ACCEPT_SEED"] ?? 20261123);
+
+/** Slow enough that there is a middle of a file of 64 MiB. */
+const LIMIT = 8 * MIB;
+
+const transfer = (a: NatKind, b: NatKind, more: Pick<NatTransfer, "paths"> & Partial<NatTransfer>) => () =>
+  natTransfer({ a, b, bytes: (more.killed ? 64 : 100) * MIB, ...(more.killed && { limit: LIMIT }), ...more });
+
+export const criteria: readonly Criterion[] = [
+  {
+    id: "1",
+    title: "Files arrive whole through NATs, each saying its path; the relay or either daemon killed in mid-transfer",
+    run: () =>
+      inTurn({
+        "cone/cone": transfer("cone", "cone", { paths: ["punched", "ice"] }),
+        "cone/symmetric": transfer("cone", "sym", { paths: ["ice", "relay-udp"] }),
+        "symmetric/symmetric": transfer("sym", "sym", { paths: ["relay-udp"] }),
+        "UDP blocked": transfer("udpblock", "udpblock", { paths: ["punched", "relay-tcp"] }),
+        "UDP blocked/symmetric": transfer("udpblock", "sym", { paths: ["relay-tcp"] }),
+        "TURN killed": transfer("sym", "sym", { paths: ["relay-udp"], killed: "turn" }),
+        "giver killed": transfer("cone", "cone", { paths: ["punched", "ice"], killed: "giver" }),
+        "taker killed": transfer("sym", "sym", { paths: ["relay-udp"], killed: "taker" }),
+      }),
+  },
+  {
+    id: "2",
+    title: "IGDv1, IGDv2, NAT-PMP: reached from outside; the mapping is renewed, and gone after stop",
+    run: mappings,
+  },
+  { id: "3", title: "The kind of NAT is what turnutils_natdiscovery says", run: natTypes },
+  { id: "4", title: "libtorrent sees the share's key in the DHT and hands on our items", run: libtorrentNode },
+  {
+    id: "5",
+    title: "A man in the middle, a wrong code, openssl s_client: not a byte; nothing of it on the wire; the classic suite",
+    run: (): Promise<Outcome> =>
+      inTurn({
+        strangers,
+        modern: () => wiretap(20 * MIB, "modern"),
+        classic: () => wiretap(20 * MIB, "classic"),
+      }),
+  },
+  { id: "6", title: "Fuzzed frames: no crash, no growth", run: () => frames({ runs: 20_000, seed }) },
+  { id: "7", title: "The spec's examples of sharing", run: () => testsPass("test/spec/") },
+  { id: "8", title: "The bench row of peers", run: () => benchRuns("12") },
+];

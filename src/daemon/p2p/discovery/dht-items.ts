@@ -1,0 +1,251 @@
+/**
+ * Mutable items in the DHT (BEP 44): found by a walk towards the nodes whose ids are nearest to the item's, and afterwards
+ * asked for at those nodes alone, so that looking again costs eight packets and not a walk. Only what bears the signature of
+ * the key is handed on; of several the one with the highest sequence number, and of those that have the same, the one that
+ * everybody else would take, too.
+ */
+import { createHash } from "node:crypto";
+import type { Clock } from "../../core/ports.ts";
+import { type BencodedMap, encode } from "./bencode.ts";
+import type { DhtSocket } from "./dht-socket.ts";
+import { isSigned, type SigningKey } from "./ed25519.ts";
+import { neighbourhood } from "./endpoint-filter.ts";
+import { type NodeContact, nodesOf } from "./krpc.ts";
+
+/** Nodes that keep an item (k of Kademlia, as in BEP 5). */
+const KEEPERS = 8;
+
+/** Questions of one walk on their way at once. */
+const ABREAST = 6;
+
+/** Nodes that one walk asks, whatever it is told. */
+const MOST_ASKED = 64;
+
+/** Nodes that one answer may name. */
+const MOST_NAMED = 16;
+
+/** Nodes of one /24 in a walk: who has a few addresses may not be all that is near. */
+const MOST_NEIGHBOURS = 2;
+
+/** Milliseconds until the way is walked again. A node's token is good for five minutes at least, in all that are about. */
+const KNOWN_MS = 4 * 60_000;
+
+/** Targets whose keepers are remembered. */
+const MOST_KNOWN = 512;
+
+/** The longest value of an item, in bytes (BEP 44: below 1000, bencoded). */
+export const LONGEST_VALUE = 995;
+
+/** An item whose signature is right. */
+export interface Item {
+  readonly value: Buffer;
+  readonly sequence: number;
+}
+
+/** How a put went, in nodes. */
+export interface PutResult {
+  readonly stored: number;
+  /** Had something newer, or something else than what was to be replaced. */
+  readonly refused: number;
+}
+
+/** Where items are kept; implemented by the DHT. */
+export interface ItemStore {
+  /** @returns undefined if there is none, or nobody answers */
+  get(publicKey: Buffer, salt: Buffer): Promise<Item | undefined>;
+  /** @param replaces - the sequence number of what is replaced, if something is: anything else is left alone */
+  put(key: SigningKey, salt: Buffer, item: Item, replaces?: number): Promise<PutResult>;
+}
+
+interface Keeper extends NodeContact {
+  readonly token?: Buffer;
+}
+
+/** What the items need of a node. */
+export interface ItemsInit {
+  readonly socket: DhtSocket;
+  readonly clock: Clock;
+  readonly nodeId: Buffer;
+  /** Nodes that are known already, and may be near. */
+  readonly nearby: (target: Buffer) => readonly NodeContact[];
+}
+
+/** Items of a running node. */
+export class DhtItems implements ItemStore {
+  readonly #init: ItemsInit;
+  readonly #known = new Map<string, { readonly keepers: readonly Keeper[]; readonly since: number }>();
+
+  constructor(init: ItemsInit) {
+    this.#init = init;
+  }
+
+  async get(publicKey: Buffer, salt: Buffer): Promise<Item | undefined> {
+    const target = targetOf(publicKey, salt);
+    let best: Item | undefined;
+    const onReply = (body: BencodedMap): void => {
+      const item = itemOf(body, publicKey, salt);
+      if (item !== undefined && (best === undefined || isAhead(item, best))) best = item;
+    };
+    await this.#keepers(target, onReply);
+    return best;
+  }
+
+  async put(key: SigningKey, salt: Buffer, item: Item, replaces?: number): Promise<PutResult> {
+    if (item.value.length > LONGEST_VALUE) throw new RangeError(`an item has at most ${LONGEST_VALUE} bytes`);
+    const keepers = await this.#keepers(targetOf(key.publicKey, salt));
+    const args = {
+      id: this.#init.nodeId,
+      k: key.publicKey,
+      salt,
+      seq: item.sequence,
+      sig: key.sign(signedBytes(item, salt)),
+      v: item.value,
+      ...(replaces !== undefined && { cas: replaces }),
+    };
+    const answers = await Promise.all(
+      keepers.flatMap((node) =>
+        node.token ? [this.#init.socket.ask(node, "put", { ...args, token: node.token })] : [],
+      ),
+    );
+    const stored = answers.filter((answer) => answer !== undefined && "body" in answer).length;
+    // 301: something else is there; 302: something newer.
+    const refused = answers.filter((a) => a !== undefined && "code" in a && (a.code === 301 || a.code === 302)).length;
+    // A node that has forgotten its token, or that is gone: the way has to be found anew.
+    if (stored + refused < Math.min(answers.length, KEEPERS / 2)) this.#known.clear();
+    return { stored, refused };
+  }
+
+  /** The nodes nearest to a target, each asked for it just now or, with nothing to tell, a while ago. */
+  async #keepers(target: Buffer, onReply?: (body: BencodedMap) => void): Promise<readonly Keeper[]> {
+    const name = target.toString("hex");
+    const known = this.#known.get(name);
+    if (known !== undefined && this.#init.clock.monotonic() - known.since < KNOWN_MS) {
+      if (onReply === undefined) return known.keepers;
+      const answered = await this.#askAll(known.keepers, target, onReply);
+      if (answered * 2 >= known.keepers.length) return known.keepers;
+    }
+    const keepers = await this.#walk(target, onReply);
+    this.#known.delete(name);
+    if (keepers.length > 0) this.#known.set(name, { keepers, since: this.#init.clock.monotonic() });
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= MOST_KNOWN) break;
+      this.#known.delete(oldest);
+    }
+    return keepers;
+  }
+
+  async #askAll(nodes: readonly Keeper[], target: Buffer, onReply: (body: BencodedMap) => void): Promise<number> {
+    const bodies = await Promise.all(nodes.map((node) => this.#ask(node, target)));
+    for (const body of bodies) if (body !== undefined) onReply(body);
+    return bodies.filter((body) => body !== undefined).length;
+  }
+
+  async #ask(node: NodeContact, target: Buffer): Promise<BencodedMap | undefined> {
+    const answer = await this.#init.socket.ask(node, "get", { id: this.#init.nodeId, target });
+    return answer !== undefined && "body" in answer ? answer.body : undefined;
+  }
+
+  /** Asks whoever is nearer and nearer, until the nearest that are known of have answered. */
+  async #walk(target: Buffer, onReply?: (body: BencodedMap) => void): Promise<readonly Keeper[]> {
+    const shortlist = new Shortlist(target, this.#init.nodeId);
+    shortlist.add(this.#init.nearby(target));
+    const visit = async (node: NodeContact): Promise<void> => {
+      const body = await this.#ask(node, target);
+      if (body === undefined) return shortlist.failed(node);
+      const token = body.get("token");
+      shortlist.answered(node, Buffer.isBuffer(token) ? Buffer.from(token) : undefined);
+      shortlist.add(nodesOf(body, MOST_NAMED));
+      onReply?.(body);
+    };
+    const visits = new Set<Promise<void>>();
+    for (;;) {
+      while (visits.size < ABREAST) {
+        const node = shortlist.next();
+        if (node === undefined) break;
+        const under = visit(node).finally(() => visits.delete(under));
+        visits.add(under);
+      }
+      if (visits.size === 0) break;
+      await Promise.race(visits);
+    }
+    return shortlist.keepers;
+  }
+}
+
+/** Nodes by their distance from a target. */
+class Shortlist {
+  readonly #target: Buffer;
+  readonly #seen = new Set<string>();
+  readonly #perNeighbourhood = new Map<string, number>();
+  readonly #nodes: { readonly node: NodeContact; readonly distance: Buffer; state: "new" | "asked" | Keeper }[] = [];
+  #asked = 0;
+
+  constructor(target: Buffer, self: Buffer) {
+    this.#target = target;
+    this.#seen.add(self.toString("hex"));
+  }
+
+  add(nodes: readonly NodeContact[]): void {
+    for (const node of nodes) {
+      const [name, place] = [node.id.toString("hex"), `${node.host}:${node.port}`];
+      if (this.#seen.has(name) || this.#seen.has(place)) continue;
+      const around = neighbourhood(node.host);
+      const neighbours = around === undefined ? 0 : (this.#perNeighbourhood.get(around) ?? 0);
+      if (neighbours >= MOST_NEIGHBOURS || this.#seen.size > 8 * MOST_ASKED) continue;
+      if (around !== undefined) this.#perNeighbourhood.set(around, neighbours + 1);
+      this.#seen.add(name).add(place);
+      const distance = Buffer.from(node.id.map((byte, index) => byte ^ (this.#target[index] ?? 0)));
+      this.#nodes.push({ node, distance, state: "new" });
+    }
+    this.#nodes.sort((a, b) => Buffer.compare(a.distance, b.distance));
+  }
+
+  /** The nearest that was not asked yet, among those that may become keepers. */
+  next(): NodeContact | undefined {
+    if (this.#asked >= MOST_ASKED) return undefined;
+    const entry = this.#nodes.slice(0, KEEPERS).find(({ state }) => state === "new");
+    if (entry === undefined) return undefined;
+    entry.state = "asked";
+    this.#asked++;
+    return entry.node;
+  }
+
+  failed(node: NodeContact): void {
+    const index = this.#nodes.findIndex((entry) => entry.node === node);
+    if (index >= 0) this.#nodes.splice(index, 1);
+  }
+
+  answered(node: NodeContact, token: Buffer | undefined): void {
+    const entry = this.#nodes.find((candidate) => candidate.node === node);
+    if (entry !== undefined) entry.state = token === undefined ? { ...node } : { ...node, token };
+  }
+
+  get keepers(): readonly Keeper[] {
+    return this.#nodes.flatMap(({ state }) => (typeof state === "object" ? [state] : [])).slice(0, KEEPERS);
+  }
+}
+
+/** Where an item lies (BEP 44). */
+export function targetOf(publicKey: Buffer, salt: Buffer): Buffer {
+  return createHash("sha1").update(publicKey).update(salt).digest();
+}
+
+/** Of two items, the one that everybody takes. */
+export function isAhead(item: Item, than: Item): boolean {
+  if (item.sequence !== than.sequence) return item.sequence > than.sequence;
+  return Buffer.compare(item.value, than.value) < 0;
+}
+
+function itemOf(body: BencodedMap, publicKey: Buffer, salt: Buffer): Item | undefined {
+  const [value, sequence, signature, key] = ["v", "seq", "sig", "k"].map((name) => body.get(name));
+  if (!Buffer.isBuffer(value) || !Buffer.isBuffer(signature) || typeof sequence !== "number") return undefined;
+  if (!Buffer.isBuffer(key) || !key.equals(publicKey)) return undefined;
+  // A copy: the datagram it came in is no more than a part of a larger buffer.
+  const item = { value: Buffer.from(value), sequence };
+  return isSigned(signature, signedBytes(item, salt), publicKey) ? item : undefined;
+}
+
+/** What is signed: part of the message, as it is bencoded. */
+function signedBytes(item: Item, salt: Buffer): Buffer {
+  return encode({ salt, seq: item.sequence, v: item.value }).subarray(1, -1);
+}

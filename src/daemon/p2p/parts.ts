@@ -1,0 +1,78 @@
+/** Puts the room together. Nothing here starts anything: that is for the first share or fetch. */
+import { join } from "node:path";
+import { Dht } from "./discovery/dht.ts";
+import { DhtSignalling } from "./discovery/dht-signalling.ts";
+import { Discoveries } from "./discovery/discoveries.ts";
+import { MulticastDiscovery } from "./discovery/mdns.ts";
+import { EncryptionManager } from "./encryption.ts";
+import { localAddresses } from "./nat/addresses.ts";
+import { PortMapping } from "./nat/port-mapping.ts";
+import { StunClient } from "./nat/stun.ts";
+import { Network } from "./network.ts";
+import { IceLibrary } from "./path/ice-library.ts";
+import type { PeerRoomInit } from "./room-init.ts";
+import type { SecretStore } from "./secret-store.ts";
+import { Seeder } from "./seeder.ts";
+import { Shares } from "./shares.ts";
+import { Swarms } from "./swarms.ts";
+
+/** What the room consists of. */
+export interface PeerParts extends AsyncDisposable {
+  readonly network: Network;
+  readonly discoveries: Discoveries;
+  readonly seeder: Seeder;
+  readonly shares: Shares;
+  readonly swarms: Swarms;
+}
+
+/** Makes the parts. */
+export function makePeerParts(init: PeerRoomInit, secrets: SecretStore): PeerParts {
+  const { directory, settings, keyValue, receipts, clock, logger } = init;
+  const { mode, suite, port, dht: dhtSettings, mdns, upnp, natPmp, stun, turn } = init.reach();
+  const log = { clock, logger };
+  const discoveries = new Discoveries(log);
+  // Whoever stays on the local network, or behind a relay, asks nobody else, and tells nobody where he is.
+  const dht =
+    dhtSettings.enabled && mode !== "lan-only"
+      ? new Dht({ settings: () => dhtSettings, file: join(directory, "dht.json"), ...log })
+      : undefined;
+  if (dht) discoveries.register(dht);
+  const multicast = mdns && mode !== "relay-only" ? new MulticastDiscovery(log) : undefined;
+  if (multicast) discoveries.register(multicast);
+  const encryption = new EncryptionManager({ directory, suite: () => suite, ...log });
+  const outside = mode === "lan-only" ? { stun: [], turn: [] } : { stun, turn };
+  const mapped = mode === "auto" || mode === "no-relay";
+  const network = new Network({
+    ...{ mode, suite, port, encryption, finder: discoveries, localAddresses },
+    ...(dht && { signalling: new DhtSignalling({ items: dht, ...log }) }),
+    stun: new StunClient({ servers: outside.stun, clock }),
+    mapping: () => (mapped && (upnp || natPmp) ? new PortMapping({ upnp, natPmp, ...log }) : undefined),
+    ice: new IceLibrary(),
+    iceServers: outside,
+    ...log,
+  });
+  const seeder = new Seeder({ uploadLimit: settings().uploadLimit, ...log });
+  const swarms: Swarms = new Swarms({
+    ...{ network, secrets },
+    maxPeers: () => settings().maxPeers,
+    give: (channel, servable) => seeder.serve(channel, servable),
+    ...log,
+  });
+  const shares = new Shares({
+    ...{ keyValue, secrets, network, seeder, receipts },
+    fetched: swarms,
+    defaults: () => ({ maxPeers: settings().maxPeers, expiresInMs: settings().shareForMs }),
+    ...log,
+  });
+  return {
+    ...{ network, discoveries, seeder, shares, swarms },
+    async [Symbol.asyncDispose]() {
+      await swarms[Symbol.asyncDispose]();
+      await shares[Symbol.asyncDispose]();
+      await seeder[Symbol.asyncDispose]();
+      await network[Symbol.asyncDispose]();
+      await multicast?.[Symbol.asyncDispose]();
+      await dht?.[Symbol.asyncDispose]();
+    },
+  };
+}

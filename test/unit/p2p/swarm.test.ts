@@ -1,0 +1,416 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { failure } from "../../../src/daemon/core/errors.ts";
+import type { Plan } from "../../../src/daemon/core/plan.ts";
+import { makeCode, readCode } from "../../../src/daemon/p2p/code.ts";
+import { deriveKeys } from "../../../src/daemon/p2p/keys.ts";
+import { PeerResolver } from "../../../src/daemon/p2p/peer-resolver.ts";
+import { Swarms } from "../../../src/daemon/p2p/swarms.ts";
+import { type Channel, FRAME } from "../../../src/daemon/p2p/types.ts";
+import { FakeNetwork } from "../../support/p2p/fake-network.ts";
+import type { MemoryChannel } from "../../support/p2p/memory-channels.ts";
+import { type Content, type Manner, makeContent, scriptGiver } from "../../support/p2p/script-giver.ts";
+import { SmallEngine, type SmallEngineOptions } from "../../support/p2p/small-engine.ts";
+import { numbers } from "../../support/p2p/taking.ts";
+import { RecordLogger } from "../../support/record-logger.ts";
+import { TestClock } from "../../support/test-clock.ts";
+import { waitFor } from "../../support/wait.ts";
+
+const CHUNK = 64 * 1024;
+const repeat = (times: number, call: () => void): void => {
+  for (let time = 0; time < times; time++) call();
+};
+const file = (chunks: number, more = 1234): Content =>
+  makeContent([["film.mkv", randomBytes(chunks * CHUNK + more)]], { chunkSize: CHUNK });
+
+/** A taker with all that belongs to it; time runs fast while the test waits. */
+function taker(t: TestContext, { flow = true }: { flow?: boolean } = {}) {
+  const network = new FakeNetwork();
+  const clock = new TestClock();
+  const logger = new RecordLogger();
+  const secrets = new Map<string, Uint8Array>();
+  const secret = readCode(makeCode());
+  const { publicId } = deriveKeys(secret);
+  secrets.set(publicId, secret);
+  const given: unknown[] = [];
+  const swarms = new Swarms({
+    network,
+    secrets,
+    clock,
+    logger,
+    maxPeers: () => 10,
+    give: (channel, servable) => void given.push([channel, servable]),
+  });
+  const resolver = new PeerResolver({
+    swarms,
+    secrets: { keep: (id, kept) => void secrets.set(id, kept) },
+    settings: () => ({ enabled: true, allowRemote: false }),
+  });
+  const url = `snatch:share/${publicId}`;
+  const resolve = (share = false) =>
+    resolver.resolve({ url, mirrors: [], options: { share } }, new AbortController().signal);
+  const fetch = async (options: SmallEngineOptions = {}) => {
+    const { manifest } = (await resolve()) as Plan;
+    assert.ok(manifest);
+    const engine = new SmallEngine(swarms.peer(`${url}/0`), manifest, options);
+    const bytes = await engine.all();
+    return { engine, bytes };
+  };
+  const timer = flow ? setInterval(() => void clock.advance(100), 5) : undefined;
+  t.after(async () => {
+    clearInterval(timer);
+    await swarms[Symbol.asyncDispose]();
+    assert.equal(network.takers.size, 0, "nothing is sought any more");
+    assert.equal(clock.pending, 0, "no timer is left");
+  });
+  return { network, clock, logger, swarms, resolver, resolve, fetch, url, publicId, given, secrets };
+}
+
+test("a file comes whole from one peer, with what is known of it", async (t) => {
+  const { network, swarms, resolve, fetch, url } = taker(t);
+  const content = file(5);
+  const giver = scriptGiver(content);
+  network.givers.push(giver);
+  const plan = (await resolve()) as Plan;
+  assert.equal(plan.filename, "film.mkv");
+  assert.equal(plan.size, content.offer.size);
+  assert.ok(plan.alone && plan.final);
+  assert.deepEqual(plan.candidates, [{ url: `${url}/0`, headers: [] }]);
+  const source = swarms.peer(`${url}/0`);
+  const stream = await source.open({ start: 10, end: 20, signal: new AbortController().signal });
+  assert.deepEqual(stream.resource, {
+    finalUrl: `${url}/0`,
+    ranges: true,
+    size: content.offer.size,
+    etag: `"${plan.manifest?.root}"`,
+    strongValidator: `"${plan.manifest?.root}"`,
+    lastModified: "Tue, 03 Feb 2026 00:00:00 GMT",
+    filename: "film.mkv",
+    mode: 0o644,
+  });
+  const got: Buffer[] = [];
+  await stream.pipe((bytes) => void got.push(Buffer.from(bytes)));
+  assert.deepEqual(Buffer.concat(got), content.files[0]?.subarray(10, 20));
+  assert.deepEqual(source.via, ["lan"]);
+  const { engine, bytes } = await fetch();
+  assert.deepEqual(bytes, content.files[0]);
+  assert.deepEqual(engine.failures, []);
+  await waitFor("complete", () => giver.saw.completes === 1);
+});
+
+test("a disk that is slow holds the peer back, and nothing is lost or doubled", async (t) => {
+  const { network, fetch } = taker(t);
+  const content = file(20);
+  network.givers.push(scriptGiver(content, { piece: 5000 }));
+  const { bytes, engine } = await fetch({ holdEvery: 3, lanes: 4 });
+  assert.deepEqual(bytes, content.files[0]);
+  assert.deepEqual(engine.failures, []);
+});
+
+test("a sink that is held is granted no more than the window; what came is kept in bounds", async (t) => {
+  const { network, swarms, url } = taker(t);
+  const content = makeContent([["big.bin", Buffer.alloc(12 * 1024 * 1024, 7)]], { chunkSize: 1024 * 1024 });
+  const giver = scriptGiver(content);
+  network.givers.push(giver);
+  const source = swarms.peer(`${url}/0`);
+  const stream = await source.open({ start: 0, signal: new AbortController().signal });
+  const gate = Promise.withResolvers<void>();
+  let bytes = 0;
+  const piping = stream.pipe((piece) => {
+    bytes += piece.length;
+    return gate.promise;
+  });
+  await waitFor("the window is full", () => giver.saw.sent >= 4 * 1024 * 1024);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert.equal(giver.saw.sent, 4 * 1024 * 1024);
+  gate.resolve();
+  await piping;
+  assert.equal(bytes, content.offer.size);
+});
+
+test("a liar is banned at once, and the file still comes whole from an honest peer", async (t) => {
+  const { network, fetch, logger } = taker(t);
+  const content = file(12);
+  const liar = scriptGiver(content, { lies: (chunk) => chunk % 2 === 0 }, { address: "192.168.7.1" });
+  network.givers.push(liar, scriptGiver(content, {}, { address: "192.168.7.2" }));
+  const { bytes, engine } = await fetch();
+  assert.deepEqual(bytes, content.files[0]);
+  assert.ok(engine.rejected >= 1);
+  assert.equal(network.met.get(liar), 1, "it is not called again");
+  assert.ok(logger.lines.some(({ fields, message }) => fields["peer"] === liar.peerId && /banned/.test(message)));
+});
+
+test("whoever comes back under new names from the same address is not let in", async (t) => {
+  const { network, fetch } = taker(t);
+  const content = file(12);
+  const liars = [1, 2, 3, 4].map(() => scriptGiver(content, { lies: () => true }, { address: "192.168.7.1" }));
+  network.givers.push(...liars);
+  const pending = fetch({ patience: 4, lanes: 1 });
+  await assert.rejects(pending, { message: /are not those of the file/ });
+  assert.ok(liars.filter(({ saw }) => saw.sent > 0).length <= 2);
+});
+
+test("a peer that stalls, refuses or dies is left, and another goes on with the next byte", async (t) => {
+  const manners: ((other: Promise<void>) => Manner)[] = [
+    () => ({ stallsAfter: 100_000 }),
+    (diesWhen) => ({ diesAfter: 100_000, diesWhen }),
+    () => ({ refuses: (chunk) => chunk >= 1 }),
+  ];
+  for (const make of manners) {
+    const other = Promise.withResolvers<void>();
+    const manner = make(other.promise);
+    const { network, swarms, url } = taker(t);
+    const content = file(6);
+    const bad = scriptGiver(content, manner, { most: 1 });
+    network.givers.push(bad);
+    const source = swarms.peer(`${url}/0`);
+    const stream = await source.open({ start: 0, signal: new AbortController().signal });
+    const got: Buffer[] = [];
+    const piping = stream.pipe((bytes) => {
+      got.push(Buffer.from(bytes));
+      if (network.givers.length === 1) network.givers.push(scriptGiver(content));
+    });
+    // The other one is there before the first is left.
+    void waitFor("the other one", () => network.open.size === 2).then(
+      () => setTimeout(other.resolve, 20),
+      () => undefined,
+    );
+    await piping.catch((error: unknown) => assert.fail(`${JSON.stringify(Object.keys(manner))}: ${error}`));
+    assert.deepEqual(Buffer.concat(got), content.files[0]);
+    assert.ok(bad.saw.sent > 0);
+  }
+});
+
+test("with no other peer a stall ends the stream with an error that may be tried again", async (t) => {
+  const { network, swarms, url, clock } = taker(t, { flow: false });
+  network.givers.push(scriptGiver(file(6), { stallsAfter: 50_000 }, { most: 1 }));
+  const stream = await swarms.peer(`${url}/0`).open({ start: 0, signal: new AbortController().signal });
+  let received = 0;
+  const piping = stream.pipe((bytes) => {
+    received += bytes.length;
+  });
+  piping.catch(() => undefined);
+  await waitFor("some bytes", () => received >= 50_000);
+  await clock.advance(14_000);
+  let over = false;
+  void piping.catch(() => {
+    over = true;
+  });
+  await clock.advance(0);
+  assert.equal(over, false, "fourteen seconds are no stall");
+  await clock.advance(3000);
+  await assert.rejects(piping, { name: "NetworkError", code: "TIMED_OUT", retryable: true });
+});
+
+test("partial peers together make the whole; nobody is asked for what he does not have", async (t) => {
+  const { network, fetch } = taker(t);
+  const content = file(30);
+  const givers = [0, 1, 2].map((third) => scriptGiver(content, { has: (chunk) => chunk % 3 === third }));
+  network.givers.push(...givers);
+  const { bytes, engine } = await fetch();
+  assert.deepEqual(bytes, content.files[0]);
+  assert.deepEqual(engine.failures, []);
+  for (const { saw } of givers) assert.ok(saw.sent > 0);
+});
+
+test("a peer that gains chunks is asked for them when it has them", async (t) => {
+  const { network, fetch } = taker(t);
+  const content = file(4, 0);
+  const has = new Set([0, 1]);
+  network.givers.push(
+    scriptGiver(content, {
+      has: (chunk) => has.has(chunk),
+      onRequest: (channel) => {
+        if (has.size === 4) return;
+        for (const chunk of [2, 3]) {
+          has.add(chunk);
+          void channel.send(FRAME.have, numbers(0, chunk));
+        }
+      },
+    }),
+  );
+  assert.deepEqual((await fetch()).bytes, content.files[0]);
+});
+
+test("who says that he has all and refuses is not asked for it again", async (t) => {
+  const { network, fetch } = taker(t);
+  const content = file(8);
+  const boaster = scriptGiver(content, { has: () => true, refuses: () => true });
+  network.givers.push(boaster, scriptGiver(content));
+  assert.deepEqual((await fetch()).bytes, content.files[0]);
+  assert.ok(boaster.saw.requests <= 9);
+});
+
+test("the first catalogue wins; who offers another is left out and told", async (t) => {
+  const { network, resolve, fetch } = taker(t);
+  const content = file(4);
+  network.givers.push(scriptGiver(content));
+  await resolve();
+  const other = scriptGiver(file(3));
+  network.givers.push(other);
+  assert.deepEqual((await fetch()).bytes, content.files[0]);
+  await waitFor("the other was told", () => other.saw.reasons.length > 0 || network.met.get(other) === undefined);
+  assert.equal(other.saw.sent, 0);
+});
+
+test("a share that has another root than before is a changed resource", async (t) => {
+  const { network, swarms, url } = taker(t);
+  network.givers.push(scriptGiver(file(2)));
+  const expected = { finalUrl: url, ranges: true, strongValidator: '"0000"' };
+  await assert.rejects(swarms.peer(`${url}/0`).open({ start: 0, expected, signal: new AbortController().signal }), {
+    code: "RESOURCE_CHANGED",
+  });
+});
+
+test("hostile offers and catalogues are refused, and said so", async (t) => {
+  const good = file(2);
+  const wide = makeContent([["a/../b", Buffer.from("x")]], { name: "f" });
+  const cases: readonly [Manner, RegExp][] = [
+    [{ offer: { name: "../../etc/passwd" } }, /SHARE_REFUSED/],
+    [{ offer: { name: "C:evil" } }, /SHARE_REFUSED/],
+    [{ offer: { name: "a\u0000b" } }, /SHARE_REFUSED/],
+    [{ offer: { name: "" } }, /SHARE_REFUSED/],
+    [{ offer: { catalogueSize: 2 ** 31 } }, /SHARE_REFUSED/],
+    [{ offer: { fileCount: 1e9, kind: "folder" } }, /SHARE_REFUSED/],
+    [{ offer: { size: -1 } }, /SHARE_REFUSED/],
+    [{ offer: { size: 1 } }, /SHARE_REFUSED/],
+    [{ offer: { root: "00".repeat(32) } }, /PEER_MISBEHAVED/],
+    [{ rawOffer: Buffer.from("[1]") }, /PEER_MISBEHAVED/],
+    [{ catalogue: Buffer.alloc(good.catalogue.length) }, /PEER_MISBEHAVED/],
+    [{ catalogue: Buffer.concat([good.catalogue, Buffer.alloc(1)]) }, /PEER_MISBEHAVED/],
+    [{ offer: wide.offer as never, catalogue: wide.catalogue }, /SHARE_REFUSED/],
+  ];
+  for (const [manner, code] of cases) {
+    const { network, resolve } = taker(t);
+    const giver = scriptGiver(good, manner);
+    network.givers.push(giver);
+    await assert.rejects(resolve(), { code }, JSON.stringify(manner));
+    assert.equal(network.met.get(giver), 1, "it is not called again");
+  }
+});
+
+test("what breaks the protocol ends the channel, and the peer is not called again", async (t) => {
+  const frames: readonly [string, (channel: Channel) => void][] = [
+    ["data for nobody", (to) => void to.send(FRAME.data, numbers(1), Buffer.alloc(10))],
+    ["an end of nothing", (to) => void to.send(FRAME.end, numbers(7))],
+    ["a taker's frame", (to) => void to.send(FRAME.request, Buffer.alloc(28))],
+    ["a pong to no ping", (to) => void to.send(FRAME.pong, Buffer.alloc(8))],
+    ["a second offer", (to) => void to.send(FRAME.offer, Buffer.from("{}"))],
+    ["a chunk that there is not", (to) => void to.send(FRAME.have, numbers(0, 99))],
+    ["a map for another file", (to) => void to.send(FRAME.haveMap, numbers(1), Buffer.alloc(1))],
+    ["a map that is too long", (to) => void to.send(FRAME.haveMap, numbers(0), Buffer.alloc(60_000))],
+    ["the same map without an end", (to) => repeat(50, () => void to.send(FRAME.haveMap, numbers(0), Buffer.alloc(1)))],
+    ["the same chunk without an end", (to) => repeat(50, () => void to.send(FRAME.have, numbers(0, 1)))],
+    ["pings without an end", (to) => repeat(200, () => void to.send(FRAME.ping, Buffer.alloc(8)))],
+  ];
+  for (const [what, onStart] of frames) {
+    const { network, resolve, logger } = taker(t);
+    const giver = scriptGiver(file(2), { has: () => true, onStart });
+    network.givers.push(giver);
+    await resolve().catch(() => undefined);
+    await waitFor(`closed for ${what}`, () => network.open.get(giver)?.closed);
+    await waitFor(what, () => logger.lines.some(({ fields }) => fields["code"] === "PEER_MISBEHAVED"));
+    assert.equal(network.met.get(giver), 1, what);
+  }
+});
+
+test("data before it was granted ends the channel, however much there was asked for", async (t) => {
+  const content = makeContent([["big.bin", randomBytes(8 * 1024 * 1024)]], { chunkSize: 1024 * 1024 });
+  const { network, swarms, url } = taker(t);
+  const bad = scriptGiver(content, { greedy: true, piece: 200_000 });
+  network.givers.push(bad);
+  const stream = await swarms.peer(`${url}/0`).open({ start: 0, signal: new AbortController().signal });
+  await assert.rejects(
+    stream.pipe(() => new Promise((resolve) => setTimeout(resolve, 50))),
+    { code: "PEER_MISBEHAVED" },
+  );
+  assert.equal(network.met.get(bad), 1);
+});
+
+test("data for nobody, or an end too early: the peer is banned", async (t) => {
+  const content = makeContent([["big.bin", randomBytes(8 * 1024 * 1024)]], { chunkSize: 1024 * 1024 });
+  const manners: Manner[] = [
+    { onRequest: (channel, id) => void channel.send(FRAME.data, numbers(id + 1), Buffer.alloc(10)) },
+    { onRequest: (channel, id) => void channel.send(FRAME.end, numbers(id)) },
+  ];
+  for (const manner of manners) {
+    const { network, fetch } = taker(t);
+    const bad = scriptGiver(content, { ...manner, piece: 200_000 });
+    network.givers.push(bad);
+    await assert.rejects(fetch({ patience: 2, lanes: 1 }), { message: /broke the protocol/ });
+    assert.equal(network.met.get(bad), 1);
+  }
+});
+
+test("data may come late after a cancel, up to what was granted, and no further", async (t) => {
+  const content = makeContent([["big.bin", randomBytes(8 * 1024 * 1024)]], { chunkSize: 1024 * 1024 });
+  const { network, swarms, url } = taker(t);
+  let channel: Channel | undefined;
+  let cancelled = 0;
+  const giver = scriptGiver(content, {
+    stallsAfter: 1,
+    onRequest: (at) => {
+      channel = at;
+    },
+    onCancel: (_, id) => {
+      cancelled = id;
+    },
+  });
+  network.givers.push(giver);
+  const abort = new AbortController();
+  const stream = await swarms.peer(`${url}/0`).open({ start: 0, signal: abort.signal });
+  const piping = stream.pipe(() => abort.abort(new Error("enough")));
+  await assert.rejects(piping, /enough/);
+  await waitFor("cancel", () => cancelled > 0);
+  const window = 4 * 1024 * 1024 - giver.saw.sent;
+  for (let sent = 0; sent < window; sent += 131_072)
+    void channel?.send(FRAME.data, numbers(cancelled), Buffer.alloc(Math.min(131_072, window - sent)));
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert.equal(channel?.closed, false);
+  void channel?.send(FRAME.data, numbers(cancelled), Buffer.alloc(1));
+  await waitFor("closed", () => channel?.closed === true);
+});
+
+test("nobody there: where and how long it was looked, and that a wrong code looks the same", async (t) => {
+  const { network, resolve, clock } = taker(t, { flow: false });
+  network.problem = failure("PEERS_NOT_FOUND", "nobody was found in the DHT or on the local network");
+  const resolving = resolve();
+  resolving.catch(() => undefined);
+  await clock.advance(31_000);
+  await assert.rejects(resolving, (error: Error & { code: string; retryable: boolean }) => {
+    assert.equal(error.code, "PEERS_NOT_FOUND");
+    assert.ok(error.retryable);
+    assert.match(error.message, /in the DHT or on the local network \(looked for 30 s\).*wrong code/);
+    return true;
+  });
+});
+
+test("a dead peer is noticed by its silence", async (t) => {
+  const { network, resolve, clock, swarms, publicId, logger } = taker(t, { flow: false });
+  const giver = scriptGiver(file(1), {}, { most: 1 });
+  network.givers.push(giver);
+  await resolve();
+  const channel = network.open.get(giver);
+  assert.ok(channel);
+  for (let second = 0; second < 29; second++) await clock.advance(1000);
+  assert.equal(channel.closed, false, "pings are answered");
+  (channel as MemoryChannel).hold(true);
+  using _use = swarms.use(publicId, { remote: false });
+  for (let second = 0; second < 45; second++) await clock.advance(1000);
+  assert.equal(channel.closed, true);
+  assert.ok(logger.lines.some(({ message }) => /has not been heard of for 30 s/.test(message)));
+});
+
+test("a swarm lingers, then ends; it is found again meanwhile", async (t) => {
+  const { network, resolve, clock } = taker(t, { flow: false });
+  network.givers.push(scriptGiver(file(1)));
+  await resolve();
+  assert.equal(network.takers.size, 1);
+  await clock.advance(29_000);
+  await resolve();
+  await clock.advance(29_000);
+  assert.equal(network.takers.size, 1);
+  await clock.advance(2000);
+  await waitFor("ended", () => network.takers.size === 0);
+});

@@ -1,42 +1,42 @@
 /**
- * Codes of shares as people write them: 105 random bits as 21 characters of Crockford's base32, and a check character.
+ * Codes of shares as people write them: 120 random bits as 24 characters of Crockford's base32, and a check character.
  * The check is a weighted sum in the field of 32 elements, with another weight at each place: one wrong character is
  * always noticed, and so are two that were swapped, wherever they stand. Both programs read codes by these rules, so that
  * a mistyped one is told before a daemon is asked. No message here repeats more of a code than the character it is about.
  */
 
 /** Random bits in a code. */
-export const SHARE_CODE_BITS = 105;
+export const SHARE_CODE_BITS = 120;
 
-/** Bytes of a secret: its first 105 bits count, the last 7 are zero. */
-export const SHARE_CODE_BYTES = 14;
+/** Bytes of a secret. */
+export const SHARE_CODE_BYTES = SHARE_CODE_BITS / 8;
 
 /** Crockford's base32: without I, L, O and U. */
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const DIGITS: ReadonlyMap<string, number> = new Map([...ALPHABET].map((character, digit) => [character, digit]));
 const DATA = SHARE_CODE_BITS / 5;
 const LENGTH = DATA + 1;
 
 /**
- * The code of a secret, in groups: `XXXX-XXXX-XXXX-XXXX-XXXX-XX`.
+ * The code of a secret, in groups: `XXXXX-XXXXX-XXXXX-XXXXX-XXXXX`.
  *
- * @param secret - 14 bytes, the lowest 7 bits of the last one zero
- * @throws RangeError if it is not
+ * @param secret - 15 bytes
+ * @throws RangeError if it has another length
  */
 export function encodeShareCode(secret: Uint8Array): string {
-  if (secret.length !== SHARE_CODE_BYTES || ((secret[SHARE_CODE_BYTES - 1] ?? 0) & 0x7f) !== 0) {
-    throw new RangeError(`a code has ${SHARE_CODE_BITS} bits, and zeros after them to ${SHARE_CODE_BYTES} bytes`);
-  }
+  if (secret.length !== SHARE_CODE_BYTES)
+    throw new RangeError(`a secret has ${SHARE_CODE_BYTES} bytes, not ${secret.length}`);
   const digits = Array.from({ length: DATA }, (_, place) => fiveBits(secret, place * 5));
   // The weight of the check character is 1, so the sum of the others is what it has to be.
   digits.push(timesAlpha(weightedSum(digits)));
   const text = digits.map((digit) => ALPHABET.charAt(digit)).join("");
-  return (text.match(/.{1,4}/g) ?? []).join("-");
+  return (text.match(/.{1,5}/g) ?? []).join("-");
 }
 
 /**
  * The secret of a code. Either case, spaces and hyphens anywhere, O for 0, I and L for 1, and `snatch:` in front do.
  *
- * @returns 14 bytes, as {@link encodeShareCode} takes them
+ * @returns 15 bytes, as {@link encodeShareCode} takes them
  * @throws Error that says what is wrong, for people; of the code it has one character at most
  */
 export function decodeShareCode(text: string): Uint8Array {
@@ -44,9 +44,9 @@ export function decodeShareCode(text: string): Uint8Array {
   // Dashes of every kind: programs that people write in make long ones of short ones.
   for (const character of text
     .trim()
-    .replace(/^snatch:/i, "")
-    .replace(/[\s\p{Pd}\u2212\u200b]/gu, "")) {
-    const digit = ALPHABET.indexOf(canonical(character));
+    .replace(/^snatch:(\/\/)?/i, "")
+    .replace(/[\s\p{Pd}\u2212\u00ad\u200b-\u200d\u2060\ufeff]/gu, "")) {
+    const digit = DIGITS.get(canonical(character)) ?? -1;
     if (digit < 0) {
       throw new Error(`${name(character)} cannot be in a code: character ${digits.length + 1}, hyphens not counted`);
     }
@@ -84,6 +84,8 @@ function timesAlpha(value: number): number {
 }
 
 function canonical(character: string): string {
+  // Other alphabets have letters whose upper case is one of ours.
+  if (!/^[0-9a-z]$/i.test(character) || character > "z") return "";
   const upper = character.toUpperCase();
   if (upper === "O") return "0";
   return upper === "I" || upper === "L" ? "1" : upper;

@@ -1,4 +1,8 @@
-/** Codes as the room makes and reads them; how they are written is src/shared/share-code.ts, for the command line has to know, too. */
+/**
+ * Codes: the secret of a share as people read it out, type it and paste it; how they are written is said in
+ * shared/share-code.ts. A guess has to be made on the network, one handshake each; but the key by which a share is looked up
+ * is public, so that the bits have to stand up to guessing without the network too.
+ */
 import { randomBytes } from "node:crypto";
 import { decodeShareCode, encodeShareCode, SHARE_CODE_BYTES } from "../../shared/share-code.ts";
 import { failure } from "../core/errors.ts";
@@ -19,7 +23,7 @@ export function readCode(text: string): Uint8Array {
   try {
     return decodeShareCode(text);
   } catch (error) {
-    throw failure("CODE_INVALID", `this is not a code: ${error instanceof Error ? error.message : String(error)}`);
+    throw failure("CODE_INVALID", `this is not a code: ${error instanceof Error ? error.message : ""}`);
   }
 }
 

@@ -37,13 +37,18 @@ export function makePeerParts(init: PeerRoomInit, secrets: SecretStore): PeerPar
       ? new Dht({ settings: () => dhtSettings, file: join(directory, "dht.json"), ...log })
       : undefined;
   if (dht) discoveries.register(dht);
-  const multicast = mdns && mode !== "relay-only" ? new MulticastDiscovery(log) : undefined;
+  const multicast = mdns && mode !== "relay-only" ? new MulticastDiscovery({ enabled: () => true, ...log }) : undefined;
   if (multicast) discoveries.register(multicast);
   const encryption = new EncryptionManager({ directory, suite: () => suite, ...log });
   const outside = mode === "lan-only" ? { stun: [], turn: [] } : { stun, turn };
   const mapped = mode === "auto" || mode === "no-relay";
   const network = new Network({
-    ...{ mode, suite, port, encryption, finder: discoveries, localAddresses },
+    ...{ mode, suite, port, encryption, localAddresses },
+    finder: {
+      discover: (hash, onPeer, signal) => discoveries.discover(hash, onPeer, signal),
+      announce: (hash, self) => discoveries.announce(hash, self()),
+      states: () => discoveries.states(),
+    },
     ...(dht && { signalling: new DhtSignalling({ items: dht, ...log }) }),
     stun: new StunClient({ servers: outside.stun, clock }),
     mapping: () => (mapped && (upnp || natPmp) ? new PortMapping({ upnp, natPmp, ...log }) : undefined),

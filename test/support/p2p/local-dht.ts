@@ -12,14 +12,20 @@ export interface LocalDht extends AsyncDisposable {
   lose(count: number): Promise<void>;
 }
 
-/** Starts one. @param count - how many nodes; that they know of each other has been waited for */
-export async function localDht(count = 20): Promise<LocalDht> {
+/**
+ * Starts one.
+ *
+ * @param count - how many nodes; that they know of each other has been waited for
+ * @param host - the address of all of them
+ */
+export async function localDht(count = 20, host = "127.0.0.1"): Promise<LocalDht> {
+  const addressOf = (node: DHT): string => `${host}:${node.address().port}`;
   const nodes: DHT[] = [];
   const lose = async (gone: number) => void (await Promise.all(nodes.splice(0, gone).map(end)));
   try {
-    const first = await start(false);
+    const first = await start(host, false);
     nodes.push(first);
-    const others = await Promise.all(Array.from({ length: count - 1 }, () => start([addressOf(first)])));
+    const others = await Promise.all(Array.from({ length: count - 1 }, () => start(host, [addressOf(first)])));
     nodes.push(...others);
   } catch (error) {
     await lose(nodes.length);
@@ -29,20 +35,16 @@ export async function localDht(count = 20): Promise<LocalDht> {
   return { nodes, bootstrap, lose, [Symbol.asyncDispose]: () => lose(nodes.length) };
 }
 
-async function start(bootstrap: readonly string[] | false): Promise<DHT> {
+async function start(host: string, bootstrap: readonly string[] | false): Promise<DHT> {
   const node = new DHT({ bootstrap, verify: isSigned, timeout: 500 });
   // Lost packets and late answers: nothing that a test could do about it.
   node.on("warning", () => undefined);
   const ready = once(node, "ready");
-  await new Promise<void>((resolve) => node.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => node.listen(0, host, resolve));
   await ready;
   return node;
 }
 
 function end(node: DHT): Promise<void> {
   return new Promise((resolve) => node.destroy(resolve));
-}
-
-function addressOf(node: DHT): string {
-  return `127.0.0.1:${node.address().port}`;
 }

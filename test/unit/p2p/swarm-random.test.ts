@@ -57,7 +57,7 @@ test("several peers with random parts, lies, stalls and deaths: right bytes or a
         const secrets = { get: () => secret, keep: () => undefined };
         const swarms = new Swarms({ network, secrets, clock, logger, maxPeers: () => 10, give: () => undefined });
         const settings = () => ({ enabled: true, allowRemote: true });
-        const resolver = new PeerResolver({ swarms, secrets, settings });
+        const resolver = new PeerResolver({ swarms: () => Promise.resolve(swarms), secrets, settings });
         const most = 20;
         for (const [index, manner] of manners.entries())
           network.givers.push(scriptGiver(content, manner, { address: `10.0.0.${index}`, most }));

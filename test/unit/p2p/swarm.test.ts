@@ -43,7 +43,7 @@ function taker(t: TestContext, { flow = true }: { flow?: boolean } = {}) {
     give: (channel, servable) => void given.push([channel, servable]),
   });
   const resolver = new PeerResolver({
-    swarms,
+    swarms: () => Promise.resolve(swarms),
     secrets: { keep: (id, kept) => void secrets.set(id, kept) },
     settings: () => ({ enabled: true, allowRemote: false }),
   });

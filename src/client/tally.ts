@@ -116,7 +116,9 @@ export class Tally {
 
   #averageRate(session: Session): number {
     const size = session.progress?.downloadedBytes ?? 0;
-    const begin = this.#begun.get(session.sessionId);
+    const seen = this.#begun.get(session.sessionId);
+    // Bytes are counted twice for a moment, between their proof and the record: such a beginning says nothing.
+    const begin = seen !== undefined && seen.bytes <= size ? seen : undefined;
     const started = begin?.time ?? session.createTime?.getTime() ?? this.#now();
     const ended = begin === undefined ? (session.completeTime?.getTime() ?? this.#now()) : this.#now();
     // What came within a millisecond is as good as what came in one.

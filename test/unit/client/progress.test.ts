@@ -55,6 +55,15 @@ const failed = session({
 const summary = (change: Partial<FollowSummary>) => FollowSummary.fromPartial({ totalCount: 2, ...change });
 
 describe("the tally", () => {
+  test("a beginning with more bytes than the file has is none: no rate is below zero", () => {
+    const tally = new Tally(() => 5000);
+    const progress = { downloadedBytes: 40 * MIB, pendingBytes: 40 * MIB };
+    tally.note(session({ ...active, progress: { ...active.progress, ...progress } } as Partial<Session>));
+    const times = { createTime: new Date(1000), completeTime: new Date(3000) };
+    const end = tally.note(session({ ...completed, ...times }));
+    assert.equal(end?.kind === "ended" && end.rate, 20 * MIB);
+  });
+
   test("reports an end once, with the average rate since it was seen first", () => {
     let now = 0;
     const tally = new Tally(() => now);

@@ -179,7 +179,7 @@ function say(counts: ReadonlyMap<string, number>): string {
   return [...counts].map(([code, times]) => `${code} ${times}`).join(", ");
 }
 
-function report(details: fc.RunDetails<unknown>, what: string, findings: Findings): void {
+function report<T>(details: fc.RunDetails<T>, what: string, findings: Findings): void {
   if (!details.failed) return;
   const example = fc.stringify(details.counterexample).slice(0, 500);
   const why = details.errorInstance instanceof Error ? details.errorInstance.message : "not what was sent";

@@ -9,12 +9,9 @@ import type { Clock } from "../core/ports.ts";
 import type { RateLimit } from "../core/rate-limit.ts";
 import { type GivenFile, type GivenFiles, sendHeld } from "./giver-held.ts";
 import { Patience } from "./giver-patience.ts";
-import { type ReadAhead, readRequest, type Wanted } from "./giver-request.ts";
+import { PIECE, type ReadAhead, readRequest, type Wanted } from "./giver-request.ts";
 import { changed, forPeer, misbehaved, number32, readNumber, words } from "./giver-words.ts";
 import { type Channel, type ChannelHandlers, FRAME, type FrameType, type Servable } from "./types.ts";
-
-/** Bytes of a frame of data, or of the catalogue. */
-const PIECE = 256 * 1024;
 
 /** With an upload limit pieces are smaller: so many a second at least, if that is not below the least. */
 const PIECES_PER_SECOND = 8;
@@ -52,6 +49,8 @@ interface Piece {
   readonly request: Request;
   readonly length: number;
   readonly last: boolean;
+  /** Where its bytes may be; freed once. */
+  readonly memory: Uint8Array;
   readonly bytes: Promise<Uint8Array | DownloadError>;
 }
 
@@ -183,11 +182,12 @@ export class Giver implements ChannelHandlers {
       request.position += length;
       request.credit -= length;
       this.#parts.ahead.enter();
-      const bytes = this.servable.read(file, position, length).then(
+      const memory = this.#parts.ahead.memory();
+      const bytes = this.servable.read(file, position, length, memory).then(
         (found) => (found.length === length ? found : changed()),
         (error: unknown) => asDownloadError(error),
       );
-      this.#pieces.push({ request, length, last: request.position === request.end, bytes });
+      this.#pieces.push({ request, length, last: request.position === request.end, memory, bytes });
     }
   }
 
@@ -234,13 +234,16 @@ export class Giver implements ChannelHandlers {
     }
   }
 
-  async #give({ request, last, length }: Piece, bytes: Uint8Array | DownloadError): Promise<void> {
+  async #give({ request, last, length, memory }: Piece, bytes: Uint8Array | DownloadError): Promise<void> {
     const wanted = (): boolean => this.#requests.get(request.id) === request;
-    if (!wanted()) return;
-    if (!(bytes instanceof Uint8Array)) return this.#refuse(request, bytes);
-    await this.#parts.limit.pass(length, this.#stop.signal);
-    if (!wanted()) return;
-    const taken = this.channel.send(FRAME.data, number32(request.id), bytes);
+    if (wanted() && bytes instanceof Uint8Array) await this.#parts.limit.pass(length, this.#stop.signal);
+    const free = (): void => this.#parts.ahead.free(memory);
+    if (!wanted() || !(bytes instanceof Uint8Array)) {
+      free();
+      if (wanted() && !(bytes instanceof Uint8Array)) this.#refuse(request, bytes);
+      return;
+    }
+    const taken = this.channel.sendData(number32(request.id), bytes, free);
     this.servable.sent(length);
     if (last) {
       this.#requests.delete(request.id);

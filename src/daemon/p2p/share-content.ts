@@ -114,9 +114,9 @@ export class ShareContent implements Servable {
     return () => void this.#listeners.delete(listener);
   }
 
-  async read(file: number, position: number, length: number): Promise<Uint8Array> {
+  async read(file: number, position: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     try {
-      const bytes = await this.#parts.files.read(await this.#place(file), position, length);
+      const bytes = await this.#parts.files.read(await this.#place(file), position, length, into);
       if (this.#problemFile === file) this.#note(undefined, undefined);
       return bytes;
     } catch (error) {

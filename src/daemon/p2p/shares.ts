@@ -23,7 +23,7 @@ import { readShareUrl } from "./share-url.ts";
 import type { PeerNetwork } from "./types.ts";
 
 /** What holds where a share does not say. */
-export interface ShareDefaults {
+interface ShareDefaults {
   readonly maxPeers: number;
   /** Milliseconds; 0: it never ends. */
   readonly expiresInMs: number;

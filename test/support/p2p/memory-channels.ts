@@ -134,8 +134,10 @@ export class MemoryChannel implements Channel {
 
   sendData(id: Uint8Array, bytes: Uint8Array, free: () => void): Promise<void> | undefined {
     if (this.#closed) return undefined;
-    const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    return this.#other.#receive({ type: FRAME.data, payload, id: Buffer.from(id).readUInt32BE(), free });
+    const request = Buffer.from(id).readUInt32BE();
+    // The memory is the sender's, who may have more in it.
+    const payload = this.#strict ? Buffer.from(bytes) : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    return this.#other.#receive({ type: FRAME.data, payload, id: request, free });
   }
 
   close(reason?: DownloadError): void {

@@ -260,12 +260,11 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   async #seek(former: Promise<AsyncDisposable | undefined>): Promise<AsyncDisposable | undefined> {
     const before = await former;
     try {
-      const seeking = await this.#parts.network.seek(this);
       await before?.[Symbol.asyncDispose]();
-      return seeking;
+      return this.#ended ? undefined : await this.#parts.network.seek(this);
     } catch (error) {
       this.problem(asDownloadError(error));
-      return before;
+      return undefined;
     }
   }
 

@@ -57,7 +57,7 @@ function taker(t: TestContext, { flow = true }: { flow?: boolean } = {}) {
     const bytes = await engine.all();
     return { engine, bytes };
   };
-  const timer = flow ? setInterval(() => void clock.advance(100), 5) : undefined;
+  const timer = flow ? setInterval(() => void clock.advance(250), 2) : undefined;
   t.after(async () => {
     clearInterval(timer);
     await swarms[Symbol.asyncDispose]();

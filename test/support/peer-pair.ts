@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DownloadError } from "../../src/daemon/core/errors.ts";
 import type { PeerSuite } from "../../src/daemon/core/peers.ts";
+import type { Clock } from "../../src/daemon/core/ports.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { makeCode, readCode } from "../../src/daemon/p2p/code.ts";
 import { type Admission, EncryptionManager } from "../../src/daemon/p2p/encryption.ts";
@@ -36,8 +37,12 @@ export function identityFolder(name: string): string {
 }
 
 /** An end, with the identity of that name. */
-export function manager(name: string, suite: PeerSuite = "modern"): EncryptionManager {
-  const options = { clock: new SystemClock(), logger: new RecordLogger(), suite: () => suite };
+export function manager(
+  name: string,
+  suite: PeerSuite = "modern",
+  clock: Clock = new SystemClock(),
+): EncryptionManager {
+  const options = { clock, logger: new RecordLogger(), suite: () => suite };
   return new EncryptionManager({ directory: identityFolder(name), ...options });
 }
 
@@ -51,6 +56,8 @@ export interface Giving extends AsyncDisposable {
   readonly port: number;
   /** How many callers were let in, and how many were not. */
   readonly counts: { accepted: number; refused: number };
+  /** Connections for chunks in the clear, so far. */
+  plain(): readonly Socket[];
   /** The channel of the next caller that is let in. */
   next(): Promise<Channel>;
   /** What the next caller that is not let in was refused for. */
@@ -63,14 +70,17 @@ export async function give(at: EncryptionManager, shares: readonly Admission[]):
   const refusals = new Arrivals<Error>();
   const sockets = new Set<Socket>();
   const counts = { accepted: 0, refused: 0 };
+  const plain: Socket[] = [];
   const stop = new AbortController();
   const server: Server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket.on("error", () => {}).once("close", () => sockets.delete(socket)));
     socket.once("data", (bytes: Buffer) => {
       socket.pause();
       socket.unshift(bytes);
-      if (bytes[0] === 0x50) at.attachPlain(socket);
-      else
+      if (bytes[0] === 0x50) {
+        plain.push(socket);
+        at.attachPlain(socket);
+      } else
         at.accept(streamOf(socket), () => shares, { signal: stop.signal }).then(
           ({ channel }) => {
             counts.accepted++;
@@ -87,6 +97,7 @@ export async function give(at: EncryptionManager, shares: readonly Admission[]):
   return {
     port: (server.address() as AddressInfo).port,
     counts,
+    plain: () => plain,
     next: () => channels.next(),
     nextRefusal: () => refusals.next(),
     async [Symbol.asyncDispose]() {

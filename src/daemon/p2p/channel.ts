@@ -108,6 +108,11 @@ export class PeerChannel implements Channel {
     return this.#sendBy(this.#writer, type, parts);
   }
 
+  sendData(id: Uint8Array, bytes: Uint8Array, free: () => void): Promise<void> | undefined {
+    if (this.#reason) return undefined;
+    return this.#sendBy(this.#plainWriter ?? this.#writer, FRAME.data, [id, bytes], free);
+  }
+
   close(reason?: DownloadError): void {
     this.#close(reason ?? failure("CONNECTION_LOST", "the channel was closed at this end"), reason);
   }
@@ -137,8 +142,13 @@ export class PeerChannel implements Channel {
     this.#readPlain();
   }
 
-  #sendBy(writer: FrameWriter, type: FrameType, parts: readonly Uint8Array[]): Promise<void> | undefined {
-    const wait = writer.send(type, parts);
+  #sendBy(
+    writer: FrameWriter,
+    type: FrameType,
+    parts: readonly Uint8Array[],
+    free?: () => void,
+  ): Promise<void> | undefined {
+    const wait = writer.send(type, parts, free);
     if (writer.waiting > MOST_WAITING)
       this.#close(failure("CONNECTION_LOST", `the peer does not read: ${writer.waiting} bytes wait for it`));
     return wait;

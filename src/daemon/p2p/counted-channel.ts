@@ -67,6 +67,11 @@ export class CountedChannel implements Channel {
     return this.#inner.send(type, ...parts);
   }
 
+  sendData(id: Uint8Array, bytes: Uint8Array, free: () => void): Promise<void> | undefined {
+    this.#sent += bytes.length;
+    return this.#inner.sendData(id, bytes, free);
+  }
+
   close(reason?: DownloadError): void {
     this.#inner.close(reason);
     this.ended();

@@ -103,7 +103,7 @@ export class DownloadServable implements Servable {
     return () => void this.#listeners.delete(listener);
   }
 
-  async read(file: number, position: number, length: number): Promise<Uint8Array> {
+  async read(file: number, position: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     for (;;) {
       const part = this.#parts.get(file);
       if (part?.readable) {
@@ -116,7 +116,7 @@ export class DownloadServable implements Servable {
         continue;
       }
       const successor = this.#successors.find((one) => hasAll(one.held(file), position, length));
-      if (successor) return await successor.read(file, position, length);
+      if (successor) return await successor.read(file, position, length, into);
       if (!part) throw failure("PEER_REFUSED", "these bytes are not here now");
       await this.#handedOver();
     }

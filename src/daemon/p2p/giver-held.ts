@@ -3,6 +3,7 @@
  * comes. Of what nothing was said nothing is here.
  */
 import { chunkCount } from "../core/manifest.ts";
+import { number32 } from "./giver-words.ts";
 import { FRAME, type FrameType, type Servable } from "./types.ts";
 
 /** A file as its catalogue describes it. */
@@ -68,10 +69,4 @@ function heldMap(servable: Servable, file: number, described: GivenFile | undefi
     bits[chunk >> 3] = (bits[chunk >> 3] ?? 0) | (0x80 >> (chunk & 7));
   }
   return any ? bits : undefined;
-}
-
-function number32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
 }

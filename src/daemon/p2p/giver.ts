@@ -8,11 +8,10 @@ import { asDownloadError, type DownloadError, failure } from "../core/errors.ts"
 import type { Clock } from "../core/ports.ts";
 import type { RateLimit } from "../core/rate-limit.ts";
 import { type GivenFile, type GivenFiles, sendHeld } from "./giver-held.ts";
-import { type ReadAhead, readRequest, type Wanted } from "./giver-request.ts";
+import { Patience } from "./giver-patience.ts";
+import { PIECE, type ReadAhead, readRequest, type Wanted } from "./giver-request.ts";
+import { changed, forPeer, misbehaved, number32, readNumber, words } from "./giver-words.ts";
 import { type Channel, type ChannelHandlers, FRAME, type FrameType, type Servable } from "./types.ts";
-
-/** Bytes of a frame of data, or of the catalogue. */
-const PIECE = 256 * 1024;
 
 /** With an upload limit pieces are smaller: so many a second at least, if that is not below the least. */
 const PIECES_PER_SECOND = 8;
@@ -26,16 +25,6 @@ const MOST_REQUESTS = 64;
 
 /** A catalogue goes on where it broke off; more often than this nobody needs it. */
 const MOST_CATALOGUES = 16;
-
-/**
- * Milliseconds in which a peer has to take something of what it asked for. On a very slow path what is on the way takes longer
- * to arrive; whoever goes on granting credit shows that it does, and gets more time.
- */
-const TAKE_MS = 60_000;
-const MOST_TAKE_MS = 300_000;
-
-/** Milliseconds without a frame: takers ping every ten seconds. */
-const SILENCE_MS = 60_000;
 
 /** What givers share. */
 export interface GiverParts {
@@ -60,6 +49,8 @@ interface Piece {
   readonly request: Request;
   readonly length: number;
   readonly last: boolean;
+  /** Where its bytes may be; freed once. */
+  readonly memory: Uint8Array;
   readonly bytes: Promise<Uint8Array | DownloadError>;
 }
 
@@ -68,6 +59,7 @@ export class Giver implements ChannelHandlers {
   readonly channel: Channel;
   readonly servable: Servable;
   readonly #parts: GiverParts;
+  readonly #patience: Patience;
   readonly #stop = new AbortController();
   /** In the order of their turns. */
   readonly #requests = new Map<number, Request>();
@@ -77,14 +69,12 @@ export class Giver implements ChannelHandlers {
   #catalogueGoing = false;
   #complete = false;
   #stopGained: (() => void) | undefined;
-  #cancelSilence: (() => void) | undefined;
-  #heard = 0;
-  #granted = 0;
 
   constructor(channel: Channel, servable: Servable, parts: GiverParts) {
     this.channel = channel;
     this.servable = servable;
     this.#parts = parts;
+    this.#patience = new Patience(parts.clock, channel);
   }
 
   /** Begins: the offer goes first. */
@@ -92,13 +82,12 @@ export class Giver implements ChannelHandlers {
     const offer = this.servable.offer();
     void this.channel.send(FRAME.offer, Buffer.from(JSON.stringify(offer)));
     if (!offer.complete) this.#tellHeld();
-    this.#watchSilence();
+    this.#patience.start();
     this.channel.start(this);
   }
 
   frame(type: FrameType, payload: Buffer): void {
-    this.#heard = this.#parts.clock.monotonic();
-    if (type === FRAME.credit) this.#granted = this.#heard;
+    this.#patience.heard(type === FRAME.credit);
     switch (type) {
       case FRAME.request:
         this.#ask(payload);
@@ -108,7 +97,7 @@ export class Giver implements ChannelHandlers {
         break;
       case FRAME.cancel:
         // It may have been answered whole just now.
-        this.#requests.delete(readId(payload, 4));
+        this.#requests.delete(readNumber(payload, 4));
         break;
       case FRAME.catalogueRequest:
         this.#askCatalogue(payload);
@@ -131,7 +120,7 @@ export class Giver implements ChannelHandlers {
 
   closed(_reason: DownloadError): void {
     this.#stop.abort();
-    this.#cancelSilence?.();
+    this.#patience.stop();
     this.#stopGained?.();
     this.#requests.clear();
     for (const _ of this.#pieces.splice(0)) this.#parts.ahead.leave();
@@ -165,7 +154,7 @@ export class Giver implements ChannelHandlers {
   }
 
   #grant(payload: Buffer): void {
-    const request = this.#requests.get(readId(payload, 8));
+    const request = this.#requests.get(readNumber(payload, 8));
     if (!request) return;
     // What is granted beyond its end is of no use.
     request.credit = Math.min(request.credit + payload.readUInt32BE(4), Number.MAX_SAFE_INTEGER);
@@ -193,11 +182,12 @@ export class Giver implements ChannelHandlers {
       request.position += length;
       request.credit -= length;
       this.#parts.ahead.enter();
-      const bytes = this.servable.read(file, position, length).then(
+      const memory = this.#parts.ahead.memory();
+      const bytes = this.servable.read(file, position, length, memory).then(
         (found) => (found.length === length ? found : changed()),
         (error: unknown) => asDownloadError(error),
       );
-      this.#pieces.push({ request, length, last: request.position === request.end, bytes });
+      this.#pieces.push({ request, length, last: request.position === request.end, memory, bytes });
     }
   }
 
@@ -244,23 +234,26 @@ export class Giver implements ChannelHandlers {
     }
   }
 
-  async #give({ request, last, length }: Piece, bytes: Uint8Array | DownloadError): Promise<void> {
+  async #give({ request, last, length, memory }: Piece, bytes: Uint8Array | DownloadError): Promise<void> {
     const wanted = (): boolean => this.#requests.get(request.id) === request;
-    if (!wanted()) return;
-    if (!(bytes instanceof Uint8Array)) return this.#refuse(request, bytes);
-    await this.#parts.limit.pass(length, this.#stop.signal);
-    if (!wanted()) return;
-    const taken = this.channel.send(FRAME.data, number32(request.id), bytes);
+    if (wanted() && bytes instanceof Uint8Array) await this.#parts.limit.pass(length, this.#stop.signal);
+    const free = (): void => this.#parts.ahead.free(memory);
+    if (!wanted() || !(bytes instanceof Uint8Array)) {
+      free();
+      if (wanted() && !(bytes instanceof Uint8Array)) this.#refuse(request, bytes);
+      return;
+    }
+    const taken = this.channel.sendData(number32(request.id), bytes, free);
     this.servable.sent(length);
     if (last) {
       this.#requests.delete(request.id);
       void this.channel.send(FRAME.end, number32(request.id));
     }
-    await this.#inTime(taken);
+    await this.#patience.inTime(taken);
   }
 
   #askCatalogue(payload: Buffer): void {
-    const from = readId(payload, 4);
+    const from = readNumber(payload, 4);
     if (from > this.servable.offer().catalogueSize) throw misbehaved("the catalogue is not that long");
     if (this.#catalogueGoing) throw misbehaved("the catalogue is on its way already");
     if (++this.#catalogues > MOST_CATALOGUES) throw misbehaved("the catalogue was asked for too often");
@@ -274,7 +267,7 @@ export class Giver implements ChannelHandlers {
       for (let at = from; at < bytes.length && !this.channel.closed; at += PIECE) {
         const piece = bytes.subarray(at, at + PIECE);
         await this.#parts.limit.pass(piece.length, this.#stop.signal);
-        await this.#inTime(this.channel.send(FRAME.catalogue, piece));
+        await this.#patience.inTime(this.channel.send(FRAME.catalogue, piece));
       }
       this.#catalogueGoing = false;
     } catch (error) {
@@ -284,41 +277,10 @@ export class Giver implements ChannelHandlers {
 
   #tellHeld(): void {
     const { stop, done } = sendHeld(this.servable, this.#parts.files, (type, ...parts) =>
-      this.#inTime(this.channel.send(type, ...parts)),
+      this.#patience.inTime(this.channel.send(type, ...parts)),
     );
     this.#stopGained = stop;
     done.catch((error: unknown) => this.#fail(error));
-  }
-
-  /** Waits until the peer has taken what was sent. */
-  async #inTime(taken: Promise<void> | undefined): Promise<void> {
-    if (taken === undefined) return;
-    const { clock } = this.#parts;
-    const begun = clock.monotonic();
-    const look = (): (() => void) => {
-      const end = Math.min(Math.max(begun, this.#granted) + TAKE_MS, begun + MOST_TAKE_MS);
-      return clock.timer(end - clock.monotonic(), () => {
-        if (Math.min(this.#granted + TAKE_MS, begun + MOST_TAKE_MS) > clock.monotonic()) cancel = look();
-        else this.channel.close(misbehaved("the peer takes nothing of what it asked for"));
-      });
-    };
-    let cancel = look();
-    try {
-      await taken;
-    } finally {
-      cancel();
-    }
-  }
-
-  #watchSilence(): void {
-    const { clock } = this.#parts;
-    this.#heard = clock.monotonic();
-    const look = (): void => {
-      const left = this.#heard + SILENCE_MS - clock.monotonic();
-      if (left > 0) this.#cancelSilence = clock.timer(left, look);
-      else this.channel.close(failure("TIMED_OUT", `the peer has said nothing for ${SILENCE_MS / 1000} seconds`));
-    };
-    look();
   }
 
   #fail(error: unknown): void {
@@ -333,30 +295,4 @@ function isHeld(servable: Servable, file: number, { chunkSize }: GivenFile, { st
   return true;
 }
 
-function readId(payload: Buffer, length: number): number {
-  if (payload.length !== length) throw misbehaved(`a frame has ${payload.length} bytes, not ${length}`);
-  return payload.readUInt32BE(0);
-}
-
-function number32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-/** A peer is told what it can do something about: paths and other particulars of this machine are not among that. */
-function forPeer(error: DownloadError): DownloadError {
-  const { code } = error;
-  if (code === "PEER_MISBEHAVED" || code === "PEER_REFUSED" || code === "TIMED_OUT") return error;
-  if (code === "SHARE_CHANGED") return changed();
-  return failure("PEER_REFUSED", "whoever shares it cannot read it now");
-}
-
-function words(error: DownloadError): Buffer {
-  const { code, message } = forPeer(error);
-  return Buffer.from(JSON.stringify({ code, message }));
-}
-
-const misbehaved = (why: string) => failure("PEER_MISBEHAVED", why);
-const changed = () => failure("SHARE_CHANGED", "the file is not what it was when it was shared");
-const notHere = () => failure("PEER_REFUSED", "these bytes are not here yet");
+const notHere = (): DownloadError => failure("PEER_REFUSED", "these bytes are not here yet");

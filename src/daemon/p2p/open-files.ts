@@ -40,13 +40,14 @@ export class OpenFiles implements AsyncDisposable {
   /**
    * Reads bytes of a file that are all there.
    *
+   * @param into - memory that may be used for them
    * @throws DownloadError SHARE_CHANGED if it is not what was shared any more; FileSystemError IO_ERROR
    */
-  async read(file: SharedFile, position: number, length: number): Promise<Uint8Array> {
+  async read(file: SharedFile, position: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     const opened = this.#enter(file);
     try {
       const handle = await opened.handle;
-      const bytes = Buffer.allocUnsafeSlow(length);
+      const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
       for (let filled = 0; filled < length; ) {
         const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled);
         if (bytesRead === 0) throw changed(file.path);

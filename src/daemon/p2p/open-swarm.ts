@@ -36,6 +36,8 @@ export class OpenSwarm {
   readonly swarm: Swarm;
   readonly #parts: OpenSwarmParts;
   readonly #whole = new Set<number>();
+  /** Attached before it was known what is shared. */
+  readonly #early = new Set<() => void>();
   #users = 0;
   #cancelLinger: (() => void) | undefined;
   #sharing = false;
@@ -91,6 +93,8 @@ export class OpenSwarm {
     entries.forEach(({ size }, file) => {
       if (size === 0) this.#whole.add(file);
     });
+    for (const begin of [...this.#early]) begin();
+    this.#early.clear();
   }
 
   #linger(): void {
@@ -100,12 +104,23 @@ export class OpenSwarm {
   }
 
   #attach(file: number, held: HeldPart): Disposable {
-    const stop = this.#watch(file, held);
-    const given = this.#give(file, held);
-    return {
-      [Symbol.dispose]: () => {
+    let end: (() => void) | undefined;
+    const begin = (): void => {
+      const stop = this.#watch(file, held);
+      const given = this.#give(file, held);
+      end = () => {
         stop();
         given?.[Symbol.dispose]();
+      };
+    };
+    // After a restart the engine may know the file before any peer is here.
+    if (this.swarm.known) begin();
+    else this.#early.add(begin);
+    return {
+      [Symbol.dispose]: () => {
+        this.#early.delete(begin);
+        end?.();
+        end = undefined;
       },
     };
   }

@@ -9,6 +9,7 @@ import { CatalogueTransfer } from "./catalogue-transfer.ts";
 import { type ChunkCount, HeldChunks } from "./held-chunks.ts";
 import { LinkMeter } from "./link-meter.ts";
 import { LinkRequest } from "./link-request.ts";
+import { LAST_REQUEST, PastRequests } from "./past-requests.ts";
 import { encodeNumbers, encodeRequest, readOffer, readReason } from "./taker-messages.ts";
 import { type Channel, FRAME, type FrameType, type Offer } from "./types.ts";
 import { breach } from "./wire.ts";
@@ -34,9 +35,6 @@ const MOST_REQUESTS = 16;
 
 /** Pings of the other end between two of ours; more is noise. */
 const MOST_PINGS = 100;
-
-/** Requests are numbered with 32 bits. */
-const LAST_ID = 0xffff_ffff;
 
 /** What a link tells its swarm. */
 export interface LinkHost {
@@ -64,10 +62,7 @@ export class PeerLink {
   readonly #lost = new Set<number>();
   #offer: Offer | undefined;
   #held: HeldChunks | undefined;
-  #nextId = 1;
-  /** Bytes that may still come for what was given up, and how many requests may still be told to have ended. */
-  #stray = 0;
-  #endings = 0;
+  readonly #past = new PastRequests();
   #catalogue: CatalogueTransfer | undefined;
   #coolUntil = 0;
   #heard = 0;
@@ -184,7 +179,7 @@ export class PeerLink {
 
   /** Asks for `length` bytes of a file from `start` on; they go to the sink. */
   request(file: number, start: number, length: number, sink: ByteSink): LinkRequest {
-    const id = this.#nextId++;
+    const id = this.#past.nextId();
     const request = new LinkRequest({
       length,
       window: () => this.#host.window(),
@@ -194,13 +189,12 @@ export class PeerLink {
       ended: (remaining, failed) => {
         if (!this.#requests.delete(id)) return;
         if (this.#requests.size === 0) this.meter.busy(false);
-        this.#endings++;
-        this.#stray += remaining;
+        this.#past.ended(remaining);
         if (failed) this.#send(FRAME.cancel, encodeNumbers(id));
         this.#host.changed();
       },
     });
-    if (this.closed || id > LAST_ID) {
+    if (this.closed || id > LAST_REQUEST) {
       request.fail(failure("CONNECTION_LOST", `${this.name} has gone`));
       return request;
     }
@@ -231,9 +225,7 @@ export class PeerLink {
       request.data(bytes);
       return;
     }
-    this.#checkId(id);
-    this.#stray -= bytes.length;
-    if (this.#stray < 0) throw breach("it goes on sending what was given up");
+    this.#past.data(id, bytes.length);
   }
 
   #takeOffer(payload: Buffer): void {
@@ -269,13 +261,8 @@ export class PeerLink {
     const id = payload.readUInt32BE(0);
     const request = this.#requests.get(id);
     if (request) return request;
-    this.#checkId(id);
-    if (--this.#endings < 0) throw breach("it ends requests again and again");
+    this.#past.ending(id);
     return undefined;
-  }
-
-  #checkId(id: number): void {
-    if (id === 0 || id >= this.#nextId) throw breach(`it answers request ${id}, which there was not`);
   }
 
   /** What is wrong with a frame ends the connection. */

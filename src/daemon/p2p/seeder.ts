@@ -57,7 +57,7 @@ export class Seeder implements AsyncDisposable {
       limit: this.#limit,
       ahead: this.#ahead,
       files: (of) => this.#filesOf(of),
-      onClosed: (ended) => this.#givers.delete(ended),
+      onClosed: (ended) => this.#closed(ended),
       onComplete: (complete) => this.#complete(complete),
     });
     this.#givers.add(giver);
@@ -78,6 +78,11 @@ export class Seeder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
     for (const { channel } of this.#givers) channel.close(failure("PEER_REFUSED", "whoever shares it is ending"));
+  }
+
+  #closed(giver: Giver): void {
+    this.#givers.delete(giver);
+    if (this.#givers.size === 0) this.#ahead.rest();
   }
 
   #of(publicId: string): Giver[] {

@@ -40,8 +40,10 @@ export class SentRanges {
   /** All who sent some of these bytes. */
   senders({ start, end }: ByteRange): readonly BanSubject[] {
     const found = new Map<string, BanSubject>();
+    // Who has begun, and sent nothing, is not to blame.
     for (const range of this.#ranges)
-      if (range.start < end && range.end > start) found.set(range.sender.peerId, range.sender);
+      if (range.start < range.end && range.start < end && range.end > start)
+        found.set(range.sender.peerId, range.sender);
     return [...found.values()];
   }
 

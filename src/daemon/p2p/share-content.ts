@@ -8,7 +8,7 @@ import type { Clock } from "../core/ports.ts";
 import { catalogueRoot, decodeCatalogue } from "./catalogue.ts";
 import type { GivenFiles } from "./giver-held.ts";
 import type { OpenFiles } from "./open-files.ts";
-import type { SharedFile, ShareRecord, ShareStore } from "./share-store.ts";
+import { isOver, type SharedFile, type ShareRecord, type ShareStore } from "./share-store.ts";
 import type { Offer, Servable, ShareKeys } from "./types.ts";
 
 /** Milliseconds for which a catalogue that nobody asks for stays in memory. */
@@ -49,6 +49,11 @@ export class ShareContent implements Servable {
 
   get record(): ShareRecord {
     return this.#record;
+  }
+
+  /** Its time has come, or it was fetched often enough. */
+  get isOver(): boolean {
+    return isOver(this.#record, this.#parts.clock.now());
   }
 
   get maxPeers(): number {
@@ -109,9 +114,9 @@ export class ShareContent implements Servable {
     return () => void this.#listeners.delete(listener);
   }
 
-  async read(file: number, position: number, length: number): Promise<Uint8Array> {
+  async read(file: number, position: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     try {
-      const bytes = await this.#parts.files.read(await this.#place(file), position, length);
+      const bytes = await this.#parts.files.read(await this.#place(file), position, length, into);
       if (this.#problemFile === file) this.#note(undefined, undefined);
       return bytes;
     } catch (error) {

@@ -166,7 +166,7 @@ async function rest(signal: AbortSignal): Promise<void> {
 }
 
 /** True if a grid of such chunks can be in a catalogue. */
-export function isShareable(chunkSize: number): boolean {
+function isShareable(chunkSize: number): boolean {
   return chunkSize >= CHUNK_SIZES.least && chunkSize <= CHUNK_SIZES.most;
 }
 

@@ -49,6 +49,11 @@ export interface SharedFile extends FileIdentity {
   readonly path: string;
 }
 
+/** True if its time has come, or if it was fetched often enough. @param now - milliseconds since the epoch */
+export function isOver({ expiresAt, fetchCount, maxFetches }: ShareRecord, now: number): boolean {
+  return (expiresAt !== undefined && expiresAt <= now) || (maxFetches !== undefined && fetchCount >= maxFetches);
+}
+
 /** Reads and writes shares. */
 export class ShareStore {
   readonly #keyValue: KeyValue;

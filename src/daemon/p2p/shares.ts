@@ -17,12 +17,13 @@ import { ShareContent } from "./share-content.ts";
 import { type FetchedShares, fetchedShare } from "./share-fetched.ts";
 import { checkShareOptions, findShare, knownFiles, sharedAgain, stateOf } from "./share-lookup.ts";
 import { type KnownFile, type PreparedShare, prepareShare } from "./share-prepare.ts";
-import { type ShareRecord, ShareStore } from "./share-store.ts";
+import { SharePublisher } from "./share-publisher.ts";
+import { isOver, type ShareRecord, ShareStore } from "./share-store.ts";
 import { readShareUrl } from "./share-url.ts";
 import type { PeerNetwork } from "./types.ts";
 
 /** What holds where a share does not say. */
-export interface ShareDefaults {
+interface ShareDefaults {
   readonly maxPeers: number;
   /** Milliseconds; 0: it never ends. */
   readonly expiresInMs: number;
@@ -44,23 +45,14 @@ export interface SharesParts {
 /** Milliseconds after which counts are written that nobody needs at once. */
 const LAZY_MS = 10_000;
 
-/** Milliseconds after which a share is published again that could not be. */
-const AGAIN_MS = 30_000;
-
-interface Live {
-  readonly content: ShareContent;
-  publication: AsyncDisposable | undefined;
-  /** Why it could not be published. */
-  problem: DownloadError | undefined;
-  ended: boolean;
-}
-
 /** The shares of this machine. */
 export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" | "shares" | "codeOf" | "unshare"> {
   readonly #parts: SharesParts;
   readonly #store: ShareStore;
   readonly #files: OpenFiles;
-  readonly #live = new Map<string, Live>();
+  readonly #publisher: SharePublisher;
+  /** By public id. */
+  readonly #live = new Map<string, ShareContent>();
   readonly #dirty = new Set<ShareContent>();
   readonly #timers = new Map<string, () => void>();
   /** Making and ending wait for one another; hashing does not. */
@@ -71,6 +63,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     this.#parts = parts;
     this.#store = new ShareStore(parts.keyValue);
     this.#files = new OpenFiles(parts.clock);
+    this.#publisher = new SharePublisher(parts);
   }
 
   /** Publishes what is stored and has not ended. */
@@ -83,7 +76,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       else await this.#revive(record);
     }
     this.#watchEnds();
-    await Promise.all([...this.#live.values()].map((live) => this.#publish(live)));
+    await Promise.all([...this.#live.values()].map((content) => this.#publisher.publish(content)));
   }
 
   /** True if a share here needs the secret of this public id. */
@@ -118,11 +111,13 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   async shares(): Promise<readonly ShareState[]> {
     this.#endOver();
-    return [...this.#live.values()].map((live) => this.#state(live)).toSorted((a, b) => a.createdAt - b.createdAt);
+    return [...this.#live.values()]
+      .map((content) => this.#state(content))
+      .toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
   async codeOf(share: string): Promise<string> {
-    const { record } = this.#find(share).content;
+    const { record } = this.#find(share);
     const secret = this.#parts.secrets.get(record.id);
     if (!secret) throw failure("SHARE_NOT_FOUND", `the code of share ${record.id} was removed; share it again`);
     return formatCode(secret);
@@ -130,9 +125,9 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   async unshare(share: string): Promise<ShareState> {
     return this.#inTurn(async () => {
-      const live = this.#find(share);
-      const state = this.#state(live);
-      await this.#end(live, failure("PEER_REFUSED", "whoever shared it has ended the share"));
+      const content = this.#find(share);
+      const state = this.#state(content);
+      await this.#end(content, failure("PEER_REFUSED", "whoever shared it has ended the share"));
       return { ...state, peerCount: 0 };
     });
   }
@@ -148,7 +143,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     this.#stopped = true;
     await this.#turn.catch(() => undefined);
     for (const cancel of this.#timers.values()) cancel();
-    await Promise.all([...this.#live.values()].map((live) => this.#withdraw(live)));
+    await Promise.all([...this.#live.values()].map((content) => this.#withdraw(content)));
     await this.#writeDirty();
     await this.#files[Symbol.asyncDispose]();
   }
@@ -160,9 +155,8 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     options: ShareOptions,
   ): Promise<ShareRecord | undefined> {
     const { defaults, clock } = this.#parts;
-    const contents = [...this.#live.values()].map(({ content }) => content);
-    const content = sharedAgain(contents, paths, prepared, options, defaults());
-    if (!content || isOver(content.record, clock.now())) return undefined;
+    const content = sharedAgain([...this.#live.values()], paths, prepared, options, defaults());
+    if (!content || content.isOver) return undefined;
     const { expiresAt: _, problem: __, ...rest } = content.record;
     const record = { ...rest, ...endOf(options, defaults(), clock.now()) };
     await this.#store.add(record, prepared.files, prepared.catalogue);
@@ -202,23 +196,21 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
   }
 
   /** Publishes a new share; if that fails there is none. */
-  async #begin(record: ShareRecord): Promise<Live> {
-    const live = await this.#revive(record);
-    if (!live) throw failure("SHARE_NOT_FOUND", `the code of share ${record.id} is not there`);
-    await this.#publish(live);
-    const { problem } = live;
+  async #begin(record: ShareRecord): Promise<void> {
+    const content = await this.#revive(record);
+    if (!content) throw failure("SHARE_NOT_FOUND", `the code of share ${record.id} is not there`);
+    const problem = await this.#publisher.publish(content);
     if (problem) {
-      await this.#end(live, failure("PEER_REFUSED", "the share was not made"));
+      await this.#end(content, failure("PEER_REFUSED", "the share was not made"));
       throw problem;
     }
     this.#watchEnds();
-    return live;
   }
 
   /** A file of a share that came from peers is here. @returns false if it is not what was shared there */
   async #shareOn(publicId: string, index: number, placed: PlacedFile): Promise<boolean> {
     const { secrets, fetched, defaults, clock } = this.#parts;
-    const before = this.#live.get(publicId)?.content;
+    const before = this.#live.get(publicId);
     const offered = before ? { offer: before.offer(), bytes: await before.catalogue() } : fetched.known(publicId);
     if (!offered || !secrets.get(publicId)) return false;
     const { maxPeers } = defaults();
@@ -231,13 +223,13 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     return this.#inTurn(async () => {
       const known = this.#live.get(publicId);
       // It is shared from here in the first place.
-      if (known && !known.content.record.fetched) return true;
-      if (known) await this.#store.addFile(known.content.record, index, share.file);
+      if (known && !known.record.fetched) return true;
+      if (known) await this.#store.addFile(known.record, index, share.file);
       else {
         await this.#store.add(share.record, new Map([[index, share.file]]), offered.bytes);
         await this.#begin(share.record);
       }
-      const { content } = this.#required(publicId);
+      const content = this.#required(publicId);
       content.gained(index);
       fetched.handOver(content);
       return true;
@@ -245,7 +237,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
   }
 
   /** @returns undefined if its secret is lost: nobody can prove its code any more */
-  async #revive(record: ShareRecord): Promise<Live | undefined> {
+  async #revive(record: ShareRecord): Promise<ShareContent | undefined> {
     const { secrets, clock, logger } = this.#parts;
     const secret = secrets.get(record.id);
     if (!secret) {
@@ -262,51 +254,24 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       onChanged: (changed, urgent) => this.#changed(changed, urgent),
     });
     if (record.fetched) await content.readUnfinished();
-    const live = { content, publication: undefined, problem: undefined, ended: false };
-    this.#live.set(record.id, live);
-    return live;
+    this.#live.set(record.id, content);
+    return content;
   }
 
-  async #publish(live: Live): Promise<void> {
-    const { network, seeder, logger } = this.#parts;
-    const { content } = live;
-    const { id } = content.record;
-    try {
-      live.publication = await network.publish(content, (channel) => {
-        if (live.ended || isOver(content.record, this.#parts.clock.now()))
-          channel.close(failure("PEER_REFUSED", "the share has ended"));
-        else seeder.serve(channel, content);
-      });
-      live.problem = undefined;
-      if (live.ended || this.#stopped) await this.#withdraw(live);
-    } catch (error) {
-      live.problem = asDownloadError(error);
-      logger.warn({ share: id, error: live.problem.message }, "a share cannot be reached by others");
-      this.#later(`publish ${id}`, AGAIN_MS, () => {
-        if (!live.ended) void this.#publish(live);
-      });
-    }
+  async #withdraw(content: ShareContent): Promise<void> {
+    content.end();
+    await this.#publisher.withdraw(content);
   }
 
-  async #withdraw(live: Live): Promise<void> {
-    const { publication } = live;
-    live.publication = undefined;
-    live.content.end();
-    try {
-      await publication?.[Symbol.asyncDispose]();
-    } catch (error) {
-      this.#parts.logger.warn({ error: asDownloadError(error).message }, "a share was not withdrawn as it should be");
-    }
-  }
-
-  async #end(live: Live, reason: DownloadError): Promise<void> {
-    if (live.ended) return;
-    live.ended = true;
-    const { record } = live.content;
+  async #end(content: ShareContent, reason: DownloadError): Promise<void> {
+    const { record } = content;
+    // It may have ended while this waited for its turn.
+    if (this.#live.get(record.id) !== content) return;
     this.#live.delete(record.id);
-    this.#dirty.delete(live.content);
+    this.#dirty.delete(content);
+    const withdrawn = this.#withdraw(content);
     this.#parts.seeder.end(record.id, reason);
-    await Promise.all([this.#withdraw(live), this.#forget(record)]);
+    await Promise.all([withdrawn, this.#forget(record)]);
     this.#parts.logger.info({ share: record.id, why: reason.message }, "a share has ended");
   }
 
@@ -318,10 +283,9 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   #changed(content: ShareContent, urgent: boolean): void {
     const { record } = content;
-    const live = this.#live.get(record.id);
-    if (live?.content !== content) return;
+    if (this.#live.get(record.id) !== content) return;
     this.#dirty.add(content);
-    if (isOver(record, this.#parts.clock.now())) this.#endOver();
+    if (content.isOver) this.#endOver();
     else if (urgent) void this.#writeDirty();
     else if (!this.#timers.has("write")) this.#later("write", LAZY_MS, () => void this.#writeDirty());
   }
@@ -340,11 +304,10 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   /** Ends what is over. */
   #endOver(): void {
-    const now = this.#parts.clock.now();
-    for (const live of this.#live.values()) {
-      if (!isOver(live.content.record, now)) continue;
+    for (const content of this.#live.values()) {
+      if (!content.isOver) continue;
       const reason = failure("PEER_REFUSED", "the share has ended");
-      void this.#inTurn(() => this.#end(live, reason)).catch((error: unknown) =>
+      void this.#inTurn(() => this.#end(content, reason)).catch((error: unknown) =>
         this.#parts.logger.warn({ error: asDownloadError(error).message }, "a share could not be ended"),
       );
     }
@@ -353,7 +316,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   #watchEnds(): void {
     const now = this.#parts.clock.now();
-    const ends = [...this.#live.values()].flatMap(({ content: { record } }) =>
+    const ends = [...this.#live.values()].flatMap(({ record }) =>
       record.expiresAt === undefined || record.expiresAt <= now ? [] : [record.expiresAt],
     );
     if (ends.length > 0) this.#later("ends", Math.min(...ends) - now, () => this.#endOver());
@@ -361,24 +324,25 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   async #known(paths: readonly string[]): Promise<ReadonlyMap<string, KnownFile>> {
     const known = new Map<string, KnownFile>();
-    for (const { content } of this.#live.values())
+    for (const content of this.#live.values())
       if (!content.record.fetched && paths.some((path) => content.record.paths.includes(path)))
         for (const [path, file] of await knownFiles(this.#store, content)) known.set(path, file);
     return known;
   }
 
-  #find(share: string): Live {
+  #find(share: string): ShareContent {
     return this.#required(findShare(this.#live.keys(), share));
   }
 
-  #required(id: string): Live {
-    const live = this.#live.get(id);
-    if (!live) throw failure("SHARE_NOT_FOUND", `there is no share ${id} any more`);
-    return live;
+  #required(id: string): ShareContent {
+    const content = this.#live.get(id);
+    if (!content) throw failure("SHARE_NOT_FOUND", `there is no share ${id} any more`);
+    return content;
   }
 
-  #state({ content: { record }, problem }: Live): ShareState {
-    return stateOf(record, this.#parts.seeder.peerCount(record.id), problem?.message);
+  #state(content: ShareContent): ShareState {
+    const { record } = content;
+    return stateOf(record, this.#parts.seeder.peerCount(record.id), this.#publisher.problem(content));
   }
 
   #later(name: string, ms: number, callback: () => void): void {
@@ -404,8 +368,4 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 function endOf(options: ShareOptions, defaults: ShareDefaults, now: number): { readonly expiresAt?: number } {
   const ms = options.expiresInMs ?? defaults.expiresInMs;
   return ms === 0 ? {} : { expiresAt: now + ms };
-}
-
-function isOver({ expiresAt, fetchCount, maxFetches }: ShareRecord, now: number): boolean {
-  return (expiresAt !== undefined && expiresAt <= now) || (maxFetches !== undefined && fetchCount >= maxFetches);
 }

@@ -3,8 +3,7 @@
  * catalogue that comes whole, leaves out whoever offers another, and says who is to be asked for a range: who is fast and
  * not busy. Who sends wrong bytes or breaks the protocol is not asked again; see bans.ts.
  */
-import { formatDuration } from "../../shared/format.ts";
-import { asDownloadError, type DownloadError, failure, NetworkError } from "../core/errors.ts";
+import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import { chunkCount } from "../core/manifest.ts";
 import type { PeerState } from "../core/peers.ts";
 import type { Clock, Logger } from "../core/ports.ts";
@@ -12,8 +11,8 @@ import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
 import { type DecodedEntry, decodeCatalogue } from "./catalogue.ts";
 import { type LinkHost, PeerLink } from "./peer-link.ts";
+import { checkOffer, isAnswer, nobodyGives } from "./swarm-errors.ts";
 import { Waiting } from "./swarm-waiting.ts";
-import { refused } from "./taker-messages.ts";
 import type { Channel, ChannelTaker, Offer, PeerNetwork, ShareKeys } from "./types.ts";
 
 /** Milliseconds until it is said that nobody is there. */
@@ -260,12 +259,11 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   async #seek(former: Promise<AsyncDisposable | undefined>): Promise<AsyncDisposable | undefined> {
     const before = await former;
     try {
-      const seeking = await this.#parts.network.seek(this);
       await before?.[Symbol.asyncDispose]();
-      return seeking;
+      return this.#ended ? undefined : await this.#parts.network.seek(this);
     } catch (error) {
       this.problem(asDownloadError(error));
-      return before;
+      return undefined;
     }
   }
 
@@ -341,42 +339,11 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
         const since = this.#parts.clock.monotonic() - (this.#lastEnd?.at ?? 0);
         return Math.min(PATIENCE_MS - waited, alone ? SECOND_CHANCE_MS - since : PATIENCE_MS);
       },
-      () => ended() ?? this.#nobody(),
+      () => {
+        const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };
+        return ended() ?? nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
+      },
       signal,
     );
   }
-
-  /** Why nobody gives, for people. */
-  #nobody(): DownloadError {
-    const { size } = this.#links;
-    if (size > 0)
-      return failure(
-        "PEERS_NOT_FOUND",
-        `${size} of those who share by this code ${size === 1 ? "is" : "are"} here, but what is missing nobody gives now`,
-      );
-    const since = formatDuration(this.#parts.clock.now() - this.#since);
-    const problem = this.#problem;
-    if (problem?.code === "PEERS_UNREACHABLE")
-      return failure("PEERS_UNREACHABLE", `${problem.message} (tried for ${since})`, { cause: problem });
-    const gone = this.#lastEnd ? ` The last one who was here has gone: ${this.#lastEnd.error.message}.` : "";
-    return failure(
-      "PEERS_NOT_FOUND",
-      `${problem?.message ?? "nobody was found who shares by this code"} (looked for ${since}).${gone} ` +
-        "With a wrong code it looks just the same.",
-      problem && { cause: problem },
-    );
-  }
-}
-
-/** Somebody was there, and this was the answer. */
-function isAnswer(error: DownloadError): boolean {
-  return !(error instanceof NetworkError) || error.code === "PEER_REFUSED" || error.code === "PEER_MISBEHAVED";
-}
-
-/** @throws ResourceError SHARE_REFUSED if the catalogue is not what was offered */
-function checkOffer({ kind, fileCount, size }: Offer, entries: readonly DecodedEntry[]): void {
-  const bytes = entries.reduce((sum, entry) => sum + entry.size, 0);
-  if (entries.length !== fileCount || bytes !== size)
-    throw refused(`it offers ${fileCount} files of ${size} bytes, and lists ${entries.length} of ${bytes} bytes`);
-  if (kind === "file" && entries[0]?.name.includes("/")) throw refused("the name of its one file leads into a folder");
 }

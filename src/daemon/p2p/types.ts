@@ -153,6 +153,13 @@ export interface Channel {
   start(handlers: ChannelHandlers): void;
   /** Sends a frame. @returns resolves when more should be sent; undefined if that is now. Never rejects */
   send(type: FrameType, ...parts: readonly Uint8Array[]): Promise<void> | undefined;
+  /**
+   * Sends a frame of data, as `send` does.
+   *
+   * @param id - of the request, 32 bits
+   * @param free - called once when the memory of `bytes` may be used for something else; if the channel ends, perhaps never
+   */
+  sendData(id: Uint8Array, bytes: Uint8Array, free: () => void): Promise<void> | undefined;
   /** Ends it, with a last word if there is a reason. Safe to call again. */
   close(reason?: DownloadError): void;
   readonly closed: boolean;
@@ -178,8 +185,13 @@ export interface Servable {
   held(file: number): { readonly chunkSize: number; readonly count: number; has(chunk: number): boolean } | "all";
   /** Calls back with chunks that are here from now on. @returns ends it */
   onGained(listener: (file: number, chunk: number) => void): () => void;
-  /** @throws DownloadError SHARE_CHANGED if the file is not what was shared any more; FileSystemError */
-  read(file: number, position: number, length: number): Promise<Uint8Array>;
+  /**
+   * Reads bytes, all of them.
+   *
+   * @param into - at least as long: memory that may be used for them
+   * @throws DownloadError SHARE_CHANGED if the file is not what was shared any more; FileSystemError
+   */
+  read(file: number, position: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   readonly maxPeers: number;
   readonly encryption: boolean;
   /** Payload that was sent. */

@@ -225,22 +225,29 @@ export class FrameWriter {
     return this.#room.promise;
   }
 
-  /** @returns as {@link Channel.send} */
-  send(type: FrameType, parts: readonly Uint8Array[]): Promise<void> | undefined {
+  /** @param free - as in {@link Channel.sendData}, of all parts. @returns as {@link Channel.send} */
+  send(type: FrameType, parts: readonly Uint8Array[], free?: () => void): Promise<void> | undefined {
     const stream = this.#stream;
     if (stream.destroyed || stream.writableEnded) return undefined;
     let length = HEAD;
     for (const part of parts) length += part.length;
-    if (length <= COPIED) stream.write(fill(Buffer.allocUnsafe(length), type, parts), this.#onWritten);
-    else if (this.#joins && !this.#scratchBusy) {
+    if (length <= COPIED) {
+      stream.write(fill(Buffer.allocUnsafe(length), type, parts), this.#onWritten);
+      free?.();
+    } else if (this.#joins && !this.#scratchBusy) {
       this.#scratchBusy = true;
       this.#scratch ??= Buffer.allocUnsafeSlow(HEAD + LONGEST_FRAME);
       stream.write(fill(this.#scratch.subarray(0, length), type, parts), this.#onJoined);
+      free?.();
     } else {
       stream.cork();
       stream.write(fill(Buffer.allocUnsafe(HEAD), type, [], length));
+      const onWritten = (): void => {
+        this.#onWritten();
+        free?.();
+      };
       for (const [index, part] of parts.entries())
-        stream.write(part, index === parts.length - 1 ? this.#onWritten : undefined);
+        stream.write(part, index === parts.length - 1 ? onWritten : undefined);
       stream.uncork();
     }
     return this.room;

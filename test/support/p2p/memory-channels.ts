@@ -67,6 +67,7 @@ interface Sent {
   readonly payload: Buffer;
   /** Of data whose memory is handed over as it is; else it is in the payload. */
   readonly id?: number;
+  readonly free?: () => void;
 }
 
 /** One end. */
@@ -128,10 +129,15 @@ export class MemoryChannel implements Channel {
     if (this.#closed) return undefined;
     const length = parts.reduce((sum, part) => sum + part.length, 1);
     if (length > LONGEST_FRAME) throw new Error(`a frame of ${length} bytes is too long`);
-    if (this.#strict || type !== FRAME.data) return this.#other.#receive({ type, payload: Buffer.concat(parts) });
-    const [id, bytes = new Uint8Array()] = parts;
-    const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    return this.#other.#receive({ type, payload, id: Buffer.from(id ?? []).readUInt32BE() });
+    return this.#other.#receive({ type, payload: Buffer.concat(parts) });
+  }
+
+  sendData(id: Uint8Array, bytes: Uint8Array, free: () => void): Promise<void> | undefined {
+    if (this.#closed) return undefined;
+    const request = Buffer.from(id).readUInt32BE();
+    // The memory is the sender's, who may have more in it.
+    const payload = this.#strict ? Buffer.from(bytes) : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    return this.#other.#receive({ type: FRAME.data, payload, id: request, free });
   }
 
   close(reason?: DownloadError): void {
@@ -210,7 +216,7 @@ export class MemoryChannel implements Channel {
     handlers?.closed(reason);
   }
 
-  #hand(handlers: ChannelHandlers, { type, payload, id: apart }: Sent): void {
+  #hand(handlers: ChannelHandlers, { type, payload, id: apart, free }: Sent): void {
     if (type === FRAME.ping) void this.send(FRAME.pong, Buffer.from(payload));
     if (type === FRAME.bye) this.#ended = undefined;
     if (type === FRAME.bye) this.end(decodeGoodbye(payload));
@@ -221,5 +227,6 @@ export class MemoryChannel implements Channel {
         handlers.data(id, payload.subarray(at, at + this.#piece));
     }
     if (this.#strict) payload.fill(0xa5);
+    free?.();
   }
 }

@@ -37,7 +37,7 @@ export async function channelSpeed(options: {
   for (let round = 0; round < rounds; round++) {
     // In turn, so that a busy moment meets all of them.
     for (const kind of Object.keys(speeds) as Kind[]) {
-      const measured = await once1(kind, suite, bytes);
+      const measured = await measure(kind, suite, bytes);
       speeds[kind].push(bytes / measured.seconds / 1e6);
       if (kind === "channel") rss = Math.max(rss, measured.rss);
     }
@@ -52,7 +52,7 @@ export async function channelSpeed(options: {
   return findings.outcome();
 }
 
-async function once1(
+async function measure(
   kind: Kind,
   suite: PeerSuite,
   bytes: number,

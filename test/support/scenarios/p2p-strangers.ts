@@ -64,7 +64,7 @@ export async function between(suite: PeerSuite): Promise<Outcome> {
   const keys = someKeys();
   await using giving = await talkative(suite, keys);
   // A proof that was right, of a connection of its own: from a taker that called him with the right code.
-  let recorded = Buffer.alloc(0);
+  let recorded: Buffer = Buffer.alloc(0);
   const intents: Readonly<Record<string, Intent>> = {
     forwards: {},
     replays: { toGiver: () => recorded },

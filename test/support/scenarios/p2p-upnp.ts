@@ -50,7 +50,9 @@ export async function mappedPort(kind: RouterKind): Promise<Outcome> {
 
   const { stdout } = await agent.stop();
   const stopped = stdout.trim().split("\n").at(-1) ?? "{}";
-  findings.note("removed in", `${Math.round(Number((JSON.parse(stopped) as Said)["ms"]))} ms`);
+  const removedMs = Number((JSON.parse(stopped) as Said)["ms"]);
+  findings.note("removed in", `${Math.round(removedMs)} ms`);
+  findings.expect(removedMs < 1000, "the end waited for the way that did not work");
   findings.expect((await rig.rules()).length === 0, `rules are left: ${(await rig.rules()).join(", ")}`);
   findings.expect((await knock(rig, port)) !== "hello from inside", "after the stop somebody gets in");
   return findings.outcome();

@@ -94,6 +94,6 @@ test("several peers with random parts, lies, stalls and deaths: right bytes or a
         for (const channel of network.open.values()) assert.ok(channel.closed, "a channel is left");
       },
     ),
-    { numRuns: Number(process.env["SNATCH_FUZZ_RUNS"] ?? 40), interruptAfterTimeLimit: 60_000 },
+    { numRuns: Number(process.env["SNATCH_FUZZ_RUNS"] ?? 20), interruptAfterTimeLimit: 60_000 },
   );
 });

@@ -36,8 +36,11 @@ const OWN_MS = 5000;
 /** Milliseconds until it is tried again, where no place could be taken. */
 const RETRY_MS = 10_000;
 
-/** Milliseconds after which a new place is looked at once more: who came at the same time may have overwritten it. */
-const SECOND_LOOK_MS = 2500;
+/**
+ * Milliseconds after which a new place is looked at once more, and written again: of two who came in the same second each
+ * may have found room at a few nodes of his own. Whoever writes again first is ahead of the other everywhere.
+ */
+const SECOND_LOOK_MS = 1500;
 
 /** Milliseconds between two looks at whether somebody has overwritten our place all the same. */
 const OVERWRITTEN_MS = 60_000;
@@ -168,14 +171,15 @@ export class DhtSignalling implements Signalling {
     while (!signal.aborted) {
       let wait = OWN_MS;
       try {
-        if (slot !== undefined && (looks > 0 || clock.monotonic() - lookedAt >= OVERWRITTEN_MS)) {
+        const confirm = slot !== undefined && looks > 0;
+        if (slot !== undefined && (confirm || clock.monotonic() - lookedAt >= OVERWRITTEN_MS)) {
           looks--;
           lookedAt = clock.monotonic();
           await board.lookAt(slot);
         }
         const presence = { ...self(), time: clock.now() };
         const lost = slot === undefined || board.holderOf(slot) !== peerId;
-        if (lost || withoutTime(presence) !== told || clock.monotonic() - toldAt >= REFRESH_MS) {
+        if (lost || confirm || withoutTime(presence) !== told || clock.monotonic() - toldAt >= REFRESH_MS) {
           const taken: number | undefined = await this.#place(board, lost ? undefined : slot, presence, signal);
           if (taken === undefined) wait = RETRY_MS;
           if (taken !== undefined && taken !== slot) looks = 2;

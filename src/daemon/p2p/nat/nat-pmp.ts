@@ -34,6 +34,8 @@ export class NatPmp implements PortMapper {
   readonly #gateway: () => Promise<string | undefined>;
   readonly #port: number;
   readonly #mapped = new Map<number, number>();
+  /** A router has answered at some time. */
+  #heard = false;
   #problem: string | undefined;
 
   /** @param options - `gateway`: default that of the default route; `port`: default 5351 */
@@ -82,6 +84,8 @@ export class NatPmp implements PortMapper {
   }
 
   async unmap(internalPort: number, _externalPort: number, signal: AbortSignal): Promise<void> {
+    // A router that never said a word has nothing to remove, and would be waited for.
+    if (!this.#heard) return;
     // Port and lifetime of 0: away with what leads to the internal port (§3.4).
     await this.#ask(mapping(internalPort, 0, 0), 16, signal);
   }
@@ -142,6 +146,7 @@ export class NatPmp implements PortMapper {
       socket.on("error", (error) => settle(() => reject(error)));
       socket.on("message", (answer) => {
         if (answer.length < 4 || answer[0] !== 0 || answer[1] !== opcode + 128) return;
+        this.#heard = true;
         const result = answer.readUInt16BE(2);
         if (result !== 0) {
           const why = RESULTS[result] ?? `result ${result}`;

@@ -100,6 +100,8 @@ export class UPnPManager implements PortMapper {
   }
 
   async unmap(internalPort: number, externalPort: number, signal: AbortSignal): Promise<void> {
+    // Nothing was mapped by a router that was not found, and one that fell silent is not searched for again to be told.
+    if (this.#router === undefined) return;
     await this.#with(signal, async (router) => {
       // Forgotten by the router, the port may be somebody else's by now, and not every router minds who removes it.
       const holder = await this.#holder(router, externalPort, signal);

@@ -1,12 +1,18 @@
 /** What sharing has to show: the "Done when" of its issue, line by line, at full size. ACCEPT_SEED sets the chance. */
 import type { NatKind } from "../test/support/rigs.ts";
 import { inTurn, type Outcome } from "../test/support/scenarios/outcome.ts";
-import { frames } from "../test/support/scenarios/p2p-frames.ts";
-import { libtorrentNode } from "../test/support/scenarios/p2p-libtorrent.ts";
+import { hostileFrames } from "../test/support/scenarios/p2p-frames.ts";
+import { p2pLibtorrent } from "../test/support/scenarios/p2p-libtorrent.ts";
 import { type NatTransfer, natTransfer } from "../test/support/scenarios/p2p-nat.ts";
 import { natTypes } from "../test/support/scenarios/p2p-nat-type.ts";
-import { strangers } from "../test/support/scenarios/p2p-strangers.ts";
-import { mappings } from "../test/support/scenarios/p2p-upnp.ts";
+import { between, foreignClient, suites, wrongCode } from "../test/support/scenarios/p2p-strangers.ts";
+import {
+  badNeighbour,
+  mappedPort,
+  movedRouter,
+  privateOutside,
+  takenPort,
+} from "../test/support/scenarios/p2p-upnp.ts";
 import { wiretap } from "../test/support/scenarios/p2p-wiretap.ts";
 import { benchRuns, testsPass } from "./commands.ts";
 import type { Criterion } from "./criterion.ts";
@@ -39,21 +45,37 @@ export const criteria: readonly Criterion[] = [
   {
     id: "2",
     title: "IGDv1, IGDv2, NAT-PMP: reached from outside; the mapping is renewed, and gone after stop",
-    run: mappings,
+    run: () =>
+      inTurn({
+        IGDv1: () => mappedPort("IGDv1"),
+        IGDv2: () => mappedPort("IGDv2"),
+        "NAT-PMP": () => mappedPort("NAT-PMP"),
+        "port taken": () => takenPort("IGDv2"),
+        "double NAT": () => privateOutside("IGDv2"),
+        "router moved": () => movedRouter("IGDv2"),
+        "bad neighbour": badNeighbour,
+      }),
   },
-  { id: "3", title: "The kind of NAT is what turnutils_natdiscovery says", run: natTypes },
-  { id: "4", title: "libtorrent sees the share's key in the DHT and hands on our items", run: libtorrentNode },
+  { id: "3", title: "The kind of NAT is what turnutils_natdiscovery says", run: () => natTypes() },
+  { id: "4", title: "libtorrent sees the share's key in the DHT and hands on our items", run: p2pLibtorrent },
   {
     id: "5",
-    title: "A man in the middle, a wrong code, openssl s_client: not a byte; nothing of it on the wire; the classic suite",
+    title:
+      "A man in the middle, a wrong code, openssl s_client: not a byte; nothing of it on the wire; the classic suite",
     run: (): Promise<Outcome> =>
       inTurn({
-        strangers,
+        "wrong code": () => wrongCode("modern"),
+        "wrong code, classic": () => wrongCode("classic"),
+        "in the middle": () => between("modern"),
+        "in the middle, classic": () => between("classic"),
+        "openssl s_client": () => foreignClient("modern"),
+        "openssl s_client, classic": () => foreignClient("classic"),
+        suites,
         modern: () => wiretap(20 * MIB, "modern"),
         classic: () => wiretap(20 * MIB, "classic"),
       }),
   },
-  { id: "6", title: "Fuzzed frames: no crash, no growth", run: () => frames({ runs: 20_000, seed }) },
+  { id: "6", title: "Fuzzed frames: no crash, no growth", run: () => hostileFrames({ iterations: 20_000, seed }) },
   { id: "7", title: "The spec's examples of sharing", run: () => testsPass("test/spec/") },
   { id: "8", title: "The bench row of peers", run: () => benchRuns("12") },
 ];

@@ -43,7 +43,7 @@ await Promise.all([
       "daemon/digest-worker": "src/daemon/download/digest-worker.ts",
       "daemon/hash-worker": "src/daemon/download/hash-worker.ts",
       "daemon/rnnoise-worker": "src/daemon/audio/rnnoise-worker.ts",
-      "daemon/share-hash-worker": "src/daemon/p2p/share-hash-worker.ts",
+      "daemon/share-hash-worker": "src/daemon/p2p/share/share-hash-worker.ts",
     },
     splitting: true,
     // What V8 keeps of a program is its text, two bytes a character if one of them is not Latin: so no comments, no spaces.

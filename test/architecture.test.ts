@@ -20,6 +20,7 @@ const FLOORS: ReadonlyArray<readonly [prefix: string, floor: number]> = [
   ["src/daemon/assemble-cache.ts", 4],
   ["src/daemon/assemble-audio.ts", 4],
   ["src/daemon/assemble-media.ts", 4],
+  ["src/daemon/assemble-peers.ts", 4],
   ["src/daemon/library-init.ts", 5],
   ["src/daemon/library-cache.ts", 6],
   ["src/daemon/library-audio.ts", 6],

@@ -1,17 +1,25 @@
 /** Puts together what shares files, and fetches what others share. Nothing here starts anything. */
 import { join } from "node:path";
-import type { EngineInit } from "./assemble.ts";
+import type { Paths } from "../shared/paths.ts";
 import type { Config } from "./config/schema.ts";
-import type { KeyValue, ReceiptStore, SessionStore } from "./core/ports.ts";
+import type { Clock, KeyValue, Logger, ReceiptStore, SessionStore } from "./core/ports.ts";
 import { PeerRoom } from "./p2p/room.ts";
 import type { PeerReach, PeerSettings } from "./p2p/room-init.ts";
 
 /** Sessions that are looked at together. */
 const PAGE = 1000;
 
+/** What the room is put together from. */
+export interface PeersInit {
+  readonly config: () => Config;
+  readonly paths: Pick<Paths, "stateDir">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** The room of peers. */
 export function assemblePeers(
-  { config, paths, clock, logger }: EngineInit,
+  { config, paths, clock, logger }: PeersInit,
   keyValue: KeyValue,
   receipts: ReceiptStore,
 ): PeerRoom {

@@ -5,10 +5,10 @@ import { test } from "node:test";
 import type { Plan } from "../../src/daemon/core/plan.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { makeCode, readCode } from "../../src/daemon/p2p/code.ts";
+import { Seeder } from "../../src/daemon/p2p/give/seeder.ts";
 import { deriveKeys } from "../../src/daemon/p2p/keys.ts";
-import { PeerResolver } from "../../src/daemon/p2p/peer-resolver.ts";
-import { Seeder } from "../../src/daemon/p2p/seeder.ts";
-import { Swarms } from "../../src/daemon/p2p/swarms.ts";
+import { PeerResolver } from "../../src/daemon/p2p/take/peer-resolver.ts";
+import { Swarms } from "../../src/daemon/p2p/take/swarms.ts";
 import type { Servable } from "../../src/daemon/p2p/types.ts";
 import { type Content, makeContent, scriptGiver } from "../support/p2p/script-giver.ts";
 import { SmallEngine } from "../support/p2p/small-engine.ts";
@@ -52,7 +52,11 @@ test("a file over TLS from two givers, one of whom lies: right bytes, and the ho
   const secrets = { get: () => secret, keep: () => undefined };
   const network = new SocketNetwork(manager("taker"), [honest.port, lying.port]);
   await using swarms = new Swarms({ network, secrets, clock, logger, maxPeers: () => 10, give: () => undefined });
-  const resolver = new PeerResolver({ swarms, secrets, settings: () => ({ enabled: true, allowRemote: false }) });
+  const resolver = new PeerResolver({
+    swarms: () => Promise.resolve(swarms),
+    secrets,
+    settings: () => ({ enabled: true, allowRemote: false }),
+  });
   const plan = (await resolver.resolve({ url, mirrors: [], options: {} }, new AbortController().signal)) as Plan;
   assert.ok(plan.manifest);
   await waitFor("both", () => honest.counts.accepted === 1 && lying.counts.accepted === 1);

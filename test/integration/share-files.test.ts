@@ -4,7 +4,7 @@ import { chmodSync, chownSync, cpSync, mkdirSync, readdirSync, writeFileSync } f
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { decodeCatalogue } from "../../src/daemon/p2p/catalogue.ts";
+import { decodeCatalogue } from "../../src/daemon/p2p/share/catalogue.ts";
 import { Store } from "../../src/daemon/store/store.ts";
 import { shareFixture, unbroken } from "../support/p2p/share-fixture.ts";
 import { RecordLogger } from "../support/record-logger.ts";

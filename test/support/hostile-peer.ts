@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { PeerSuite } from "../../src/daemon/core/peers.ts";
-import { readExactly, type Secured, secure } from "../../src/daemon/p2p/handshake.ts";
-import { type Identity, loadIdentity } from "../../src/daemon/p2p/identity.ts";
-import { type Binding, encodeHello, HELLO_BYTES } from "../../src/daemon/p2p/proof.ts";
+import { readExactly, type Secured, secure } from "../../src/daemon/p2p/channel/handshake.ts";
+import { type Identity, loadIdentity } from "../../src/daemon/p2p/channel/identity.ts";
+import { type Binding, encodeHello, HELLO_BYTES } from "../../src/daemon/p2p/channel/proof.ts";
+import type { Role } from "../../src/daemon/p2p/channel/wire.ts";
 import type { PeerStream, ShareKeys } from "../../src/daemon/p2p/types.ts";
-import type { Role } from "../../src/daemon/p2p/wire.ts";
 import { identityFolder } from "./peer-pair.ts";
 
 /** What is different about it. */

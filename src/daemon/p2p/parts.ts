@@ -1,20 +1,20 @@
 /** Puts the room together. Nothing here starts anything: that is for the first share or fetch. */
 import { join } from "node:path";
+import { EncryptionManager } from "./channel/encryption.ts";
 import { Dht } from "./discovery/dht.ts";
 import { DhtSignalling } from "./discovery/dht-signalling.ts";
 import { Discoveries } from "./discovery/discoveries.ts";
 import { MulticastDiscovery } from "./discovery/mdns.ts";
-import { EncryptionManager } from "./encryption.ts";
+import { Seeder } from "./give/seeder.ts";
 import { localAddresses } from "./nat/addresses.ts";
 import { PortMapping } from "./nat/port-mapping.ts";
 import { StunClient } from "./nat/stun.ts";
-import { Network } from "./network.ts";
+import { Network } from "./network/network.ts";
 import { IceLibrary } from "./path/ice-library.ts";
 import type { PeerRoomInit } from "./room-init.ts";
 import type { SecretStore } from "./secret-store.ts";
-import { Seeder } from "./seeder.ts";
-import { Shares } from "./shares.ts";
-import { Swarms } from "./swarms.ts";
+import { Shares } from "./share/shares.ts";
+import { Swarms } from "./take/swarms.ts";
 
 /** What the room consists of. */
 export interface PeerParts extends AsyncDisposable {

@@ -10,10 +10,10 @@ import type { MadeShare, NetworkState, PeerDiscovery, PeerSharing, ShareOptions,
 import type { ChunkSource, FileSharer, PeerSources, PlacedFile, Resolver } from "../core/ports.ts";
 import type { Session } from "../core/session.ts";
 import type { PeerParts } from "./parts.ts";
-import { PeerResolver } from "./peer-resolver.ts";
 import type { PeerRoomInit } from "./room-init.ts";
 import { SecretStore } from "./secret-store.ts";
-import { SHARES } from "./share-store.ts";
+import { SHARES } from "./share/share-store.ts";
+import { PeerResolver } from "./take/peer-resolver.ts";
 
 /** The room. */
 export class PeerRoom implements Startable, PeerSharing, PeerSources, FileSharer {

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { asDownloadError, type DownloadError, failure } from "../../../src/daemon/core/errors.ts";
-import { decodeGoodbye, encodeGoodbye } from "../../../src/daemon/p2p/goodbye.ts";
+import { decodeGoodbye, encodeGoodbye } from "../../../src/daemon/p2p/channel/goodbye.ts";
 import {
   type Channel,
   type ChannelHandlers,

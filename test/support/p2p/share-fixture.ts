@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import type { Clock, KeyValue, ReceiptStore } from "../../../src/daemon/core/ports.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
+import { Seeder } from "../../../src/daemon/p2p/give/seeder.ts";
 import { SecretStore } from "../../../src/daemon/p2p/secret-store.ts";
-import { Seeder } from "../../../src/daemon/p2p/seeder.ts";
-import type { OfferedShare } from "../../../src/daemon/p2p/share-fetched.ts";
-import { Shares } from "../../../src/daemon/p2p/shares.ts";
+import type { OfferedShare } from "../../../src/daemon/p2p/share/share-fetched.ts";
+import { Shares } from "../../../src/daemon/p2p/share/shares.ts";
 import type { Servable } from "../../../src/daemon/p2p/types.ts";
 import { MemoryKeyValue } from "../memory-key-value.ts";
 import { RecordLogger } from "../record-logger.ts";

@@ -1,5 +1,5 @@
 /** A network that finds its givers at known ports of this machine, over real sockets, TLS and proofs. */
-import type { EncryptionManager } from "../../../src/daemon/p2p/encryption.ts";
+import type { EncryptionManager } from "../../../src/daemon/p2p/channel/encryption.ts";
 import type { ChannelTaker, PeerNetwork } from "../../../src/daemon/p2p/types.ts";
 import { take } from "../peer-pair.ts";
 

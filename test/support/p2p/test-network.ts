@@ -7,11 +7,11 @@ import type { DownloadError } from "../../../src/daemon/core/errors.ts";
 import type { PeerMode } from "../../../src/daemon/core/peers.ts";
 import type { Clock, Logger } from "../../../src/daemon/core/ports.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
-import { EncryptionManager } from "../../../src/daemon/p2p/encryption.ts";
+import { EncryptionManager } from "../../../src/daemon/p2p/channel/encryption.ts";
 import { localAddresses } from "../../../src/daemon/p2p/nat/addresses.ts";
 import { StunClient } from "../../../src/daemon/p2p/nat/stun.ts";
-import { Network } from "../../../src/daemon/p2p/network.ts";
-import type { NetworkOptions } from "../../../src/daemon/p2p/network-options.ts";
+import { Network } from "../../../src/daemon/p2p/network/network.ts";
+import type { NetworkOptions } from "../../../src/daemon/p2p/network/network-options.ts";
 import { IceLibrary } from "../../../src/daemon/p2p/path/ice-library.ts";
 import {
   type Channel,

@@ -10,8 +10,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { DownloadError } from "../../../src/daemon/core/errors.ts";
+import { FrameReader, type Role } from "../../../src/daemon/p2p/channel/wire.ts";
 import { FRAME, type FrameType, type ShareKeys } from "../../../src/daemon/p2p/types.ts";
-import { FrameReader, type Role } from "../../../src/daemon/p2p/wire.ts";
 import {
   cut,
   cuts,

@@ -12,8 +12,8 @@ import {
   catalogueRoot,
   decodeCatalogue,
   encodeCatalogue,
-} from "../../../src/daemon/p2p/catalogue.ts";
-import { nameProblem } from "../../../src/daemon/p2p/catalogue-names.ts";
+} from "../../../src/daemon/p2p/share/catalogue.ts";
+import { nameProblem } from "../../../src/daemon/p2p/share/catalogue-names.ts";
 
 const MIB = 1024 * 1024;
 

@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { failure } from "../../../src/daemon/core/errors.ts";
-import { publicKeyOf } from "../../../src/daemon/p2p/certificate.ts";
+import { publicKeyOf } from "../../../src/daemon/p2p/channel/certificate.ts";
 import { FRAME } from "../../../src/daemon/p2p/types.ts";
 import { encodeFrame } from "../../support/arbitrary-frames.ts";
 import { selfSigned } from "../../support/certificate.ts";

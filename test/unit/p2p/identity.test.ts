@@ -5,12 +5,12 @@ import { chmod, mkdir, readdir, readFile, rename, stat, symlink, writeFile } fro
 import { join } from "node:path";
 import { test } from "node:test";
 import { DownloadError } from "../../../src/daemon/core/errors.ts";
-import { loadIdentity } from "../../../src/daemon/p2p/identity.ts";
+import { loadIdentity } from "../../../src/daemon/p2p/channel/identity.ts";
 import { selfSignedRsa } from "../../support/rsa-certificate.ts";
 import { runProgram } from "../../support/run-program.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-const MODULE = join(import.meta.dirname, "../../../src/daemon/p2p/identity.ts");
+const MODULE = join(import.meta.dirname, "../../../src/daemon/p2p/channel/identity.ts");
 
 async function refuses(directory: string, why: RegExp): Promise<void> {
   const before = await readFile(join(directory, "identity.pem"), "utf8").catch(() => undefined);

@@ -5,10 +5,10 @@ import type { Expansion } from "../../../src/daemon/core/resolved.ts";
 import type { DownloadOptions } from "../../../src/daemon/core/session.ts";
 import { formatCode, makeCode, readCode } from "../../../src/daemon/p2p/code.ts";
 import { deriveKeys } from "../../../src/daemon/p2p/keys.ts";
-import { PeerResolver } from "../../../src/daemon/p2p/peer-resolver.ts";
 import { SecretStore } from "../../../src/daemon/p2p/secret-store.ts";
 import { readShareUrl, shareUrl } from "../../../src/daemon/p2p/share-url.ts";
-import { Swarms } from "../../../src/daemon/p2p/swarms.ts";
+import { PeerResolver } from "../../../src/daemon/p2p/take/peer-resolver.ts";
+import { Swarms } from "../../../src/daemon/p2p/take/swarms.ts";
 import { FakeNetwork } from "../../support/p2p/fake-network.ts";
 import { makeContent, scriptGiver } from "../../support/p2p/script-giver.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
@@ -39,7 +39,7 @@ async function taker() {
     give: () => undefined,
   });
   const settings = { enabled: true, allowRemote: false };
-  const resolver = new PeerResolver({ swarms, secrets, settings: () => settings });
+  const resolver = new PeerResolver({ swarms: () => Promise.resolve(swarms), secrets, settings: () => settings });
   return {
     network,
     secrets,

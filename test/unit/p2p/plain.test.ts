@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { isLocal } from "../../../src/daemon/p2p/plain.ts";
+import { isLocal } from "../../../src/daemon/p2p/channel/plain.ts";
 import { type Channel, FRAME } from "../../../src/daemon/p2p/types.ts";
 import { encodeFrame } from "../../support/arbitrary-frames.ts";
 import { hostileTaker } from "../../support/hostile-peer.ts";

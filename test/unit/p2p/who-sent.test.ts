@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Appetite } from "../../../src/daemon/p2p/appetite.ts";
-import { Bans } from "../../../src/daemon/p2p/bans.ts";
-import { rarest } from "../../../src/daemon/p2p/rarest.ts";
-import { SentRanges } from "../../../src/daemon/p2p/sent-ranges.ts";
+import { Appetite } from "../../../src/daemon/p2p/take/appetite.ts";
+import { Bans } from "../../../src/daemon/p2p/take/bans.ts";
+import { rarest } from "../../../src/daemon/p2p/take/rarest.ts";
+import { SentRanges } from "../../../src/daemon/p2p/take/sent-ranges.ts";
 
 const peer = (peerId: string, remoteAddress = `10.0.0.${peerId}`, path: "lan" | "relay-udp" = "lan") => ({
   peerId,

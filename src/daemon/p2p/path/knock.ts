@@ -5,7 +5,7 @@
  */
 import { isIPv6 } from "node:net";
 import { addressKind } from "../../core/address-kind.ts";
-import { NONCE_BYTES } from "../listener.ts";
+import { NONCE_BYTES } from "../network/listener.ts";
 import type { Endpoint } from "../types.ts";
 import { packAddress, unpackAddress } from "./ice-signal.ts";
 

@@ -1,0 +1,113 @@
+/**
+ * Being there for a share: as long as it is given or wanted here, others that know the code can see us, and we see them. One
+ * for each share, however many of this machine's parts have to do with it.
+ */
+import type { PeerInfo } from "../../core/peers.ts";
+import type { Clock, Logger } from "../../core/ports.ts";
+import type { Presence, ShareKeys, Signalling } from "../types.ts";
+
+/** The ways to find peers, as far as they are used here; see discovery/discoveries.ts. */
+export interface PeerFinder {
+  /** Calls back with each peer that is found, until the signal aborts. */
+  discover(fileHash: string, onPeer: (peer: PeerInfo) => void, signal: AbortSignal): void;
+  /** Makes us findable until disposed of. */
+  announce(fileHash: string, self: () => PeerInfo): AsyncDisposable;
+  /** By name, and for people how they fare. */
+  states(): readonly { readonly name: string; readonly state: string }[];
+}
+
+/** What it is made of. */
+export interface MembershipOptions {
+  readonly keys: ShareKeys;
+  /** Undefined: nothing carries signals, or the mode rules it out. */
+  readonly signalling: Signalling | undefined;
+  readonly finder: PeerFinder;
+  readonly self: () => string;
+  /** What we say of ourselves. @param shares - some of it is here */
+  readonly presence: (shares: boolean) => Presence;
+  readonly info: () => PeerInfo;
+  /** May our address be told to those who know the code only by hearsay? */
+  readonly announces: boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Presences that are kept: those that were heard of longest ago are forgotten. */
+const MOST_PRESENCES = 64;
+
+/** See above. */
+export class Membership implements AsyncDisposable {
+  readonly #options: MembershipOptions;
+  readonly #ended = new AbortController();
+  readonly #listeners = new Set<(presence: Presence) => void>();
+  readonly #forgetters = new Set<(peerId: string) => void>();
+  readonly #presences = new Map<string, Presence>();
+  #present: AsyncDisposable | undefined;
+  #announced: AsyncDisposable | undefined;
+  #publishes = 0;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+  }
+
+  /** Others can see us, and we see them. */
+  start(): void {
+    const { keys, signalling, presence, self } = this.#options;
+    if (signalling === undefined) return;
+    this.#present = signalling.announce(keys, () => presence(this.#publishes > 0));
+    signalling.watch(keys, self(), (seen) => this.#see(seen), this.#ended.signal);
+  }
+
+  /** Some of it is here, from now on. @returns ends it */
+  publish(): () => Promise<void> {
+    const { finder, keys, info, announces } = this.#options;
+    this.#publishes += 1;
+    if (announces) this.#announced ??= finder.announce(keys.lookupKey, info);
+    return async () => {
+      this.#publishes -= 1;
+      if (this.#publishes > 0) return;
+      const announced = this.#announced;
+      this.#announced = undefined;
+      await announced?.[Symbol.asyncDispose]();
+    };
+  }
+
+  /** Calls back with each of the others, those that are known already first. @returns ends it */
+  onPresence(listener: (presence: Presence) => void): () => void {
+    this.#listeners.add(listener);
+    for (const presence of this.#presences.values()) listener(presence);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Calls back with peers that nothing is known of any more. @returns ends it */
+  onForgotten(listener: (peerId: string) => void): () => void {
+    this.#forgetters.add(listener);
+    return () => void this.#forgetters.delete(listener);
+  }
+
+  /** What one of the others said last. */
+  presenceOf(peerId: string): Presence | undefined {
+    return this.#presences.get(peerId);
+  }
+
+  #see(presence: Presence): void {
+    const { self, logger, keys } = this.#options;
+    if (presence.peerId === self() || this.#ended.signal.aborted) return;
+    if (!this.#presences.has(presence.peerId))
+      logger.debug({ share: keys.publicId, peer: presence.peerId, shares: presence.shares }, "A peer is there.");
+    this.#presences.delete(presence.peerId);
+    this.#presences.set(presence.peerId, presence);
+    const [oldest] = this.#presences.keys();
+    if (this.#presences.size > MOST_PRESENCES && oldest !== undefined) {
+      this.#presences.delete(oldest);
+      for (const forget of [...this.#forgetters]) forget(oldest);
+    }
+    for (const listener of [...this.#listeners]) listener(presence);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort();
+    this.#listeners.clear();
+    await Promise.all([this.#present?.[Symbol.asyncDispose](), this.#announced?.[Symbol.asyncDispose]()]);
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * Getting channels for one share: peers that a person named are called at once, those that are found as they are found, and
+ * each is reached by a race of paths. Nobody is asked twice at once, who cannot be reached is left alone for longer each time,
+ * and strangers, of whom a DHT can name as many as somebody likes, wait behind those who know the code.
+ */
+import { isIP } from "node:net";
+import { addressKind } from "../../core/address-kind.ts";
+import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
+import type { PeerInfo, PeerState } from "../../core/peers.ts";
+import type { Clock, Logger } from "../../core/ports.ts";
+import type { Channel, ChannelTaker, Endpoint, PeerStream, Presence, ShareKeys } from "../types.ts";
+import { CountedChannel } from "./counted-channel.ts";
+
+/** What a seeker is made of. */
+export interface SeekerOptions {
+  readonly taker: ChannelTaker;
+  readonly self: () => string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** May TCP be tried with this address, in this mode? */
+  readonly allowsTcp: (address: string) => boolean;
+  readonly order: (endpoints: readonly Endpoint[]) => Endpoint[];
+  /** Reaches a peer; see path/race.ts. */
+  readonly reach: (target: ReachTarget, signal: AbortSignal) => Promise<Channel>;
+  /** Proves the code; see encryption.ts. */
+  readonly connect: (peer: PeerStream, keys: ShareKeys, signal: AbortSignal) => Promise<Channel>;
+}
+
+/** Whom to reach, and what to do with a path to it. */
+export interface ReachTarget {
+  readonly keys: ShareKeys;
+  readonly endpoints: readonly Endpoint[];
+  readonly presence: Presence | undefined;
+  /** May this address be called by TCP? */
+  readonly allows: (address: string) => boolean;
+  /** May it be a part of a path by ICE, the peer's own or its relay's? */
+  readonly allowsIce: (address: string) => boolean;
+  readonly authenticate: (peer: PeerStream, signal: AbortSignal) => Promise<Channel>;
+}
+
+/** A peer that may have it. */
+interface Target {
+  readonly key: string;
+  readonly kind: "explicit" | "present" | "found";
+  endpoints: Endpoint[];
+  presence: Presence | undefined;
+  peerId: string | undefined;
+  failures: number;
+  /** By the monotonic clock. */
+  notBefore: number;
+  running: AbortController | undefined;
+}
+
+/** Races at once, by how a peer came to be known. */
+const MOST_RACES = { explicit: 8, present: 6, found: 16 } as const;
+/** Peers that are kept in mind, by the same. */
+const MOST_TARGETS = { explicit: 32, present: 64, found: 200 } as const;
+const MOST_ENDPOINTS = 12;
+/** The wait after a failure, in milliseconds: doubled each time. */
+const FIRST_WAIT_MS = 2000;
+const LONGEST_WAIT_MS = 5 * 60_000;
+/** A peer that a person named is worth asking more often. */
+const LONGEST_EXPLICIT_WAIT_MS = 15_000;
+/** A channel that ends sooner counts as a failure, in milliseconds. */
+const BRIEF_MS = 3000;
+/** How often it is looked whether more channels are wanted, in milliseconds. */
+const LOOK_MS = 1000;
+
+/** See above. */
+export class Seeker implements Disposable {
+  readonly #options: SeekerOptions;
+  readonly #ended = new AbortController();
+  readonly #targets = new Map<string, Target>();
+  readonly #links = new Map<
+    string,
+    { readonly channel: CountedChannel; readonly since: number; readonly target: Target }
+  >();
+  #cancel: (() => void) | undefined;
+
+  constructor(options: SeekerOptions) {
+    this.#options = options;
+  }
+
+  /** Ends what is under way. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Connected peers, for people. */
+  get peers(): PeerState[] {
+    return [...this.#links.values()].map(({ channel, since }) => channel.state("down", since));
+  }
+
+  get publicId(): string {
+    return this.#options.taker.keys.publicId;
+  }
+
+  isBanned(peerId: string): boolean {
+    return this.#options.taker.isBanned(peerId);
+  }
+
+  /** Calls whom a person named. */
+  start(): void {
+    for (const text of this.#options.taker.explicit) {
+      const endpoint = readPlace(text);
+      if (endpoint) this.#add("explicit", text, [endpoint]);
+      else
+        this.#tell(failure("PEERS_UNREACHABLE", `"${text}" is not a peer: HOST:PORT is wanted`, { retryable: false }));
+    }
+    this.#look();
+  }
+
+  /** A way to find peers has named one. */
+  found(peer: PeerInfo): void {
+    const { externalIp: host, externalPort: port, peerId } = peer;
+    if (isIP(host) === 0 || !(port > 0 && port < 65_536) || peerId === this.#options.self()) return;
+    const known = [...this.#targets.values()].find((one) => peerId !== "" && one.peerId === peerId);
+    const endpoint: Endpoint = { host, port, kind: addressKind(host) === "public" ? "direct" : "lan" };
+    this.#add(known?.kind ?? "found", known?.key ?? `${host} ${port}`, [endpoint], peerId || undefined);
+    this.#look();
+  }
+
+  /** One of those who know the code says where it is. */
+  present(presence: Presence): void {
+    if (!presence.shares) return;
+    const endpoints = presence.endpoints.filter(({ host, port }) => isIP(host) !== 0 && port > 0 && port < 65_536);
+    const target = this.#add("present", presence.peerId, endpoints, presence.peerId);
+    if (target === undefined) return;
+    // What it says now, in place of what it said; it is worth another try.
+    target.endpoints = endpoints.slice(0, MOST_ENDPOINTS);
+    target.presence = presence;
+    if (target.failures > 0) target.notBefore = Math.min(target.notBefore, this.#now + FIRST_WAIT_MS);
+    this.#look();
+  }
+
+  get #now(): number {
+    return this.#options.clock.monotonic();
+  }
+
+  #add(kind: Target["kind"], key: string, endpoints: readonly Endpoint[], peerId?: string): Target | undefined {
+    const known = this.#targets.get(key);
+    if (known) {
+      const more = endpoints.filter(
+        ({ host, port }) => !known.endpoints.some((e) => e.host === host && e.port === port),
+      );
+      known.endpoints = [...known.endpoints, ...more].slice(-MOST_ENDPOINTS);
+      known.peerId ??= peerId;
+      return known;
+    }
+    const alike = [...this.#targets.values()].filter((one) => one.kind === kind);
+    if (alike.length >= MOST_TARGETS[kind]) {
+      // The one that has failed most makes room.
+      const worst = alike.filter(({ running }) => !running).toSorted((a, b) => b.failures - a.failures)[0];
+      if (worst === undefined || worst.failures === 0) return undefined;
+      this.#targets.delete(worst.key);
+    }
+    const target: Target = {
+      ...{ key, kind, endpoints: [...endpoints], presence: undefined, peerId },
+      ...{ failures: 0, notBefore: 0, running: undefined },
+    };
+    this.#targets.set(key, target);
+    return target;
+  }
+
+  /** Begins what can be begun, and looks again a little later. */
+  #look(): void {
+    if (this.#ended.signal.aborted) return;
+    this.#cancel?.();
+    this.#cancel = this.#options.clock.timer(LOOK_MS, () => this.#look());
+    const running = { explicit: 0, present: 0, found: 0 };
+    for (const target of this.#targets.values()) if (target.running) running[target.kind] += 1;
+    let wanted = this.#options.taker.wanted() - running.explicit - running.present;
+    for (const kind of ["explicit", "present", "found"] as const) {
+      const due = [...this.#targets.values()].filter((one) => one.kind === kind && this.#isDue(one));
+      for (const target of due.toSorted((a, b) => a.failures - b.failures)) {
+        if (wanted <= 0 || running[kind] >= MOST_RACES[kind]) break;
+        running[kind] += 1;
+        // Most of what a DHT names is not there: several are called for one that is wanted.
+        if (kind !== "found") wanted -= 1;
+        void this.#run(target);
+      }
+    }
+  }
+
+  #isDue(target: Target): boolean {
+    const { peerId } = target;
+    if (target.running || target.notBefore > this.#now) return false;
+    if (peerId === undefined) return true;
+    return peerId !== this.#options.self() && !this.#links.has(peerId) && !this.isBanned(peerId);
+  }
+
+  async #run(target: Target): Promise<void> {
+    const { taker, reach, logger, order, allowsTcp } = this.#options;
+    const running = new AbortController();
+    target.running = running;
+    try {
+      const channel = await reach(
+        {
+          keys: taker.keys,
+          endpoints: order(target.endpoints),
+          presence: target.presence,
+          allows: (address) => allowsTcp(address) && this.#allows(address),
+          allowsIce: (address) => this.#allows(address),
+          authenticate: (peer, signal) => this.#authenticate(target, peer, signal),
+        },
+        AbortSignal.any([this.#ended.signal, running.signal]),
+      );
+      this.#link(target, channel);
+    } catch (error) {
+      if (this.#ended.signal.aborted) return;
+      this.#putOff(target);
+      logger.debug({ share: taker.keys.publicId, target: target.key, error }, "A peer was not reached.");
+      // What a stranger's address does not answer says nothing about the share.
+      if (target.kind !== "found") this.#tell(asDownloadError(error));
+    } finally {
+      target.running = undefined;
+      this.#look();
+    }
+  }
+
+  #putOff(target: Target): void {
+    const longest = target.kind === "explicit" ? LONGEST_EXPLICIT_WAIT_MS : LONGEST_WAIT_MS;
+    target.failures += 1;
+    target.notBefore = this.#now + Math.min(longest, FIRST_WAIT_MS * 2 ** (target.failures - 1));
+  }
+
+  #allows(address: string): boolean {
+    return !this.#options.taker.remote || addressKind(address) === "public";
+  }
+
+  /** @throws DownloadError if the code is not proved, or the peer is not wanted */
+  async #authenticate(target: Target, peer: PeerStream, signal: AbortSignal): Promise<Channel> {
+    const { taker, connect, self } = this.#options;
+    const channel = await connect(peer, taker.keys, signal);
+    const { peerId } = channel;
+    target.peerId ??= peerId;
+    const refuse = (why: string): never => {
+      channel.close();
+      throw failure("PEERS_UNREACHABLE", why);
+    };
+    if (peerId === self()) refuse("it is this machine itself");
+    if (this.isBanned(peerId)) refuse("the peer there is banned: it has sent wrong bytes");
+    if (this.#links.has(peerId)) refuse("the peer there is connected already");
+    return channel;
+  }
+
+  #link(target: Target, inner: Channel): void {
+    const { taker, clock } = this.#options;
+    const { peerId } = inner;
+    // While two races were won at the same time, or while the last turn passed.
+    if (this.#ended.signal.aborted || this.#links.has(peerId) || inner.closed) {
+      inner.close();
+      return;
+    }
+    const began = this.#now;
+    const channel = new CountedChannel(inner, () => {
+      if (this.#links.get(peerId)?.channel !== channel) return;
+      this.#links.delete(peerId);
+      // Who closes the door at once, such as one who has enough others, is not to be asked every second.
+      if (this.#now - began < BRIEF_MS) this.#putOff(target);
+      else {
+        target.failures = 0;
+        target.notBefore = this.#now + FIRST_WAIT_MS / 2;
+      }
+      this.#look();
+    });
+    target.peerId = peerId;
+    this.#links.set(peerId, { channel, since: clock.now(), target });
+    taker.take(channel);
+  }
+
+  /** There are no channels, and this is why. */
+  #tell(error: DownloadError): void {
+    if (this.#links.size > 0 || this.#ended.signal.aborted) return;
+    this.#options.taker.problem(error);
+  }
+
+  /** Nobody is called any more. Channels are their taker's to close. */
+  [Symbol.dispose](): void {
+    this.#cancel?.();
+    this.#ended.abort(failure("CANCELLED", "the peers are not wanted any more"));
+  }
+}
+
+/** "host:port" or "[address]:port", as a person writes it. */
+function readPlace(text: string): Endpoint | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text.trim());
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host !== undefined && port > 0 && port < 65_536 ? { host, port, kind: "explicit" } : undefined;
+}

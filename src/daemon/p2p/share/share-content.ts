@@ -1,0 +1,183 @@
+/**
+ * A stored share, as it is given to peers: its catalogue comes from the database, its bytes from the files where they lie. One
+ * that came from peers itself may have only some of its files yet.
+ */
+import { asDownloadError, failure } from "../../core/errors.ts";
+import { chunkCount } from "../../core/manifest.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { GivenFiles } from "../give/giver-held.ts";
+import type { Offer, Servable, ShareKeys } from "../types.ts";
+import { catalogueRoot, decodeCatalogue } from "./catalogue.ts";
+import type { OpenFiles } from "./open-files.ts";
+import { isOver, type SharedFile, type ShareRecord, type ShareStore } from "./share-store.ts";
+
+/** Milliseconds for which a catalogue that nobody asks for stays in memory. */
+const CATALOGUE_IDLE_MS = 30_000;
+
+/** Files of which it is remembered where they lie. */
+const MOST_PLACES = 256;
+
+/** What a stored share needs. */
+export interface ShareContentParts {
+  readonly keys: ShareKeys;
+  readonly record: ShareRecord;
+  readonly store: ShareStore;
+  readonly files: OpenFiles;
+  readonly clock: Clock;
+  /** The record was changed. @param urgent - it is to survive a power cut */
+  readonly onChanged: (content: ShareContent, urgent: boolean) => void;
+}
+
+/** {@link Servable} of a stored share. */
+export class ShareContent implements Servable {
+  readonly keys: ShareKeys;
+  readonly #parts: ShareContentParts;
+  readonly #places = new Map<number, SharedFile>();
+  readonly #listeners = new Set<(file: number, chunk: number) => void>();
+  #record: ShareRecord;
+  #catalogue: Promise<Uint8Array> | undefined;
+  #cancelForget: (() => void) | undefined;
+  /** Of one that came from peers and has not all of its files yet. */
+  #unfinished: { readonly files: GivenFiles; readonly here: Set<number> } | undefined;
+  #problemFile: number | undefined;
+
+  constructor(parts: ShareContentParts) {
+    this.#parts = parts;
+    this.#record = parts.record;
+    this.keys = parts.keys;
+  }
+
+  get record(): ShareRecord {
+    return this.#record;
+  }
+
+  /** Its time has come, or it was fetched often enough. */
+  get isOver(): boolean {
+    return isOver(this.#record, this.#parts.clock.now());
+  }
+
+  get maxPeers(): number {
+    return this.#record.maxPeers;
+  }
+
+  get encryption(): boolean {
+    return this.#record.encryption;
+  }
+
+  /** The share was made anew as it was: where its files lie is looked up again. */
+  renew(record: ShareRecord): void {
+    this.#record = record;
+    this.#problemFile = undefined;
+    this.#places.clear();
+  }
+
+  /** Of one that came from peers: looks which of its files are here. @throws DownloadError SHARE_CHANGED */
+  async readUnfinished(): Promise<void> {
+    const files = (await decodeCatalogue(await this.catalogue())).map(({ size, chunkSize }) => ({ size, chunkSize }));
+    const here = new Set<number>();
+    for await (const [index] of this.#parts.store.files(this.#record.id)) here.add(index);
+    this.#unfinished = { files, here };
+    this.#finishIfWhole();
+  }
+
+  /** A file is here from now on. */
+  gained(index: number): void {
+    this.#places.delete(index);
+    const file = this.#unfinished?.files[index];
+    if (!file || this.#unfinished?.here.has(index)) return;
+    this.#unfinished?.here.add(index);
+    for (let chunk = 0; chunk < chunkCount(file.size, file.chunkSize); chunk++)
+      for (const listener of this.#listeners) listener(index, chunk);
+    this.#finishIfWhole();
+  }
+
+  offer(): Offer {
+    const { kind, name, root, catalogueSize, fileCount, size } = this.#record;
+    return { version: 1, kind, name, root, catalogueSize, fileCount, size, complete: this.#unfinished === undefined };
+  }
+
+  catalogue(): Promise<Uint8Array> {
+    this.#catalogue ??= this.#readCatalogue();
+    this.#cancelForget?.();
+    this.#cancelForget = this.#parts.clock.timer(CATALOGUE_IDLE_MS, () => this.#forget());
+    return this.#catalogue;
+  }
+
+  held(file: number): ReturnType<Servable["held"]> {
+    if (!this.#unfinished || this.#unfinished.here.has(file)) return "all";
+    const { chunkSize = 1, size = 0 } = this.#unfinished.files[file] ?? {};
+    return { chunkSize, count: chunkCount(size, chunkSize), has: () => false };
+  }
+
+  onGained(listener: (file: number, chunk: number) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async read(file: number, position: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    try {
+      const bytes = await this.#parts.files.read(await this.#place(file), position, length, into);
+      if (this.#problemFile === file) this.#note(undefined, undefined);
+      return bytes;
+    } catch (error) {
+      const { code, message } = asDownloadError(error);
+      if (code === "SHARE_CHANGED" || code === "IO_ERROR") this.#note(file, message);
+      throw error;
+    }
+  }
+
+  sent(bytes: number): void {
+    this.#record = { ...this.#record, sentBytes: this.#record.sentBytes + bytes };
+    this.#parts.onChanged(this, false);
+  }
+
+  fetched(): void {
+    this.#record = { ...this.#record, fetchCount: this.#record.fetchCount + 1 };
+    this.#parts.onChanged(this, true);
+  }
+
+  /** Lets go of memory and timers; it is not asked any more. */
+  end(): void {
+    this.#forget();
+    this.#listeners.clear();
+  }
+
+  #forget(): void {
+    this.#cancelForget?.();
+    this.#cancelForget = undefined;
+    this.#catalogue = undefined;
+  }
+
+  async #readCatalogue(): Promise<Uint8Array> {
+    const { id, root, name } = this.#record;
+    const bytes = await this.#parts.store.catalogue(id);
+    if (catalogueRoot(bytes) === root) return bytes;
+    this.#forget();
+    const why = `the list of files of ${JSON.stringify(name)} is damaged in the database`;
+    this.#note(undefined, why);
+    throw failure("SHARE_CHANGED", why);
+  }
+
+  async #place(index: number): Promise<SharedFile> {
+    const known = this.#places.get(index);
+    if (known) return known;
+    const found = await this.#parts.store.file(this.#record.id, index);
+    if (!found)
+      throw failure("SHARE_CHANGED", `nothing is known of file ${index} of ${JSON.stringify(this.#record.name)}`);
+    if (this.#places.size >= MOST_PLACES) this.#places.clear();
+    this.#places.set(index, found);
+    return found;
+  }
+
+  #note(file: number | undefined, problem: string | undefined): void {
+    this.#problemFile = file;
+    if (problem === this.#record.problem) return;
+    const { problem: _, ...rest } = this.#record;
+    this.#record = { ...rest, ...(problem !== undefined && { problem }) };
+    this.#parts.onChanged(this, false);
+  }
+
+  #finishIfWhole(): void {
+    if (this.#unfinished && this.#unfinished.here.size >= this.#unfinished.files.length) this.#unfinished = undefined;
+  }
+}

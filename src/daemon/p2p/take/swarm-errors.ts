@@ -1,0 +1,50 @@
+/** Why a swarm does not give what is wanted, in words for people; and whether what was offered is what there is. */
+import { formatDuration } from "../../../shared/format.ts";
+import { type DownloadError, failure, NetworkError } from "../../core/errors.ts";
+import type { DecodedEntry } from "../share/catalogue.ts";
+import type { Offer } from "../types.ts";
+import { refused } from "./taker-messages.ts";
+
+/** How a search went that found nobody who gives. Times in milliseconds since the epoch. */
+export interface VainSearch {
+  /** Peers that are here. */
+  readonly here: number;
+  readonly since: number;
+  readonly now: number;
+  /** What the network says. */
+  readonly problem: DownloadError | undefined;
+  /** Why the last peer left. */
+  readonly lastEnd: DownloadError | undefined;
+}
+
+/** The error of a search that found nobody who gives. */
+export function nobodyGives({ here, since, now, problem, lastEnd }: VainSearch): DownloadError {
+  if (here > 0)
+    return failure(
+      "PEERS_NOT_FOUND",
+      `${here} of those who share by this code ${here === 1 ? "is" : "are"} here, but what is missing nobody gives now`,
+    );
+  const looked = formatDuration(now - since);
+  if (problem?.code === "PEERS_UNREACHABLE")
+    return failure("PEERS_UNREACHABLE", `${problem.message} (tried for ${looked})`, { cause: problem });
+  const gone = lastEnd ? ` The last one who was here has gone: ${lastEnd.message}.` : "";
+  return failure(
+    "PEERS_NOT_FOUND",
+    `${problem?.message ?? "nobody was found who shares by this code"} (looked for ${looked}).${gone} ` +
+      "With a wrong code it looks just the same.",
+    problem && { cause: problem },
+  );
+}
+
+/** Somebody was there, and this was the answer. */
+export function isAnswer(error: DownloadError): boolean {
+  return !(error instanceof NetworkError) || error.code === "PEER_REFUSED" || error.code === "PEER_MISBEHAVED";
+}
+
+/** @throws ResourceError SHARE_REFUSED if the catalogue is not what was offered */
+export function checkOffer({ kind, fileCount, size }: Offer, entries: readonly DecodedEntry[]): void {
+  const bytes = entries.reduce((sum, entry) => sum + entry.size, 0);
+  if (entries.length !== fileCount || bytes !== size)
+    throw refused(`it offers ${fileCount} files of ${size} bytes, and lists ${entries.length} of ${bytes} bytes`);
+  if (kind === "file" && entries[0]?.name.includes("/")) throw refused("the name of its one file leads into a folder");
+}

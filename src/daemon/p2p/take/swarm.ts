@@ -1,0 +1,349 @@
+/**
+ * One share that is fetched: the peers that give it. It seeks them while somebody wants something, agrees on the first
+ * catalogue that comes whole, leaves out whoever offers another, and says who is to be asked for a range: who is fast and
+ * not busy. Who sends wrong bytes or breaks the protocol is not asked again; see bans.ts.
+ */
+import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
+import { chunkCount } from "../../core/manifest.ts";
+import type { PeerState } from "../../core/peers.ts";
+import type { Clock, Logger } from "../../core/ports.ts";
+import { type DecodedEntry, decodeCatalogue } from "../share/catalogue.ts";
+import type { Channel, ChannelTaker, Offer, PeerNetwork, ShareKeys } from "../types.ts";
+import { Appetite } from "./appetite.ts";
+import type { BanSubject, Bans } from "./bans.ts";
+import { type LinkHost, PeerLink } from "./peer-link.ts";
+import { checkOffer, isAnswer, nobodyGives } from "./swarm-errors.ts";
+import { Waiting } from "./swarm-waiting.ts";
+
+/** Milliseconds until it is said that nobody is there. */
+const PATIENCE_MS = 30_000;
+
+/** The same after somebody was there and said no, or offered what cannot be taken: another may do better. */
+const SECOND_CHANCE_MS = 5000;
+
+/** Bytes that all requests together may have on the way or set aside, and one of them. */
+const ALL_WINDOWS = 32 * 1024 * 1024;
+const LEAST_WINDOW = 256 * 1024;
+const MOST_WINDOW = 4 * 1024 * 1024;
+
+/** Peers for the catalogue alone. */
+const ENOUGH_TO_LOOK = 3;
+
+/** What a share consists of, as its peers have agreed. */
+export interface SharedFiles {
+  readonly offer: Offer;
+  /** The catalogue's bytes. */
+  readonly bytes: Buffer;
+  readonly entries: readonly DecodedEntry[];
+}
+
+/** What a swarm needs. */
+export interface SwarmParts {
+  readonly keys: ShareKeys;
+  /** A caller over TCP asked for it. */
+  readonly remote: boolean;
+  readonly network: PeerNetwork;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly bans: Bans;
+  /** Channels at once. */
+  readonly maxPeers: () => number;
+  /** The catalogue is known; called once. */
+  readonly onFiles: (files: SharedFiles) => void;
+}
+
+/** Whom to ask, see {@link Swarm.pick}. */
+export interface Wish {
+  readonly file: number;
+  readonly chunk: number;
+  /** Asked already, in vain; with why. */
+  readonly avoid: ReadonlySet<PeerLink>;
+  readonly failed: DownloadError | undefined;
+  /** Nobody but this peer, while it is there. */
+  readonly only?: string | undefined;
+  /** The least suspected one. */
+  readonly trusted: boolean;
+}
+
+/** One share being fetched. */
+export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
+  readonly keys: ShareKeys;
+  readonly remote: boolean;
+  readonly #parts: SwarmParts;
+  readonly #waiting: Waiting;
+  readonly #links = new Set<PeerLink>();
+  readonly #explicit = new Set<string>();
+  readonly #appetite = new Appetite();
+  /** With another catalogue than the one that is fetched. */
+  readonly #leftOut = new Set<string>();
+  #files: SharedFiles | undefined;
+  #loading = false;
+  /** Streams under way. */
+  #streams = 0;
+  #inUse = true;
+  #problem: DownloadError | undefined;
+  #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
+  #since = 0;
+  #seeking: Promise<AsyncDisposable | undefined> = Promise.resolve(undefined);
+  #ended = false;
+
+  constructor(parts: SwarmParts) {
+    this.#parts = parts;
+    this.keys = parts.keys;
+    this.remote = parts.remote;
+    this.#waiting = new Waiting(parts.clock);
+  }
+
+  get explicit(): readonly string[] {
+    return [...this.#explicit];
+  }
+
+  /** Begins to seek peers; the same again, with more that a person named. Never rejects. */
+  seek(explicit: readonly string[]): void {
+    const more = explicit.filter((peer) => !this.#explicit.has(peer));
+    for (const peer of more) this.#explicit.add(peer);
+    if (this.#since !== 0 && more.length === 0) return;
+    this.#since ||= this.#parts.clock.now();
+    const former = this.#seeking;
+    this.#seeking = this.#seek(former);
+  }
+
+  /** Somebody needs it, or nobody for now: then no more peers are wanted. */
+  used(inUse: boolean): void {
+    this.#inUse = inUse;
+  }
+
+  /** What is shared, if that is known. */
+  get known(): SharedFiles | undefined {
+    return this.#files;
+  }
+
+  /** What is shared. @throws NetworkError PEERS_NOT_FOUND …; ResourceError SHARE_REFUSED; the signal's reason */
+  files(signal: AbortSignal): Promise<SharedFiles> {
+    return this.#wait(() => this.#files, signal);
+  }
+
+  /** Whoever gives: links, the open ones. */
+  get links(): Iterable<PeerLink> {
+    return this.#links;
+  }
+
+  /** A stream has begun, until the answer is disposed of. */
+  streaming(): Disposable {
+    this.#streams++;
+    return { [Symbol.dispose]: () => void this.#streams-- };
+  }
+
+  /**
+   * Whom to ask for a chunk. Waits for a peer that has it; if some were asked in vain, only for others that are there.
+   *
+   * @throws NetworkError if nobody comes, or why the last one failed; the signal's reason
+   */
+  pick(wish: Wish, signal: AbortSignal): Promise<PeerLink> {
+    return this.#wait(() => this.#best(wish), signal);
+  }
+
+  /** Not to be asked any more; nor are others of an address from which several came. */
+  ban(peer: BanSubject, why: string): void {
+    const { bans, logger } = this.#parts;
+    bans.ban(peer);
+    const { peerId, remoteAddress: address, path } = peer;
+    logger.warn({ share: this.keys.publicId, peer: peerId, address, path }, `a peer is banned: ${why}`);
+    for (const link of [...this.#links]) if (bans.refuses(link.channel)) link.close(failure("PEER_MISBEHAVED", why));
+  }
+
+  /** It had a part in what went wrong. */
+  doubt(peer: BanSubject, why: string): void {
+    if (this.#parts.bans.doubt(peer.peerId)) this.ban(peer, why);
+  }
+
+  /** What it sent alone was right. */
+  trust(peerId: string): void {
+    this.#parts.bans.trust(peerId);
+  }
+
+  /** Peers that give, for people. */
+  peers(): readonly PeerState[] {
+    return [...this.#links].map(({ channel, meter, since }) => ({
+      peerId: channel.peerId,
+      path: channel.path,
+      address: channel.remoteAddress,
+      suite: channel.suite,
+      shareId: this.keys.publicId,
+      direction: "down",
+      sentBytes: 0,
+      receivedBytes: meter.total,
+      since,
+    }));
+  }
+
+  wanted(): number {
+    if (this.#ended || !this.#inUse) return 0;
+    const most = this.#parts.maxPeers();
+    const here = this.#links.size;
+    if (!this.#files) return Math.max(0, Math.min(most, ENOUGH_TO_LOOK) - here);
+    if (here > 0 && this.#streams === 0 && this.#waiting.size === 0) return 0;
+    const busy = [...this.#links].filter(({ load }) => load > 0);
+    // Disk and limits keep up with no more than what comes already.
+    if (busy.length > 0 && this.#waiting.size === 0 && busy.every(({ held }) => held)) return 0;
+    const rate = busy.reduce((sum, { meter }) => sum + (meter.rate ?? 0), 0);
+    const helps = this.#appetite.helps(this.#parts.clock.monotonic(), here, rate);
+    return helps || this.#waiting.size > 0 ? Math.max(0, most - here) : 0;
+  }
+
+  take(channel: Channel): void {
+    const { bans, clock, maxPeers } = this.#parts;
+    const known = [...this.#links].find((link) => link.channel.peerId === channel.peerId);
+    if (this.#ended || bans.refuses(channel) || this.#leftOut.has(channel.peerId) || this.#links.size >= maxPeers()) {
+      channel.close();
+      return;
+    }
+    // It has come anew: what it had is dead, though that is not seen yet, or else it would not.
+    if (known && known.load === 0) known.close();
+    else if (known) {
+      channel.close();
+      return;
+    }
+    const link = new PeerLink(channel, this, clock);
+    this.#links.add(link);
+    link.start();
+  }
+
+  isBanned(peerId: string): boolean {
+    return this.#parts.bans.isBanned(peerId) || this.#leftOut.has(peerId);
+  }
+
+  problem(error: DownloadError): void {
+    this.#problem = error;
+    this.#waiting.changed();
+  }
+
+  offered(link: PeerLink): void {
+    if (this.#files) this.#join(link, this.#files);
+    else this.#load();
+    this.#waiting.changed();
+  }
+
+  changed(): void {
+    this.#waiting.changed();
+  }
+
+  ended(link: PeerLink, reason: DownloadError): void {
+    const { bans, logger, clock } = this.#parts;
+    this.#links.delete(link);
+    const { peerId, path } = link.channel;
+    const { code, message } = reason;
+    logger.info({ share: this.keys.publicId, peer: peerId, path, code }, `a peer has gone: ${message}`);
+    const broke = code === "PEER_MISBEHAVED" || code === "SHARE_REFUSED";
+    const stalled = code === "TIMED_OUT" && bans.stalled(peerId);
+    if ((broke || stalled) && !bans.isBanned(peerId)) this.ban(link.channel, message);
+    this.#lastEnd = { error: reason, at: clock.monotonic() };
+    this.#load();
+    this.#waiting.changed();
+  }
+
+  window(): number {
+    let requests = 0;
+    for (const { load } of this.#links) requests += load;
+    return Math.max(LEAST_WINDOW, Math.min(Math.floor(ALL_WINDOWS / Math.max(requests, 1)), MOST_WINDOW));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended = true;
+    for (const link of [...this.#links]) link.close();
+    this.#waiting.changed();
+    const seeking = await this.#seeking;
+    await seeking?.[Symbol.asyncDispose]();
+  }
+
+  async #seek(former: Promise<AsyncDisposable | undefined>): Promise<AsyncDisposable | undefined> {
+    const before = await former;
+    try {
+      await before?.[Symbol.asyncDispose]();
+      return this.#ended ? undefined : await this.#parts.network.seek(this);
+    } catch (error) {
+      this.problem(asDownloadError(error));
+      return undefined;
+    }
+  }
+
+  /** Fetches the catalogue from one peer after the other, until one has it. */
+  #load(): void {
+    if (this.#loading || this.#files || this.#ended) return;
+    const link = [...this.#links].find(({ offer, closed }) => offer && !closed);
+    if (!link?.offer) return;
+    this.#loading = true;
+    void this.#loadFrom(link, link.offer).finally(() => {
+      this.#loading = false;
+      this.#load();
+      this.#waiting.changed();
+    });
+  }
+
+  async #loadFrom(link: PeerLink, offer: Offer): Promise<void> {
+    try {
+      const bytes = await link.catalogue();
+      const entries = await decodeCatalogue(bytes);
+      checkOffer(offer, entries);
+      this.#files = { offer, bytes, entries };
+    } catch (error) {
+      link.close(asDownloadError(error));
+      return;
+    }
+    for (const other of [...this.#links]) if (other.offer) this.#join(other, this.#files);
+    this.#parts.onFiles(this.#files);
+  }
+
+  /** Another one that gives; it has to have the same catalogue. */
+  #join(link: PeerLink, { offer, entries }: SharedFiles): void {
+    if (link.offer?.root === offer.root) {
+      link.fit((file) => {
+        const entry = entries[file];
+        return entry ? chunkCount(entry.size, entry.chunkSize) : 0;
+      });
+      return;
+    }
+    if (this.#leftOut.size < 1000) this.#leftOut.add(link.channel.peerId);
+    link.close(failure("PEER_REFUSED", "by the same code something else is being fetched already, from others"));
+  }
+
+  #best({ file, chunk, avoid, failed, only, trusted }: Wish): PeerLink | undefined {
+    const { bans } = this.#parts;
+    const having = [...this.#links].filter((link) => !(link.closed || avoid.has(link)) && link.has(file, chunk));
+    const sole = having.filter((link) => link.channel.peerId === only);
+    const asked = sole.length > 0 ? sole : having;
+    // Somebody was asked in vain, and there is no other one.
+    if (failed && having.length === 0) throw failed;
+    const doubts = ({ channel }: PeerLink): number => (trusted ? bans.doubts(channel.peerId) : 0);
+    const fastest = Math.max(1, ...asked.map(({ meter }) => meter.rate ?? 0));
+    const worth = ({ meter, load }: PeerLink): number => (meter.rate ?? fastest) / (load + 1);
+    return asked
+      .filter(({ ready }) => ready)
+      .sort((a, b) => doubts(a) - doubts(b) || worth(b) - worth(a) || a.meter.total - b.meter.total)[0];
+  }
+
+  #wait<T>(look: () => T | undefined, signal: AbortSignal): Promise<T> {
+    const start = this.#parts.clock.monotonic();
+    const ended = (): DownloadError | undefined => {
+      const last = this.#lastEnd;
+      return last && last.at >= start && isAnswer(last.error) ? last.error : undefined;
+    };
+    return this.#waiting.until(
+      () => {
+        if (this.#ended) throw failure("SHUTTING_DOWN", "the fetch from peers has ended");
+        if (this.#problem && !this.#problem.retryable) throw this.#problem;
+        return look();
+      },
+      (waited) => {
+        const alone = this.#links.size === 0 && ended() !== undefined;
+        const since = this.#parts.clock.monotonic() - (this.#lastEnd?.at ?? 0);
+        return Math.min(PATIENCE_MS - waited, alone ? SECOND_CHANCE_MS - since : PATIENCE_MS);
+      },
+      () => {
+        const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };
+        return ended() ?? nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
+      },
+      signal,
+    );
+  }
+}

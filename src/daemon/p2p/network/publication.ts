@@ -3,22 +3,11 @@
  * connections it makes; while it decides between two paths it has both for a moment, and of two that stay, the older one is
  * of a peer that has lost it.
  */
-<<<<<<< HEAD:src/daemon/p2p/network/publication.ts
-
-import { type DownloadError, failure } from "../../core/errors.ts";
+import { DownloadError, failure } from "../../core/errors.ts";
 import type { PeerState } from "../../core/peers.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { Admission } from "../channel/encryption.ts";
 import type { Channel, PeerStream, Servable, ShareKeys } from "../types.ts";
-
-=======
-
-import { DownloadError, failure } from "../core/errors.ts";
-import type { PeerState } from "../core/peers.ts";
-import type { Clock } from "../core/ports.ts";
-
->>>>>>> p2p:src/daemon/p2p/publication.ts
-
 import { CountedChannel } from "./counted-channel.ts";
 
 /** Connections of one peer, while it chooses. */

@@ -120,7 +120,11 @@ test("a taker calls once for chunks in the clear, however often it is told where
   await once(other.listen(0, "127.0.0.1"), "listening");
   await using first = createServer((socket) => {
     called.add(socket);
-    void hostileGiver(socket.on("error", () => {}), keys, { plain: true }).then((tls) => {
+    void hostileGiver(
+      socket.on("error", () => {}),
+      keys,
+      { plain: true },
+    ).then((tls) => {
       tls.on("error", () => {});
       const { port } = other.address() as AddressInfo;
       for (let n = 0; n < 100; n++) tls.write(offerOf(port));

@@ -53,6 +53,8 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
   readonly #publisher: SharePublisher;
   /** By public id. */
   readonly #live = new Map<string, ShareContent>();
+  /** Those of which something is lost, with what it is: they are listed, given to nobody, and can be ended. */
+  readonly #damaged = new Map<string, ShareRecord>();
   readonly #dirty = new Set<ShareContent>();
   readonly #timers = new Map<string, () => void>();
   /** Making and ending wait for one another; hashing does not. */
@@ -73,7 +75,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     const records = await this.#store.all((id) => logger.warn({ share: id }, "a share cannot be read and is left out"));
     for (const record of records) {
       if (isOver(record, clock.now())) await this.#forget(record);
-      else await this.#revive(record);
+      else await this.#revive(record).catch((error: unknown) => this.#damage(record, asDownloadError(error)));
     }
     this.#watchEnds();
     await Promise.all([...this.#live.values()].map((content) => this.#publisher.publish(content)));
@@ -81,7 +83,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   /** True if a share here needs the secret of this public id. */
   has(publicId: string): boolean {
-    return this.#live.has(publicId);
+    return this.#live.has(publicId) || this.#damaged.has(publicId);
   }
 
   async share(
@@ -111,21 +113,29 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   async shares(): Promise<readonly ShareState[]> {
     this.#endOver();
-    return [...this.#live.values()]
-      .map((content) => this.#state(content))
-      .toSorted((a, b) => a.createdAt - b.createdAt);
+    const damaged = [...this.#damaged.values()].map((record) => stateOf(record, 0, undefined));
+    return [...[...this.#live.values()].map((content) => this.#state(content)), ...damaged].toSorted(
+      (a, b) => a.createdAt - b.createdAt,
+    );
   }
 
   async codeOf(share: string): Promise<string> {
-    const { record } = this.#find(share);
-    const secret = this.#parts.secrets.get(record.id);
-    if (!secret) throw failure("SHARE_NOT_FOUND", `the code of share ${record.id} was removed; share it again`);
+    const id = this.#find(share);
+    const secret = this.#parts.secrets.get(id);
+    if (!secret) throw failure("SHARE_NOT_FOUND", `the code of share ${id} was removed; share it again`);
     return formatCode(secret);
   }
 
   async unshare(share: string): Promise<ShareState> {
     return this.#inTurn(async () => {
-      const content = this.#find(share);
+      const id = this.#find(share);
+      const damaged = this.#damaged.get(id);
+      if (damaged) {
+        await this.#forget(damaged);
+        this.#damaged.delete(id);
+        return stateOf(damaged, 0, undefined);
+      }
+      const content = this.#required(id);
       const state = this.#state(content);
       await this.#end(content, failure("PEER_REFUSED", "whoever shared it has ended the share"));
       return { ...state, peerCount: 0 };
@@ -255,7 +265,14 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     });
     if (record.fetched) await content.readUnfinished();
     this.#live.set(record.id, content);
+    this.#damaged.delete(record.id);
     return content;
+  }
+
+  /** One share that cannot be had keeps nobody from the others. */
+  #damage(record: ShareRecord, { code, message }: DownloadError): void {
+    this.#damaged.set(record.id, { ...record, problem: message });
+    this.#parts.logger.error({ share: record.id, code }, `a share cannot be given: ${message}`);
   }
 
   async #withdraw(content: ShareContent): Promise<void> {
@@ -330,8 +347,9 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     return known;
   }
 
-  #find(share: string): ShareContent {
-    return this.#required(findShare(this.#live.keys(), share));
+  /** The id of the share that is meant. */
+  #find(share: string): string {
+    return findShare([...this.#live.keys(), ...this.#damaged.keys()], share);
   }
 
   #required(id: string): ShareContent {

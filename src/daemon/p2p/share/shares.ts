@@ -167,7 +167,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     const { defaults, clock } = this.#parts;
     const content = sharedAgain([...this.#live.values()], paths, prepared, options, defaults());
     if (!content || content.isOver) return undefined;
-    const { expiresAt: _, problem: __, ...rest } = content.record;
+    const { expiresAt: _, problem: __, ...rest } = content.kept;
     const record = { ...rest, ...endOf(options, defaults(), clock.now()) };
     await this.#store.add(record, prepared.files, prepared.catalogue);
     content.renew(record);
@@ -234,7 +234,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       const known = this.#live.get(publicId);
       // It is shared from here in the first place.
       if (known && !known.record.fetched) return true;
-      if (known) await this.#store.addFile(known.record, index, share.file);
+      if (known) await this.#store.addFile(known.kept, index, share.file);
       else {
         await this.#store.add(share.record, new Map([[index, share.file]]), offered.bytes);
         await this.#begin(share.record);
@@ -313,7 +313,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     const contents = [...this.#dirty];
     this.#dirty.clear();
     try {
-      await Promise.all(contents.map(({ record }) => this.#store.update(record, true)));
+      await Promise.all(contents.map(({ kept }) => this.#store.update(kept, true)));
     } catch (error) {
       this.#parts.logger.warn({ error: asDownloadError(error).message }, "counts of shares could not be written");
     }

@@ -348,7 +348,6 @@ test("a share ends when it was fetched as often as was wanted", async () => {
     void peer.channel.send(FRAME.complete);
     if (word === "a") await peer.takeCatalogue();
     else assert.match((await peer.untilClosed()).message, /has ended/);
-    else await peer.take(0, 0, 1);
   }
   assert.deepEqual(await fixture.shares.shares(), []);
   await assert.rejects(fixture.shares.codeOf(made.code), code("SHARE_NOT_FOUND"));

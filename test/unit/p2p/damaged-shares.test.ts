@@ -80,6 +80,7 @@ test("a room that could not begin leaves nothing behind, and begins when it can"
   };
   await using room = new PeerRoom({
     directory: folder.path,
+    own: () => ({ paths: [], except: [] }),
     keyValue,
     clock: new SystemClock(),
     logger: new RecordLogger(),

@@ -21,6 +21,7 @@ import { checkShareOptions, findShare, knownFiles, sharedAgain, stateOf } from "
 import { type KnownFile, type PreparedShare, prepareShare } from "./share-prepare.ts";
 import { SharePublisher } from "./share-publisher.ts";
 import { isOver, type ShareRecord, ShareStore } from "./share-store.ts";
+import type { OwnPlaces } from "./walk.ts";
 
 /** What holds where a share does not say. */
 interface ShareDefaults {
@@ -37,6 +38,7 @@ export interface SharesParts {
   readonly seeder: Seeder;
   readonly receipts: Pick<ReceiptStore, "byPath" | "chunks">;
   readonly fetched: FetchedShares;
+  readonly own: () => OwnPlaces;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly defaults: () => ShareDefaults;
@@ -92,6 +94,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     control: { readonly signal: AbortSignal; readonly onProgress?: (progress: ShareProgress) => void },
   ): Promise<MadeShare> {
     checkShareOptions(options);
+    if (paths.includes("")) throw failure("SHARE_INVALID", "a path that is to be shared is empty");
     const absolute = [...new Set(paths.map((path) => resolve(path)))];
     const known = await this.#known(absolute);
     const { receipts, clock } = this.#parts;
@@ -100,6 +103,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       fallbackName: `Files of ${new Date(clock.now()).toISOString().slice(0, 10)}`,
       known,
       receipts,
+      own: this.#parts.own(),
       signal: control.signal,
       ...(control.onProgress && { onProgress: control.onProgress }),
     });

@@ -20,7 +20,7 @@ import { badField, toBatchId, toLimit, toOptions, toPlace, toSelection, toSessio
 import { presentNow, type RpcPorts } from "./deps.ts";
 import { type FollowScope, follow } from "./follow.ts";
 import { presentError, presentOutcome, presentRefused, presentSession } from "./present.ts";
-import { assertTargets, type Reach } from "./targets.ts";
+import { assertLocal, assertTargets, type Reach } from "./targets.ts";
 
 /** Places that may hold one file. */
 const MOST_URLS = 100;
@@ -117,8 +117,9 @@ async function check(ports: RpcPorts, reach: Reach, wire: WireRequest, at: strin
 }
 
 /** Who asked is kept, for every attempt: see http/network-policy.ts. */
-function optionsFor({ local }: Reach, options: DownloadOptions): DownloadOptions {
-  return local ? options : { ...options, remote: true };
+function optionsFor(reach: Reach, options: DownloadOptions): DownloadOptions {
+  if (options.share === true) assertLocal(reach, "sharing what is fetched");
+  return reach.local ? options : { ...options, remote: true };
 }
 
 async function addList(

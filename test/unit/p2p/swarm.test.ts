@@ -359,6 +359,29 @@ test("data may come late after a cancel, up to what was granted, and no further"
   await waitFor("closed", () => channel?.closed === true);
 });
 
+test("all who wait for the peers of a share have one patience: nobody waits after another", async (t) => {
+  const { resolve, clock } = taker(t, { flow: false });
+  const ended: string[] = [];
+  const wait = (name: string): void => void resolve().catch(({ code }) => ended.push(`${name} ${code}`));
+  wait("first");
+  await clock.advance(25_000);
+  wait("second");
+  await clock.advance(4000);
+  assert.deepEqual(ended, []);
+  await clock.advance(2000);
+  assert.deepEqual(ended, ["first PEERS_NOT_FOUND", "second PEERS_NOT_FOUND"]);
+  wait("late");
+  await clock.advance(1000);
+  assert.equal(ended.at(-1), "late PEERS_NOT_FOUND");
+  // Nobody has asked for a while: the search begins anew.
+  await clock.advance(40_000);
+  wait("new");
+  await clock.advance(29_000);
+  assert.equal(ended.length, 3);
+  await clock.advance(2000);
+  assert.equal(ended.length, 4);
+});
+
 test("nobody there: where and how long it was looked, and that a wrong code looks the same", async (t) => {
   const { network, resolve, clock } = taker(t, { flow: false });
   network.problem = failure("PEERS_NOT_FOUND", "nobody was found in the DHT or on the local network");

@@ -21,6 +21,9 @@ const PATIENCE_MS = 30_000;
 /** The same after somebody was there and said no, or offered what cannot be taken: another may do better. */
 const SECOND_CHANCE_MS = 5000;
 
+/** The same for whoever begins to wait when nobody has been here for so long already: he would only keep others waiting. */
+const LATE_MS = 100;
+
 /** Bytes that all requests together may have on the way or set aside, and one of them. */
 const ALL_WINDOWS = 32 * 1024 * 1024;
 const LEAST_WINDOW = 256 * 1024;
@@ -84,6 +87,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #problem: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
+  /** Since when nobody is here, by the monotonic clock. */
+  #aloneSince = 0;
   #seeking: Promise<AsyncDisposable | undefined> = Promise.resolve(undefined);
   #ended = false;
 
@@ -104,6 +109,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     for (const peer of more) this.#explicit.add(peer);
     if (this.#since !== 0 && more.length === 0) return;
     this.#since ||= this.#parts.clock.now();
+    this.#aloneSince = this.#parts.clock.monotonic();
     const former = this.#seeking;
     this.#seeking = this.#seek(former);
   }
@@ -238,6 +244,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const stalled = code === "TIMED_OUT" && bans.stalled(peerId);
     if ((broke || stalled) && !bans.isBanned(peerId)) this.ban(link.channel, message);
     this.#lastEnd = { error: reason, at: clock.monotonic() };
+    if (this.#links.size === 0) this.#aloneSince = clock.monotonic();
     this.#load();
     this.#waiting.changed();
   }
@@ -336,8 +343,15 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       },
       (waited) => {
         const alone = this.#links.size === 0 && ended() !== undefined;
-        const since = this.#parts.clock.monotonic() - (this.#lastEnd?.at ?? 0);
-        return Math.min(PATIENCE_MS - waited, alone ? SECOND_CHANCE_MS - since : PATIENCE_MS);
+        const now = this.#parts.clock.monotonic();
+        const since = now - (this.#lastEnd?.at ?? 0);
+        // One patience for all that are fetched from here: a thousand files of a folder would wait one after the other.
+        const left = this.#links.size > 0 ? PATIENCE_MS : PATIENCE_MS - (now - this.#aloneSince);
+        return Math.min(
+          PATIENCE_MS - waited,
+          Math.max(left, LATE_MS - waited),
+          alone ? SECOND_CHANCE_MS - since : PATIENCE_MS,
+        );
       },
       () => {
         const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };

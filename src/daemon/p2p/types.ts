@@ -209,6 +209,8 @@ export interface ChannelTaker {
   readonly explicit: readonly string[];
   /** A caller over TCP asked for it: no private address is called. */
   readonly remote: boolean;
+  /** Chunks may come in the clear, where the giver and the path have it so; default true. Asked for each channel anew. */
+  readonly plain?: boolean;
   /** How many more channels would be of use now. */
   wanted(): number;
   /** A channel, in the role of the taker. */

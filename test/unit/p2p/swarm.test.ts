@@ -359,6 +359,38 @@ test("data may come late after a cancel, up to what was granted, and no further"
   await waitFor("closed", () => channel?.closed === true);
 });
 
+for (const how of ["a chunk", "a frame"]) {
+  test(`${how} that came in the clear is wrong: nobody is banned, and TLS is what is left`, async (t) => {
+    const { network, fetch, logger } = taker(t);
+    const content = file(5);
+    let meddled = false;
+    const giver = scriptGiver(
+      content,
+      {
+        lies: () => meddled && how === "a chunk",
+        onRequest: (channel, id) => {
+          if (meddled && how === "a frame") void channel.send(FRAME.data, numbers(id + 1000), Buffer.alloc(10));
+        },
+      },
+      { plain: true },
+    );
+    const plain: boolean[] = [];
+    network.givers.push({
+      ...giver,
+      give: (channel, ends) => {
+        meddled = ends.taker.mayBePlain;
+        plain.push(meddled);
+        giver.give(channel, ends);
+      },
+    });
+    const { bytes } = await fetch();
+    assert.ok(bytes.equals(content.files[0] ?? Buffer.alloc(0)));
+    assert.deepEqual([plain[0], plain.at(-1)], [true, false]);
+    assert.ok(!logger.lines.some(({ message }) => /banned/.test(message)));
+    assert.ok(logger.lines.some(({ message }) => /nothing is taken in the clear any more/.test(message)));
+  });
+}
+
 test("all who wait for the peers of a share have one patience: nobody waits after another", async (t) => {
   const { resolve, clock } = taker(t, { flow: false });
   const ended: string[] = [];

@@ -19,6 +19,8 @@ export interface BanSubject {
   readonly peerId: string;
   readonly remoteAddress: string;
   readonly path: PeerPath;
+  /** Others may have changed on the way what it sent. */
+  readonly mayBePlain?: boolean;
 }
 
 /** Bans of one share. */

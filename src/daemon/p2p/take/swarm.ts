@@ -84,6 +84,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /** Streams under way. */
   #streams = 0;
   #inUse = true;
+  /** Nothing that came in the clear was wrong. */
+  #plain = true;
   #problem: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
@@ -97,6 +99,11 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     this.keys = parts.keys;
     this.remote = parts.remote;
     this.#waiting = new Waiting(parts.clock);
+  }
+
+  /** Once it was meddled with, chunks come inside of TLS alone. */
+  get plain(): boolean {
+    return this.#plain;
   }
 
   get explicit(): readonly string[] {
@@ -152,10 +159,22 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /** Not to be asked any more; nor are others of an address from which several came. */
   ban(peer: BanSubject, why: string): void {
     const { bans, logger } = this.#parts;
+    if (peer.mayBePlain === true) {
+      this.#distrustPlain(why);
+      return;
+    }
     bans.ban(peer);
     const { peerId, remoteAddress: address, path } = peer;
     logger.warn({ share: this.keys.publicId, peer: peerId, address, path }, `a peer is banned: ${why}`);
     for (const link of [...this.#links]) if (bans.refuses(link.channel)) link.close(failure("PEER_MISBEHAVED", why));
+  }
+
+  /** What came in the clear was wrong: that may have been anybody on the local network. TLS will tell who it is. */
+  #distrustPlain(why: string): void {
+    this.#plain = false;
+    this.#parts.logger.warn({ share: this.keys.publicId }, `nothing is taken in the clear any more: ${why}`);
+    for (const link of [...this.#links])
+      if (link.channel.mayBePlain) link.close(failure("CONNECTION_LOST", "what came in the clear was wrong"));
   }
 
   /** It had a part in what went wrong. */

@@ -117,7 +117,7 @@ export class Tally {
   #averageRate(session: Session): number {
     const size = session.progress?.downloadedBytes ?? 0;
     const seen = this.#begun.get(session.sessionId);
-    // Bytes are counted twice for a moment, between their proof and the record: such a beginning says nothing.
+    // It began anew meanwhile, with another version: how far the former had come says nothing.
     const begin = seen !== undefined && seen.bytes <= size ? seen : undefined;
     const started = begin?.time ?? session.createTime?.getTime() ?? this.#now();
     const ended = begin === undefined ? (session.completeTime?.getTime() ?? this.#now()) : this.#now();

@@ -423,7 +423,8 @@ function connectionsFor({ session, settings }: Run, { manifest, chunkSize }: Pla
 
 /** True for what another try at the same place may mend. */
 function mayPass(error: DownloadError): boolean {
-  return error instanceof NetworkError && error.retryable && !FINAL.has(error.code);
+  const final = FINAL.has(error.code) || error.metadata["last_word"] !== undefined;
+  return error instanceof NetworkError && error.retryable && !final;
 }
 
 /** True for what another place could do better. */

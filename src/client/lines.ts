@@ -30,8 +30,10 @@ export function occurrenceLine(occurrence: Occurrence): string {
 /** Where a person can do something about it, and does not see that from the message, it is said once what. */
 function waitingLine(session: Session, url: string, error: ClientError | undefined): string {
   const why = error ? `${error.code}: ${escapeControls(error.message).replace(/\.$/, "")}; ` : "";
-  const hint = session.attempt === 1 && error?.code.startsWith("PEER") ? `\n  ${escapeControls(error.hint)}` : "";
-  return `WAITING ${url}: ${why}next attempt ${nextAttempt(session)}${hint}`;
+  const status = statusOf(session);
+  const first = session.attempt === (status === "active" ? 2 : 1);
+  const hint = first && error?.code.startsWith("PEER") ? `\n  ${escapeControls(error.hint)}` : "";
+  return `WAITING ${url}: ${why}${status === "waiting" ? `next attempt ${nextAttempt(session)}` : "trying again"}${hint}`;
 }
 
 /** What went wrong with a file that is whole and in its place all the same, such as that it is not shared. */

@@ -74,6 +74,9 @@ describe("words", () => {
     const said = `WAITING ${url}: PEERS_NOT_FOUND: nobody was found; next attempt later`;
     assert.equal(waiting(1), `${said}\n  Check the code.`);
     assert.equal(waiting(2), said);
+    const at = { url, status: "SESSION_STATUS_ACTIVE", attempt: 2, error } as const;
+    const again = occurrenceLine({ kind: "waiting", session: Session.fromPartial(at) });
+    assert.equal(again, `WAITING ${url}: PEERS_NOT_FOUND: nobody was found; trying again\n  Check the code.`);
     const looking = Session.fromPartial({ url, status: "SESSION_STATUS_ACTIVE", stage: "STAGE_RESOLVE" });
     assert.equal(stateLine(looking), "looking for whoever shares it");
     assert.equal(stateLine({ ...looking, url: "https://h/" }), "resolve");

@@ -99,7 +99,8 @@ async function report(
   if (kind === "waiting" && globals.quiet) return;
   const completed = kind === "ended" && statusOf(session) === "completed";
   await view.line(occurrenceLine(occurrence), completed);
-  const remark = completed ? remarkLine(session) : undefined;
+  // What was asked for without a share may have failed to be shared at another time.
+  const remark = completed && shares ? remarkLine(session) : undefined;
   if (remark !== undefined) await view.line(remark);
   if (made?.isNew) await view.line(made.line, true);
 }

@@ -61,6 +61,7 @@ export function makePeerParts(init: PeerRoomInit, secrets: SecretStore): PeerPar
   const shares = new Shares({
     ...{ keyValue, secrets, network, seeder, receipts },
     fetched: swarms,
+    own: init.own,
     defaults: () => ({ maxPeers: settings().maxPeers, expiresInMs: settings().shareForMs }),
     ...log,
   });

@@ -21,6 +21,9 @@ const CLOSING_MS = 2000;
 /** Bytes that wait for a peer that does not read; more is not kept for it. */
 const MOST_WAITING = 32 * 1024 * 1024;
 
+/** Below it are the ports of a system's own services: none of them is a peer's, whatever it says. */
+const LEAST_PLAIN_PORT = 1024;
+
 /** Refusals whose place among the chunks is not known yet. */
 const MOST_REFUSALS = 1024;
 
@@ -62,6 +65,8 @@ export class PeerChannel implements Channel {
   #plain: Duplex | undefined;
   #plainWriter: FrameWriter | undefined;
   #plainReader: FrameReader | undefined;
+  /** The giver has said where chunks could be had in the clear: once, else it could have us call as often as it likes. */
+  #offered = false;
   /** The giver has said that chunks come in the clear. */
   #switched = false;
   /** Refusals of which one half has come: the words by TLS, or the place by the other connection. */
@@ -181,8 +186,12 @@ export class PeerChannel implements Channel {
   #onPlain(payload: Buffer): void {
     const port = payload.readUInt16BE(0);
     if (!this.mayBePlain || this.#switched) throw breach("it wants to send in the clear, which was not agreed");
-    if (port !== 0) this.#parts.dialPlain?.(this, port, Buffer.from(payload.subarray(2)));
-    else {
+    if (port !== 0) {
+      if (this.#offered) throw breach("it says twice where chunks could be had in the clear");
+      this.#offered = true;
+      // Without that connection chunks go on coming over TLS.
+      if (port >= LEAST_PLAIN_PORT) this.#parts.dialPlain?.(this, port, Buffer.from(payload.subarray(2)));
+    } else {
       this.#switched = true;
       this.#readPlain();
     }

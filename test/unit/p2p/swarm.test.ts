@@ -67,6 +67,9 @@ function taker(t: TestContext, { flow = true }: { flow?: boolean } = {}) {
   return { network, clock, logger, swarms, resolver, resolve, fetch, url, publicId, given, secrets };
 }
 
+/** Bytes that one request may have on the way. */
+const WINDOW = 2 * 1024 * 1024;
+
 test("a file comes whole from one peer, with what is known of it", async (t) => {
   const { network, swarms, resolve, fetch, url } = taker(t);
   const content = file(5);
@@ -121,9 +124,9 @@ test("a sink that is held is granted no more than the window; what came is kept 
     bytes += piece.length;
     return gate.promise;
   });
-  await waitFor("the window is full", () => giver.saw.sent >= 4 * 1024 * 1024);
+  await waitFor("the window is full", () => giver.saw.sent >= WINDOW);
   await new Promise((resolve) => setTimeout(resolve, 30));
-  assert.equal(giver.saw.sent, 4 * 1024 * 1024);
+  assert.equal(giver.saw.sent, WINDOW);
   gate.resolve();
   await piping;
   assert.equal(bytes, content.offer.size);
@@ -350,7 +353,7 @@ test("data may come late after a cancel, up to what was granted, and no further"
   const piping = stream.pipe(() => abort.abort(new Error("enough")));
   await assert.rejects(piping, /enough/);
   await waitFor("cancel", () => cancelled > 0);
-  const window = 4 * 1024 * 1024 - giver.saw.sent;
+  const window = WINDOW - giver.saw.sent;
   for (let sent = 0; sent < window; sent += 131_072)
     void channel?.send(FRAME.data, numbers(cancelled), Buffer.alloc(Math.min(131_072, window - sent)));
   await new Promise((resolve) => setTimeout(resolve, 30));

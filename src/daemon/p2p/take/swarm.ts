@@ -27,7 +27,7 @@ const RECENT_MS = 1000;
 /** Bytes that all requests together may have on the way or set aside, and one of them. */
 const ALL_WINDOWS = 32 * 1024 * 1024;
 const LEAST_WINDOW = 256 * 1024;
-const MOST_WINDOW = 4 * 1024 * 1024;
+const MOST_WINDOW = 2 * 1024 * 1024;
 
 /** Peers for the catalogue alone. */
 const ENOUGH_TO_LOOK = 3;

@@ -31,7 +31,7 @@ export interface TurnClientInit {
   readonly place: TurnPlace;
   readonly account: TurnAccount;
   readonly clock: Clock;
-  /** A datagram has come; its bytes are only valid during the call. */
+  /** A datagram has come, in memory of its own. */
   readonly onDatagram: (bytes: Buffer, from: StunAddress) => void;
   /** The relay is gone, and why; called at most once, and not after disposal. */
   readonly onEnd: (error: DownloadError) => void;
@@ -114,7 +114,8 @@ export class TurnClient implements Disposable {
   #take({ method, peers, data }: TurnMessage): void {
     const [from] = peers ?? [];
     if (method !== TURN.data || from === undefined || data === undefined || this.#ended) return;
-    this.#init.onDatagram(Buffer.from(data.buffer, data.byteOffset, data.byteLength), from);
+    // A copy: whoever keeps a part of it must not keep all that came with it.
+    this.#init.onDatagram(Buffer.from(data), from);
   }
 
   #renewIn(lifetime = LIFETIME_S): void {

@@ -10,7 +10,7 @@ const MOST_SERVERS = 4;
 
 /** What becomes of a relay. */
 export interface RelayEvents {
-  /** A datagram has come; its bytes are only valid during the call. */
+  /** A datagram has come, in memory of its own. */
   readonly onDatagram: (bytes: Buffer, from: StunAddress) => void;
   /** It is gone, and why; called at most once. */
   readonly onEnd: (error: DownloadError) => void;

@@ -1,11 +1,8 @@
 /**
- * Where one message ends and the next begins in a stream of TURN (RFC 8656 §12.5, RFC 8489 §6.2.2). Channels are not used
- * here, so their data is passed over; so is what is longer than anything that was asked for, without keeping it.
+ * Where one message ends and the next begins in a stream of TURN (RFC 8489 §6.2.2). Channels are never opened here, so there
+ * is nothing else in it. What is longer than anything that was asked for is passed over without being kept.
  */
 import { LONGEST_STUN, STUN_HEADER, stunLength } from "./stun-wire.ts";
-
-/** Bytes of a channel's header, and what it begins with (two bits, 01). */
-const CHANNEL_HEADER = 4;
 
 /** Cuts a stream into messages. */
 export class TurnFrames {
@@ -22,13 +19,7 @@ export class TurnFrames {
       rest = rest.subarray(passed);
       const [first] = rest;
       if (first === undefined) break;
-      if ((first & 0xc0) === 0x40) {
-        if (rest.length < CHANNEL_HEADER) break;
-        const length = rest.readUInt16BE(2);
-        this.#skip = CHANNEL_HEADER + length + (-length & 3);
-        continue;
-      }
-      // The first two bits are what tells them apart: anything else has lost its place.
+      // The first two bits of every message are zero.
       if ((first & 0xc0) !== 0) return undefined;
       if (rest.length < STUN_HEADER) break;
       const length = stunLength(rest);

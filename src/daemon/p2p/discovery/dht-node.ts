@@ -102,7 +102,7 @@ export class DhtNode {
     });
     for (const node of state.nodes) if (filter.allows(node.host, node.port)) dht.addNode(node);
     const node = new DhtNode(init, { dht, socket, items, filter, route });
-    await isReady(dht, clock, route, signal);
+    if (!relays?.only || route?.isOpen) await isReady(dht, clock, route, signal);
     void node.#upkeep();
     logger.debug({ port: socket.address().port, nodes: nodes.toArray().length }, "the DHT has started");
     return node;
@@ -231,7 +231,7 @@ async function isReady(dht: DHT, clock: Clock, route: DhtRoute | undefined, sign
     if (dht.nodes.toArray().length > 0 || route === undefined) return;
     // UDP does not get through, it seems: it may go by a relay.
     await route.settled;
-    if (dht.nodes.toArray().length === 0) await once(dht, "node", { signal: until });
+    if (route.isOpen && dht.nodes.toArray().length === 0) await once(dht, "node", { signal: until });
   };
   await Promise.race([enough.promise, done().catch(() => undefined)]);
   late.abort();

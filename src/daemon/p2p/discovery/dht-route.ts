@@ -16,7 +16,10 @@ const LOST_MS = 30_000;
 const FIRST_LOOK_MS = 200;
 const LOOK_MS = 5000;
 
-/** Milliseconds until a relay that failed is tried again: doubled each time, up to the longest. */
+/** Milliseconds after which another relay is looked for where one was lost. */
+const PAUSE_MS = 1000;
+
+/** Milliseconds until a relay that cannot be had is tried again: doubled each time, up to the longest. */
 const RETRY_MS = 5000;
 const LONGEST_RETRY_MS = 5 * 60_000;
 
@@ -71,6 +74,11 @@ export class DhtRoute implements Disposable {
     return this.#settled.promise;
   }
 
+  /** Packets go by a relay. */
+  get isOpen(): boolean {
+    return this.#init.socket.relay !== undefined;
+  }
+
   start(): void {
     void this.#run(this.#ended.signal);
   }
@@ -92,6 +100,7 @@ export class DhtRoute implements Disposable {
         if (!relays.only) await this.#silence(signal);
         await this.#divert(signal);
         pause = RETRY_MS;
+        await clock.sleep(PAUSE_MS, signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#problem = asDownloadError(error).message;
@@ -124,11 +133,13 @@ export class DhtRoute implements Disposable {
     const relay = await relays.open(
       {
         onDatagram: (bytes, from) => socket.receive(bytes, from),
-        onEnd: (error) => lost.reject(error),
+        onEnd: (error) => {
+          this.#problem = error.message;
+          lost.resolve();
+        },
       },
       signal,
     );
-    lost.promise.catch(() => undefined);
     try {
       signal.throwIfAborted();
       // It may have been waited for long enough that UDP has answered.
@@ -140,12 +151,12 @@ export class DhtRoute implements Disposable {
       onSwitch();
       const until = AbortSignal.any([signal, done.signal]);
       await Promise.race([lost.promise, relays.only ? forever(until) : this.#udp(until, clock)]);
-      logger.info({ relay: relay.name }, "the DHT is asked by UDP again");
     } finally {
       done.abort();
       socket.relay = undefined;
       relay[Symbol.dispose]();
     }
+    logger.info({ relay: relay.name, problem: this.#problem }, "the DHT is not asked by way of the relay any more");
     onSwitch();
   }
 

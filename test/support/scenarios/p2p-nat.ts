@@ -24,6 +24,8 @@ export interface NatTransfer {
   readonly killed?: "turn" | "giver" | "taker";
   /** Bytes a second, so that there is a middle. */
   readonly limit?: number;
+  /** Of both. Default: all ways that there are. */
+  readonly mode?: "auto" | "relay-only";
 }
 
 /** A side: a daemon in a namespace. */
@@ -34,7 +36,7 @@ interface Side extends AsyncDisposable {
 
 /** Runs one. */
 export async function natTransfer(transfer: NatTransfer): Promise<Outcome> {
-  const { a, b, bytes, paths, killed, limit = 0 } = transfer;
+  const { a, b, bytes, paths, killed, limit = 0, mode = "auto" } = transfer;
   const findings = new Findings();
   await using rig = await natRig(a, b);
   const nodes = rig.run("srv", process.execPath, [
@@ -43,8 +45,8 @@ export async function natTransfer(transfer: NatTransfer): Promise<Outcome> {
     String(NODES),
   ]);
   const bootstrap = await firstLine(nodes.child.stdout);
-  await using giver = await side(rig, "A", bootstrap, `upload_limit = ${limit}`);
-  await using taker = await side(rig, "B", bootstrap);
+  await using giver = await side(rig, "A", bootstrap, `mode = "${mode}"\nupload_limit = ${limit}`);
+  await using taker = await side(rig, "B", bootstrap, `mode = "${mode}"`);
   let giving = await giver.start();
   let taking = await taker.start();
   const file = join(giver.home.path, "shared.bin");
@@ -93,7 +95,7 @@ export async function natTransfer(transfer: NatTransfer): Promise<Outcome> {
   return findings.outcome();
 }
 
-async function side(rig: NatRig, host: "A" | "B", bootstrap: string, more = ""): Promise<Side> {
+async function side(rig: NatRig, host: "A" | "B", bootstrap: string, more: string): Promise<Side> {
   const { url, username, credential } = rig.turn;
   const turn = ["", "?transport=tcp"].map(
     (transport) => `{ url = "${url}${transport}", username = "${username}", credential = "${credential}" }`,

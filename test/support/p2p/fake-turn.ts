@@ -24,7 +24,7 @@ export interface TurnBehaviour {
 }
 
 /** A connection to it. */
-export interface TurnLink {
+interface TurnLink {
   readonly socket: Socket;
   /** What it wants in the proof just now. */
   nonce: Buffer;

@@ -40,7 +40,7 @@ const SLOW_MS = 600;
 const MOST_KNOWN = 512;
 
 /** The longest value of an item, in bytes (BEP 44: below 1000, bencoded). */
-export const LONGEST_VALUE = 995;
+const LONGEST_VALUE = 995;
 
 /** An item whose signature is right. */
 export interface Item {

@@ -23,7 +23,7 @@ const RETRY_MS = 20_000;
 const LINGER_MS = 60_000;
 
 /** `dht` of the configuration. */
-export interface DhtSettings {
+interface DhtSettings {
   readonly enabled: boolean;
   /** "host:port"; nobody else is asked first. */
   readonly bootstrap: readonly string[];

@@ -19,6 +19,9 @@ const BOOTSTRAP_MS = 15_000;
 /** Nodes that are enough to begin with: every walk finds nearer ones by itself. */
 const ENOUGH_NODES = 8;
 
+/** Milliseconds that more than the first is waited for. */
+const FEW_MS = 700;
+
 /** Milliseconds after which a beginning without an answer is gone on from. */
 const READY_MS = 10_000;
 
@@ -223,7 +226,12 @@ async function isReady(dht: DHT, clock: Clock, route: DhtRoute | undefined, sign
   const until = AbortSignal.any([late.signal, signal]);
   const cancel = clock.timer(READY_MS, () => late.abort());
   const enough = Promise.withResolvers<void>();
-  const onNode = () => dht.nodes.toArray().length >= ENOUGH_NODES && enough.resolve();
+  let cancelFew: (() => void) | undefined;
+  const onNode = () => {
+    const count = dht.nodes.toArray().length;
+    if (count >= ENOUGH_NODES) enough.resolve();
+    else if (count > 0) cancelFew ??= clock.timer(FEW_MS, enough.resolve);
+  };
   dht.on("node", onNode);
   onNode();
   const done = async () => {
@@ -236,5 +244,6 @@ async function isReady(dht: DHT, clock: Clock, route: DhtRoute | undefined, sign
   await Promise.race([enough.promise, done().catch(() => undefined)]);
   late.abort();
   dht.off("node", onNode);
+  cancelFew?.();
   cancel();
 }

@@ -51,12 +51,7 @@ export function makePeerParts(init: PeerRoomInit, secrets: SecretStore): PeerPar
   const outside = mode === "lan-only" ? { stun: [], turn: [] } : { stun, turn };
   const mapped = mode === "auto" || mode === "no-relay";
   const network = new Network({
-    ...{ mode, suite, port, encryption, localAddresses },
-    finder: {
-      discover: (hash, onPeer, signal) => discoveries.discover(hash, onPeer, signal),
-      announce: (hash, self) => discoveries.announce(hash, self()),
-      states: () => discoveries.states(),
-    },
+    ...{ mode, suite, port, encryption, localAddresses, finder: discoveries },
     ...(dht && { signalling: new DhtSignalling({ items: dht, ...log }) }),
     stun: new StunClient({ servers: outside.stun, clock }),
     mapping: () => (mapped && (upnp || natPmp) ? new PortMapping({ upnp, natPmp, ...log }) : undefined),

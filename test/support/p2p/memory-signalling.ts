@@ -126,7 +126,8 @@ export function serveSignalling(hub: MemorySignalling, child: ChildProcess): voi
   child.once("exit", () => {
     for (const end of ends.values()) end();
   });
-  const say = (message: SignalMessage) => child.connected && child.send(message);
+  // It may end at any moment: with a callback that is no error of this process.
+  const say = (message: SignalMessage) => child.connected && child.send(message, () => undefined);
   const ending = (id: number): AbortSignal => {
     const controller = new AbortController();
     ends.set(id, () => controller.abort());
@@ -244,6 +245,6 @@ export class ParentSignalling implements Signalling {
   }
 
   #say(message: SignalMessage): void {
-    if (process.connected) process.send?.(message);
+    if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
   }
 }

@@ -68,7 +68,7 @@ export function startPeer(rig: NatRig, host: NatHost, hub: MemorySignalling, set
       });
     },
     async [Symbol.asyncDispose]() {
-      if (child.connected) child.send("stop");
+      if (child.connected) child.send("stop", () => undefined);
       const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
       await exit;
       clearTimeout(timer);

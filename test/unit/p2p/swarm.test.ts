@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { failure } from "../../../src/daemon/core/errors.ts";
+import { type DownloadError, failure } from "../../../src/daemon/core/errors.ts";
 import type { Plan } from "../../../src/daemon/core/plan.ts";
 import { makeCode, readCode } from "../../../src/daemon/p2p/code.ts";
 import { deriveKeys } from "../../../src/daemon/p2p/keys.ts";
@@ -400,4 +400,50 @@ test("a swarm lingers, then ends; it is found again meanwhile", async (t) => {
   assert.equal(network.takers.size, 1);
   await clock.advance(2000);
   await waitFor("ended", () => network.takers.size === 0);
+});
+
+test("the only one who gave ends the share: five seconds for another, then his word; later, that there is nobody else", async (t) => {
+  const { network, clock, resolve, swarms, url } = taker(t, { flow: false });
+  const content = file(3);
+  const giver = scriptGiver(content);
+  const channels: Channel[] = [];
+  network.givers.push({
+    ...giver,
+    most: 1,
+    give: (channel, ends) => {
+      channels.push(channel);
+      giver.give(channel, ends);
+    },
+  });
+  await resolve();
+  channels[0]?.close(failure("PEER_REFUSED", "whoever shared it has ended the share"));
+  await waitFor("the end is known", () => swarms.peers().length === 0);
+  const wait = async () => {
+    const stream = await swarms.peer(`${url}/0`).open({ start: 0, signal: new AbortController().signal });
+    const began = clock.monotonic();
+    let over = false;
+    const end = stream
+      .pipe(() => undefined)
+      .then(
+        () => assert.fail("it came"),
+        (error: unknown) => error,
+      );
+    void end.finally(() => {
+      over = true;
+    });
+    await waitFor("the end of the waiting", async () => {
+      if (!over) await clock.advance(250);
+      return over;
+    });
+    const { code, message, metadata } = (await end) as DownloadError;
+    return { code, message, last: metadata["last_word"], seconds: Math.round((clock.monotonic() - began) / 1000) };
+  };
+  await clock.advance(250);
+  const first = await wait();
+  assert.deepEqual([first.code, first.last, first.seconds], ["PEER_REFUSED", "true", 5]);
+  assert.match(first.message, /whoever shared it has ended the share$/);
+  const second = await wait();
+  assert.deepEqual([second.code, second.last, second.seconds], ["PEERS_NOT_FOUND", undefined, 30]);
+  assert.match(second.message, /whoever shared it has ended the share; nobody else was found/);
+  assert.doesNotMatch(second.message, /wrong code/, "the code was right");
 });

@@ -28,7 +28,7 @@ export interface ListenerOptions {
   readonly logger: Logger;
   /** May this address come in at all? */
   readonly allows: (address: string) => boolean;
-  /** A TLS hello: the first bytes are put back. Resolves when the proof was right. @throws if it was not */
+  /** A TLS hello: the first bytes are put back. Resolves when the proof was right. @throws if it was not, and ends the connection */
   readonly accept: (socket: Socket, address: string) => Promise<void>;
   /** A second connection of a channel; the first bytes are put back. */
   readonly plain: (socket: Socket) => void;
@@ -159,7 +159,6 @@ export class Listener implements AsyncDisposable {
       accept(socket, address).then(ticket.proved, (error: unknown) => {
         logger.debug({ address, error }, "A caller was not let in.");
         ticket.failed();
-        socket.destroy();
       });
       return;
     }

@@ -11,7 +11,7 @@ export interface PeerFinder {
   /** Calls back with each peer that is found, until the signal aborts. */
   discover(fileHash: string, onPeer: (peer: PeerInfo) => void, signal: AbortSignal): void;
   /** Makes us findable until disposed of. */
-  announce(fileHash: string, self: () => PeerInfo): AsyncDisposable;
+  announce(fileHash: string, self: PeerInfo): AsyncDisposable;
   /** By name, and for people how they fare. */
   states(): readonly { readonly name: string; readonly state: string }[];
 }
@@ -35,6 +35,9 @@ export interface MembershipOptions {
 /** Presences that are kept: those that were heard of longest ago are forgotten. */
 const MOST_PRESENCES = 64;
 
+/** How often it is looked whether we are to be found elsewhere, in milliseconds. */
+const LOOK_MS = 3000;
+
 /** See above. */
 export class Membership implements AsyncDisposable {
   readonly #options: MembershipOptions;
@@ -44,6 +47,9 @@ export class Membership implements AsyncDisposable {
   readonly #presences = new Map<string, Presence>();
   #present: AsyncDisposable | undefined;
   #announced: AsyncDisposable | undefined;
+  /** Where we were announced to be. */
+  #place: string | undefined;
+  #cancel: (() => void) | undefined;
   #publishes = 0;
 
   constructor(options: MembershipOptions) {
@@ -60,16 +66,35 @@ export class Membership implements AsyncDisposable {
 
   /** Some of it is here, from now on. @returns ends it */
   publish(): () => Promise<void> {
-    const { finder, keys, info, announces } = this.#options;
     this.#publishes += 1;
-    if (announces) this.#announced ??= finder.announce(keys.lookupKey, info);
+    if (this.#publishes === 1) this.#announce();
     return async () => {
       this.#publishes -= 1;
-      if (this.#publishes > 0) return;
-      const announced = this.#announced;
-      this.#announced = undefined;
-      await announced?.[Symbol.asyncDispose]();
+      if (this.#publishes === 0) await this.#conceal();
     };
+  }
+
+  /** Announces this machine, and again when it is to be found elsewhere: a router has opened a port, or the network changed. */
+  #announce(): void {
+    const { finder, keys, info, announces, clock } = this.#options;
+    if (!announces || this.#publishes === 0 || this.#ended.signal.aborted) return;
+    const self = info();
+    const place = `${self.externalIp} ${self.externalPort} ${self.natType}`;
+    if (place !== this.#place) {
+      void this.#announced?.[Symbol.asyncDispose]();
+      this.#announced = finder.announce(keys.lookupKey, self);
+      this.#place = place;
+    }
+    this.#cancel?.();
+    this.#cancel = clock.timer(LOOK_MS, () => this.#announce());
+  }
+
+  async #conceal(): Promise<void> {
+    this.#cancel?.();
+    const announced = this.#announced;
+    this.#announced = undefined;
+    this.#place = undefined;
+    await announced?.[Symbol.asyncDispose]();
   }
 
   /** Calls back with each of the others, those that are known already first. @returns ends it */
@@ -108,6 +133,6 @@ export class Membership implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort();
     this.#listeners.clear();
-    await Promise.all([this.#present?.[Symbol.asyncDispose](), this.#announced?.[Symbol.asyncDispose]()]);
+    await Promise.all([this.#present?.[Symbol.asyncDispose](), this.#conceal()]);
   }
 }

@@ -155,7 +155,12 @@ export class Network implements PeerNetwork, AsyncDisposable {
 
   async #come(socket: Socket, address: string): Promise<void> {
     const path = pathFrom(address, socket.localAddress ?? "");
-    await this.#accept({ stream: socket, path, remoteAddress: address }, new AbortController().signal);
+    try {
+      await this.#accept({ stream: socket, path, remoteAddress: address }, new AbortController().signal);
+    } catch (error) {
+      // The code was proved; what he is told is on its way.
+      if (![...this.#publications].some((publication) => publication.hasRefused(error))) throw error;
+    }
     if (!isLan(address)) this.#reached = true;
   }
 

@@ -3,7 +3,7 @@
  * connections it makes; while it decides between two paths it has both for a moment, and of two that stay, the older one is
  * of a peer that has lost it.
  */
-import { type DownloadError, failure } from "../../core/errors.ts";
+import { DownloadError, failure } from "../../core/errors.ts";
 import type { PeerState } from "../../core/peers.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { Admission } from "../channel/encryption.ts";
@@ -37,6 +37,7 @@ export class Publication implements Admission, Disposable {
   readonly #taken = new Set<Taken>();
   /** Admitted peers whose channel is about to come: when that was. */
   readonly #coming = new Map<string, number>();
+  readonly #refusals = new WeakSet<DownloadError>();
   #ended = false;
 
   constructor(options: PublicationOptions) {
@@ -56,7 +57,19 @@ export class Publication implements Admission, Disposable {
     return [...this.#taken].map(({ channel, since }) => channel.state("up", since));
   }
 
+  /** Whether this is why a peer was not let in that had proved the code: he is not to be blamed for asking. */
+  hasRefused(error: unknown): boolean {
+    return error instanceof DownloadError && this.#refusals.has(error);
+  }
+
   admit(peerId: string): DownloadError | undefined {
+    const refusal = this.#refusal(peerId);
+    if (refusal) this.#refusals.add(refusal);
+    else this.#coming.set(peerId, this.#options.clock.monotonic());
+    return refusal;
+  }
+
+  #refusal(peerId: string): DownloadError | undefined {
     const { servable, clock, refuses } = this.#options;
     if (this.#ended) return failure("PEER_REFUSED", "the share has ended");
     const refused = refuses(peerId);
@@ -70,7 +83,6 @@ export class Publication implements Admission, Disposable {
       return failure("PEER_REFUSED", `${inside.size} others fetch it now, and no more may at once; try again later`, {
         retryAfterMs: 30_000,
       });
-    this.#coming.set(peerId, now);
     return undefined;
   }
 

@@ -27,7 +27,7 @@ export interface SeekerOptions {
 }
 
 /** Whom to reach, and what to do with a path to it. */
-export interface ReachTarget {
+interface ReachTarget {
   readonly keys: ShareKeys;
   readonly endpoints: readonly Endpoint[];
   readonly presence: Presence | undefined;

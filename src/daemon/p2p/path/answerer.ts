@@ -24,7 +24,7 @@ export interface AnswererOptions {
   /** May this address be called, for a peer? */
   readonly allows: (address: string) => boolean;
   readonly pathTo: (endpoint: Endpoint) => PeerPath;
-  /** Becomes the giver on a path. @throws if the code was not proved; the stream is destroyed then */
+  /** Becomes the giver on a path. @throws if the code was not proved; the stream ends then */
   readonly accept: (peer: PeerStream, signal: AbortSignal) => Promise<void>;
 }
 
@@ -155,7 +155,7 @@ export class Answerer implements Disposable {
         const { host, port } = endpoint;
         const socket = await connectTcp(host, port, { timeoutMs: REVERSE_MS, signal: stop.signal });
         socket.write(Buffer.concat([REVERSE, knock.nonce]));
-        await this.#use({ stream: socket, path: pathTo(endpoint), remoteAddress: host }, stop.signal);
+        await this.#options.accept({ stream: socket, path: pathTo(endpoint), remoteAddress: host }, stop.signal);
       }),
     );
   }
@@ -168,7 +168,7 @@ export class Answerer implements Disposable {
     if (port.outer.length === 0 || targets.length === 0) throw new Error("simultaneous open cannot work between us");
     this.#reply(meeting, { punch: port.outer });
     const { socket, endpoint } = await punch(port, targets, PUNCH_MS, signal);
-    await this.#use({ stream: socket, path: "punched", remoteAddress: endpoint.host }, signal);
+    await this.#options.accept({ stream: socket, path: "punched", remoteAddress: endpoint.host }, signal);
   }
 
   async #ice(meeting: Meeting, offer: Buffer): Promise<void> {
@@ -178,16 +178,7 @@ export class Answerer implements Disposable {
     if (library === undefined) throw new Error(ice.problem);
     const end = await answerIce(library, { ...iceOptions, allows }, offer, signal);
     this.#reply(meeting, { ice: end.signal });
-    await this.#use(await end.stream, signal);
-  }
-
-  async #use(peer: PeerStream, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#options.accept(peer, signal);
-    } catch (error) {
-      peer.stream.destroy();
-      throw error;
-    }
+    await this.#options.accept(await end.stream, signal);
   }
 
   #reply(meeting: Meeting, more: Partial<Answer>): void {

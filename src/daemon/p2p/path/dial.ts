@@ -59,7 +59,7 @@ function timeOut(address: string, port: number, ms: number): Error {
 }
 
 /** Addresses of an endpoint: itself, or what the name that a person gave stands for. @throws the system's error */
-export async function resolveEndpoint(endpoint: Endpoint): Promise<Endpoint[]> {
+async function resolveEndpoint(endpoint: Endpoint): Promise<Endpoint[]> {
   const host = endpoint.host.replace(/^\[|\]$/g, "");
   if (isIP(host) !== 0) return [{ ...endpoint, host }];
   const found = await lookup(host, { all: true });

@@ -28,13 +28,13 @@ export interface DataChannel {
 }
 
 /** A description in SDP (RFC 8866), of one end. */
-export interface SessionDescription {
+interface SessionDescription {
   readonly type: "offer" | "answer";
   readonly sdp: string;
 }
 
 /** One line of the library's statistics; which fields there are depends on the type. */
-export interface IceStatistic {
+interface IceStatistic {
   readonly id: string;
   readonly type: string;
   readonly selectedCandidatePairId?: string;
@@ -64,7 +64,7 @@ export interface PeerConnection {
 }
 
 /** How a connection is to be made. */
-export interface PeerConnectionOptions {
+interface PeerConnectionOptions {
   readonly iceServers: readonly IceServer[];
   readonly iceTransportPolicy: "all" | "relay";
 }

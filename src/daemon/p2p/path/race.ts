@@ -52,7 +52,7 @@ export interface RaceTarget {
 }
 
 /** When the ways begin, in milliseconds, while the ones before are still tried. */
-export const HEAD_STARTS = { knock: 1000, ice: 2500 } as const;
+const HEAD_STARTS = { knock: 1000, ice: 2500 } as const;
 /** How long all of it may take: signals go by the DHT, which is slow. */
 const RACE_MS = 60_000;
 /** How long the taker calls when the answer is here. The giver began before. */

@@ -35,6 +35,7 @@ export const criteria: readonly Criterion[] = [
     run: () =>
       inTurn({
         "cone/cone": transfer("cone", "cone", { paths: ["punched", "ice"] }),
+        "relay alone": transfer("cone", "cone", { paths: ["relay-udp"], mode: "relay-only" }),
         "cone/symmetric": transfer("cone", "sym", { paths: ["ice", "relay-udp"] }),
         "symmetric/symmetric": transfer("sym", "sym", { paths: ["relay-udp"] }),
         "UDP blocked": transfer("udpblock", "udpblock", { paths: ["punched", "relay-tcp"] }),

@@ -124,6 +124,8 @@ function iceServers({ stun, turn, mode }: IceOptions): IceServer[] {
       url.includes("?") || url.startsWith("turns:") ? [url] : [`${url}?transport=udp`, `${url}?transport=tcp`];
     return urls.map((one) => ({ urls: one, username, credential }));
   });
+  // By a relay alone: nobody else needs to see us.
+  if (mode === "relay-only") return relays;
   return [...stun.map((server) => ({ urls: `stun:${server}` })), ...(mode === "no-relay" ? [] : relays)];
 }
 

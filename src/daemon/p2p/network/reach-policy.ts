@@ -40,7 +40,7 @@ export function mayBeCalledBack(address: string): boolean {
 /** May ICE ask an address that a peer names? In networks beyond ours too, as any web page may have a browser do. */
 export function mayBeAskedByIce(address: string): boolean {
   const kind = addressKind(address);
-  return kind === "public" || (kind === "private" && !isOwn(address));
+  return kind === "public" || kind === "private" || (kind === "loopback" && ownNetworks().length === 0);
 }
 
 function isOwn(address: string): boolean {

@@ -168,7 +168,7 @@ export class Listener implements AsyncDisposable {
     }
     if (kind === PLAIN) {
       socket.unshift(first);
-      ticket.passed();
+      this.#watchPlain(socket, ticket);
       plain(socket);
       return;
     }
@@ -182,6 +182,16 @@ export class Listener implements AsyncDisposable {
     if (first.length > 1 + CALL_BYTES) socket.unshift(first.subarray(1 + CALL_BYTES));
     ticket.proved();
     call.onCall(socket, address);
+  }
+
+  /** Where its token is right, chunks are sent; where it is not, it is closed, and counts as a wrong proof. */
+  #watchPlain(socket: Socket, ticket: Ticket): void {
+    const cancel = this.#options.clock.timer(FIRST_BYTES_MS, ticket.passed);
+    socket.prependOnceListener("close", () => {
+      cancel();
+      if (socket.bytesWritten > 0) ticket.passed();
+      else ticket.failed();
+    });
   }
 
   #expectedBy(call: Uint8Array): ExpectedCall | undefined {

@@ -20,11 +20,11 @@ export interface PunchPort extends Disposable {
   readonly outer: readonly Endpoint[];
 }
 
-/** A try, in milliseconds: longer than any round trip, shorter than the wait of most people. */
-const TRY_MS = 1200;
-/** Between tries, at random: two ends in step could miss each other for ever. */
-const PAUSE_MS = 200;
-/** Where a connection is refused at once, as by a NAT that answers, in milliseconds. */
+/**
+ * After a refusal, in milliseconds, and as much again at random: two ends in step could miss each other for ever. There is no
+ * pause otherwise, and no new call either while one is on: a call that comes while nobody calls is answered with a reset, after
+ * which routers close the way, and answer the next calls of both ends with resets of their own, which close it again.
+ */
 const REFUSED_PAUSE_MS = 100;
 /** Ports to choose from: those that systems themselves use for outgoing connections. */
 const FIRST_PORT = 32_768;
@@ -97,13 +97,13 @@ async function callUntil(port: PunchPort, target: Endpoint, options: PunchOption
   const { localPort } = port;
   const end = clock.monotonic() + durationMs;
   for (;;) {
-    const started = clock.monotonic();
     try {
-      return await connectTcp(target.host, target.port, { clock, timeoutMs: TRY_MS, signal, localPort });
+      // The system repeats the call by itself, about every second.
+      const timeoutMs = Math.max(1, end - clock.monotonic());
+      return await connectTcp(target.host, target.port, { clock, timeoutMs, signal, localPort });
     } catch (error) {
-      if (signal.aborted || clock.monotonic() > end) throw error;
+      if (signal.aborted || clock.monotonic() >= end) throw error;
     }
-    const refused = clock.monotonic() - started < TRY_MS / 2;
-    await clock.sleep(refused ? REFUSED_PAUSE_MS : Math.random() * PAUSE_MS, signal);
+    await clock.sleep(REFUSED_PAUSE_MS * (1 + Math.random()), signal);
   }
 }

@@ -3,6 +3,7 @@ import type { NatKind } from "../test/support/rigs.ts";
 import { inTurn, type Outcome } from "../test/support/scenarios/outcome.ts";
 import { channelSpeed } from "../test/support/scenarios/p2p-channel-speed.ts";
 import { hostileFrames } from "../test/support/scenarios/p2p-frames.ts";
+import { lanFetch } from "../test/support/scenarios/p2p-lan.ts";
 import { p2pLibtorrent } from "../test/support/scenarios/p2p-libtorrent.ts";
 import { type NatTransfer, natTransfer } from "../test/support/scenarios/p2p-nat.ts";
 import { natTypes } from "../test/support/scenarios/p2p-nat-type.ts";
@@ -35,6 +36,7 @@ export const criteria: readonly Criterion[] = [
     run: () =>
       inTurn({
         "cone/cone": transfer("cone", "cone", { paths: ["punched", "ice"] }),
+        "relay alone": transfer("cone", "cone", { paths: ["relay-udp"], mode: "relay-only" }),
         "cone/symmetric": transfer("cone", "sym", { paths: ["ice", "relay-udp"] }),
         "symmetric/symmetric": transfer("sym", "sym", { paths: ["relay-udp"] }),
         "UDP blocked": transfer("udpblock", "udpblock", { paths: ["punched", "relay-tcp"] }),
@@ -86,6 +88,7 @@ export const criteria: readonly Criterion[] = [
     run: () =>
       inTurn({
         bench: () => benchRuns("12"),
+        "local network": () => lanFetch({ bytes: 16 * 1024, runs: 5, boundMs: 1000 }),
         modern: () => channelSpeed({ bytes: 1024 * MIB, rounds: 5, suite: "modern", least: 0.8 }),
         classic: () => channelSpeed({ bytes: 512 * MIB, rounds: 3, suite: "classic", least: 0.8 }),
         rigs: () => natPaths({ pairs: NAT_PAIRS, bytes: 100 * MIB, signalDelayMs: 300 }),

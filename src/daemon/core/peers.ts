@@ -31,6 +31,8 @@ export interface PeerInfo {
   readonly externalIp: string;
   /** TCP. */
   readonly externalPort: number;
+  /** TCP, of the machine itself, where a router has another one outside: what the local network is told. */
+  readonly localPort?: number;
   readonly natType: NatType;
   readonly capabilities: readonly string[];
 }

@@ -21,7 +21,7 @@ export type PeerSettings = Partial<PeerOrders> & Pick<PeerOrders, "role" | "secr
 /** Starts a peer on a host of a rig. */
 export function startPeer(rig: NatRig, host: NatHost, hub: MemorySignalling, settings: PeerSettings): PeerProcess {
   const orders: PeerOrders = {
-    ...{ mode: "auto", stun: [rig.stun, rig.otherStun], turn: [rig.turn], bytes: 0, retries: 0 },
+    ...{ mode: "auto", stun: [rig.stun, rig.otherStun], turn: [rig.turn], bytes: 0, retries: 0, explicit: [] },
     ...settings,
   };
   const args = ["netns", "exec", rig.namespace(host), process.execPath, PROGRAM, JSON.stringify(orders)];

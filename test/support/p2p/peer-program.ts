@@ -25,11 +25,14 @@ export interface PeerOrders {
   readonly bytes: number;
   /** Fetches that may break, and are made again. */
   readonly retries: number;
+  /** Peers that a person named. */
+  readonly explicit: readonly string[];
 }
 
 /** What it tells. */
 export type PeerNews =
   | { readonly news: "ready"; readonly peerId: string }
+  | { readonly news: "listening"; readonly port: number }
   | { readonly news: "connected"; readonly path: PeerPath; readonly ms: number }
   | {
       readonly news: "lost";
@@ -69,6 +72,8 @@ if (orders.role === "giver") {
     say({ news: "connected", path: channel.path, ms: 0 });
     giveSample(channel);
   });
+  const { port } = await peer.network.state(false, new AbortController().signal);
+  if (port !== undefined) say({ news: "listening", port });
   await stopped;
   say({ news: "given", rssMiB: rssMiB() });
 } else {
@@ -81,7 +86,7 @@ process.disconnect?.();
 async function fetch(): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     const started = performance.now();
-    const taker = new TestTaker(keys);
+    const taker = new TestTaker(keys, orders.explicit);
     taker.problem = ({ code, message }) => say({ news: "problem", code, message });
     await using _seek = await peer.network.seek(taker);
     const channel = await taker.first;

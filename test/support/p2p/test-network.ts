@@ -54,6 +54,7 @@ export async function testNetwork(options: TestNetworkOptions = {}): Promise<Tes
     port: 0,
     finder: {
       discover: () => undefined,
+      failed: () => undefined,
       announce: () => ({ [Symbol.asyncDispose]: async () => undefined }),
       states: () => [],
     },

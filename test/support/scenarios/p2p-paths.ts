@@ -14,7 +14,13 @@ import { Findings, type Outcome } from "./outcome.ts";
 export interface NatPair {
   readonly giver: NatKind;
   readonly taker: NatKind;
-  readonly mode?: PeerMode;
+  /** Of both, or of each. Default "auto". */
+  readonly mode?: PeerMode | { readonly giver: PeerMode; readonly taker: PeerMode };
+  /** Both have global IPv6 addresses behind a firewall, or the giver's has none. */
+  readonly ipv6?: "firewalls" | "open";
+  /** The taker is told by a person where the giver is. */
+  readonly isTold?: true;
+  /** Empty: there must be none. */
   readonly paths: readonly PeerPath[];
 }
 
@@ -30,7 +36,25 @@ export const NAT_PAIRS: readonly NatPair[] = [
   { giver: "cone", taker: "cone", mode: "relay-only", paths: ["relay-udp"] },
   { giver: "none", taker: "sym", paths: ["direct"] },
   { giver: "firewall", taker: "none", paths: ["direct"] },
+  { giver: "sym", taker: "none", paths: ["direct"] },
+  { giver: "sym", taker: "sym", ipv6: "firewalls", paths: ["punched"] },
+  { giver: "sym", taker: "sym", ipv6: "open", paths: ["ipv6"] },
 ];
+
+/** Modes that differ, and what they rule out, in both directions. */
+export const MODE_PAIRS: readonly NatPair[] = [
+  { giver: "none", taker: "none", isTold: true, paths: ["direct"] },
+  { giver: "none", taker: "none", mode: { giver: "lan-only", taker: "auto" }, isTold: true, paths: [] },
+  { giver: "none", taker: "none", mode: { giver: "auto", taker: "lan-only" }, isTold: true, paths: [] },
+  { giver: "none", taker: "cone", mode: { giver: "relay-only", taker: "auto" }, paths: ["relay-udp"] },
+  { giver: "none", taker: "cone", mode: { giver: "auto", taker: "relay-only" }, paths: ["relay-udp"] },
+  { giver: "cone", taker: "cone", mode: "no-relay", paths: ["punched"] },
+  { giver: "sym", taker: "sym", mode: { giver: "no-relay", taker: "auto" }, paths: [] },
+  { giver: "sym", taker: "sym", mode: { giver: "auto", taker: "no-relay" }, paths: [] },
+];
+
+/** So long a race may take, and then says why nothing came of it, in milliseconds. */
+const RACE_MS = 90_000;
 
 const MIB = 1024 * 1024;
 
@@ -43,7 +67,7 @@ export async function natPaths(options: {
 }): Promise<Outcome> {
   const findings = new Findings();
   for (const pair of options.pairs) {
-    const name = `${pair.giver}/${pair.taker}${pair.mode ? ` ${pair.mode}` : ""}`;
+    const name = nameOf(pair);
     try {
       await tryPair(name, pair, options, findings);
     } catch (error) {
@@ -53,18 +77,34 @@ export async function natPaths(options: {
   return findings.outcome();
 }
 
+/** What a pair is called. */
+export function nameOf({ giver, taker, mode, ipv6, isTold }: NatPair): string {
+  const modes = typeof mode === "object" ? `${mode.giver} to ${mode.taker}` : mode;
+  return [`${giver}/${taker}`, modes, ipv6 && `IPv6 ${ipv6}`, isTold && "told"].filter(Boolean).join(" ");
+}
+
 async function tryPair(
   name: string,
-  { giver, taker, mode = "auto", paths }: NatPair,
+  { giver, taker, mode = "auto", ipv6, isTold, paths }: NatPair,
   { bytes, signalDelayMs }: { readonly bytes: number; readonly signalDelayMs: number },
   findings: Findings,
 ): Promise<void> {
-  await using rig = await natRig(giver, taker);
+  await using rig = await natRig(giver, taker, { ipv6: ipv6 !== undefined });
+  if (ipv6 === "open") await rig.run("nA", "nft", ["delete", "table", "ip6", "firewall"]).finished;
+  const modes = typeof mode === "object" ? mode : { giver: mode, taker: mode };
   const hub = new MemorySignalling(signalDelayMs);
   const secret = randomBytes(16).toString("hex");
-  await using gives = startPeer(rig, "A", hub, { role: "giver", secret, mode });
+  await using gives = startPeer(rig, "A", hub, { role: "giver", secret, mode: modes.giver });
   await gives.next("ready");
-  await using takes = startPeer(rig, "B", hub, { role: "taker", secret, mode, bytes });
+  const explicit = isTold ? [`${rig.address("A")}:${(await gives.next("listening")).port}`] : [];
+  await using takes = startPeer(rig, "B", hub, { role: "taker", secret, mode: modes.taker, bytes, explicit });
+  if (paths.length === 0) {
+    const { code, message } = await takes.next("problem", RACE_MS);
+    const reached = takes.news.find(({ news }) => news === "connected");
+    findings.note(name, `${code}: ${message}`);
+    findings.expect(reached === undefined, `${name}: there is a path all the same: ${JSON.stringify(reached)}`);
+    return;
+  }
   const { path, ms } = await takes.next("connected");
   const fetched = await takes.next("fetched", 120_000);
   const given = await gives.next("connected");
@@ -102,5 +142,27 @@ export async function lostRelay(options: { readonly bytes: number; readonly kill
   findings.expect(seconds < 15, `the loss was told after ${seconds.toFixed(1)} s`);
   findings.expect(lost.retryable && lost.kind === "NetworkError", "the error is not one to try again after");
   findings.expect(fetched.bytes === options.bytes, `${fetched.bytes} bytes came`);
+  return findings.outcome();
+}
+
+/** Several takers at once, three on one host and two on another, behind the same NAT. */
+export async function severalTakers(options: { readonly bytes: number }): Promise<Outcome> {
+  const findings = new Findings();
+  await using rig = await natRig("cone", "cone");
+  await using stack = new AsyncDisposableStack();
+  const hub = new MemorySignalling(100);
+  const secret = randomBytes(16).toString("hex");
+  const gives = stack.use(startPeer(rig, "A", hub, { role: "giver", secret }));
+  await gives.next("ready");
+  const takers = (["B", "B", "B", "B2", "B2"] as const).map((host) =>
+    stack.use(startPeer(rig, host, hub, { role: "taker", secret, bytes: options.bytes })),
+  );
+  for (const [index, taker] of takers.entries()) {
+    const { path, ms } = await taker.next("connected");
+    const { bytes } = await taker.next("fetched", 120_000);
+    findings.note(`taker ${index + 1}`, `${path}, channel after ${ms} ms`);
+    findings.expect(path === "punched", `taker ${index + 1} came by ${path}`);
+    findings.expect(bytes === options.bytes, `taker ${index + 1} got ${bytes} bytes`);
+  }
   return findings.outcome();
 }

@@ -5,6 +5,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { Listener, type ListenerOptions } from "../../../src/daemon/p2p/network/listener.ts";
+import { callTo } from "../../../src/daemon/p2p/path/call-backs.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
 import { TestClock } from "../../support/test-clock.ts";
 import { waitFor } from "../../support/wait.ts";
@@ -67,13 +68,14 @@ test("anything else is closed without a word", async () => {
 test("a giver that calls back is handed over once, with what followed", async () => {
   await using listener = await listening();
   const nonce = randomBytes(32);
+  const proof = callTo(nonce);
   const come = Promise.withResolvers<Socket>();
   listener.expect(nonce, come.resolve);
-  const socket = await call(listener, Buffer.concat([Buffer.of(0x52), nonce.subarray(0, 10)]));
-  socket.write(Buffer.concat([nonce.subarray(10), Buffer.from("more")]));
+  const socket = await call(listener, Buffer.concat([Buffer.of(0x52), proof.subarray(0, 10)]));
+  socket.write(Buffer.concat([proof.subarray(10), Buffer.from("more")]));
   const [bytes] = await once(await come.promise, "data");
   assert.equal(String(bytes), "more");
-  const again = await call(listener, Buffer.concat([Buffer.of(0x52), nonce]));
+  const again = await call(listener, Buffer.concat([Buffer.of(0x52), proof]));
   await closed(again);
   socket.destroy();
 });

@@ -8,11 +8,13 @@
  * where it stands among the chunks, and it is handed over when both have come.
  */
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import { DownloadError, failure } from "../../core/errors.ts";
 import type { PeerPath } from "../../core/peers.ts";
 import type { Clock } from "../../core/ports.ts";
 import { type Channel, type ChannelHandlers, FRAME, type FrameType } from "../types.ts";
 import { decodeGoodbye, encodeGoodbye } from "./goodbye.ts";
+import { readInto } from "./reused-memory.ts";
 import { breach, FrameReader, FrameWriter, PLAIN_SHAPES, type Role } from "./wire.ts";
 
 /** How long a last word may take to leave, in milliseconds. */
@@ -23,6 +25,9 @@ const MOST_WAITING = 32 * 1024 * 1024;
 
 /** Below it are the ports of a system's own services: none of them is a peer's, whatever it says. */
 const LEAST_PLAIN_PORT = 1024;
+
+/** The longest record of TLS (RFC 8446 §5.1), in bytes. */
+const RECORD = 16 * 1024;
 
 /** Refusals whose place among the chunks is not known yet. */
 const MOST_REFUSALS = 1024;
@@ -226,12 +231,20 @@ export class PeerChannel implements Channel {
   }
 
   #read(stream: Duplex, reader: FrameReader): void {
-    stream.on("data", (bytes: Buffer) => {
+    const take = (bytes: Buffer): void => {
       try {
         reader.push(bytes);
       } catch (error) {
         this.close(error instanceof DownloadError ? error : asBreach(error));
       }
+    };
+    // What a giver receives is little.
+    let asks = this.#parts.role === "taker" && stream instanceof TLSSocket;
+    stream.on("data", (bytes: Buffer) => {
+      take(bytes);
+      if (!asks || this.#reason || stream.readableLength > 0) return;
+      asks = false;
+      readInto(stream as TLSSocket, Buffer.allocUnsafeSlow(RECORD), take);
     });
     stream.once("end", () => this.#close(failure("CONNECTION_LOST", "the peer has ended the connection")));
   }

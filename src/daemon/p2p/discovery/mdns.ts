@@ -105,7 +105,7 @@ export class MulticastDiscovery implements PeerDiscovery, AsyncDisposable {
   }
 
   async announce(fileHash: string, self: PeerInfo): Promise<AsyncDisposable> {
-    const use = this.#init.enabled() && !this.#ended && self.externalPort > 0 ? this.#use() : undefined;
+    const use = this.#init.enabled() && !this.#ended && portOf(self) > 0 ? this.#use() : undefined;
     const announced = { ...namesOf(fileHash), self };
     const socket = use && (await this.#open());
     if (socket !== undefined) {
@@ -218,11 +218,16 @@ function recordsOf({ instance, hash, self }: Announced, ttl: number) {
       name: instance,
       type: "SRV" as const,
       ttl,
-      data: { port: self.externalPort, target: host, priority: 0, weight: 0 },
+      data: { port: portOf(self), target: host, priority: 0, weight: 0 },
     },
     { name: instance, type: "TXT" as const, ttl, data: [`k=${hash}`, `id=${self.peerId}`] },
     ...ownAddresses().map((data) => ({ name: host, type: "A" as const, ttl, data })),
   ];
+}
+
+/** Neighbours do not come by way of the router. */
+function portOf({ localPort, externalPort }: PeerInfo): number {
+  return localPort ?? externalPort;
 }
 
 function ownAddresses(): readonly string[] {

@@ -1,7 +1,8 @@
 /**
  * Who may come in, and how often. Everything that is kept is bounded: connections in all and of an address, those of them
  * that have proved nothing yet, and wrong proofs, after which an address meets silence for a minute, then two, then four …
- * One address can be a household, so a right proof forgives; this machine itself is never silenced. An IPv6 network of 64
+ * One address can be a household, or all customers of a carrier: now and then one is let in all the same, and a right proof
+ * forgives; this machine itself is never silenced. An IPv6 network of 64
  * bits counts as one address, since whoever has one has all of it.
  */
 import { isIPv6 } from "node:net";
@@ -31,6 +32,8 @@ const DEFAULTS: Required<AddressLimitOptions> = {
 };
 
 const MINUTE_MS = 60_000;
+/** Between two that are let in during a silence, in milliseconds. */
+const PROBE_MS = 10_000;
 const LONGEST_SILENCE_MS = 60 * MINUTE_MS;
 /** Addresses that are remembered: the ones that were heard of longest ago are forgotten. */
 const MOST_ADDRESSES = 4096;
@@ -43,6 +46,8 @@ interface Caller {
   since: number;
   silences: number;
   silentUntil: number;
+  /** When one was let in last, by the monotonic clock. */
+  enteredAt: number;
 }
 
 /** A connection that was let in. Each method may be called again, or too late, without effect. */
@@ -82,7 +87,10 @@ export class AddressLimits {
     const limits = this.#limits;
     if (this.#connections >= limits.connections || this.#halfOpen >= limits.halfOpen) return undefined;
     if (caller.connections >= limits.connectionsEach || caller.halfOpen >= limits.halfOpenEach) return undefined;
-    if (caller.silentUntil > this.#clock.monotonic() && !isOwn(key)) return undefined;
+    const now = this.#clock.monotonic();
+    const isProbe = caller.halfOpen === 0 && now - caller.enteredAt >= PROBE_MS;
+    if (caller.silentUntil > now && !isProbe && !isOwn(key)) return undefined;
+    caller.enteredAt = now;
     // Last in the map is who was heard of last.
     this.#callers.delete(key);
     this.#callers.set(key, caller);
@@ -96,7 +104,7 @@ export class AddressLimits {
 
   #newCaller(): Caller {
     const since = this.#clock.monotonic();
-    return { connections: 0, halfOpen: 0, failures: 0, since, silences: 0, silentUntil: 0 };
+    return { connections: 0, halfOpen: 0, failures: 0, since, silences: 0, silentUntil: 0, enteredAt: since };
   }
 
   #ticket(caller: Caller): Ticket {

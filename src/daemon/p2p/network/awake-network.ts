@@ -23,7 +23,7 @@ const MAPPING_DELAY_MS = 3000;
 export interface AwakeParts {
   readonly accept: ListenerOptions["accept"];
   readonly allows: (address: string) => boolean;
-  readonly answerer: Pick<AnswererOptions, "accept" | "allows" | "pathTo">;
+  readonly answerer: Pick<AnswererOptions, "accept" | "allows" | "allowsIce" | "pathTo">;
 }
 
 /** See above. */
@@ -108,7 +108,8 @@ export class AwakeNetwork implements AsyncDisposable {
   /** Asks STUN servers for the kind of NAT, if that was not done lately. Never rejects but for the signal's reason. */
   async probe(signal: AbortSignal, anew = false): Promise<void> {
     const { mode, stun, iceServers, clock, logger } = this.#options;
-    if (mode === "lan-only" || iceServers.stun.length === 0) return;
+    // Whoever only goes by relays has no use for it, and need not show himself to more servers than that.
+    if (mode === "lan-only" || mode === "relay-only" || iceServers.stun.length === 0) return;
     if (!anew && clock.monotonic() - this.#natAt < NAT_MS) return;
     this.#natAt = clock.monotonic();
     this.#probing ??= stun
@@ -142,10 +143,10 @@ export class AwakeNetwork implements AsyncDisposable {
     const { mode, iceServers, ice } = this.#options;
     const { stun, turn } = iceServers;
     const tcp = mode === "auto" || mode === "no-relay";
-    const relays = mode === "no-relay" ? 0 : turn.length;
+    const servers = (mode === "relay-only" ? 0 : stun.length) + (mode === "no-relay" ? 0 : turn.length);
     return [
       ...(tcp && (stun.length > 0 || this.ipv6.length > 0) ? ["punch"] : []),
-      ...(mode !== "lan-only" && ice.problem === undefined && stun.length + relays > 0 ? ["ice"] : []),
+      ...(mode !== "lan-only" && ice.problem === undefined && servers > 0 ? ["ice"] : []),
       ...(tcp && this.listener?.port !== undefined ? ["reverse"] : []),
     ];
   }
@@ -165,11 +166,13 @@ export class AwakeNetwork implements AsyncDisposable {
   info(): PeerInfo {
     const { encryption } = this.#options;
     const mapping = this.mappingState;
+    const localPort = this.listener?.port;
     return {
       peerId: encryption.peerId,
       publicKey: encryption.publicKey,
       externalIp: mapping?.externalIp ?? this.#nat?.external?.address ?? "",
-      externalPort: (mapping?.reachable ? mapping.externalPort : undefined) ?? this.listener?.port ?? 0,
+      externalPort: (mapping?.reachable ? mapping.externalPort : undefined) ?? localPort ?? 0,
+      ...(localPort !== undefined && { localPort }),
       natType: this.natType,
       capabilities: this.capabilities,
     };

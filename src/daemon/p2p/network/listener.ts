@@ -1,19 +1,17 @@
 /**
  * The one TCP port that peers come in by, for IPv4 and IPv6. The first byte says what a connection is: a TLS hello (0x16),
- * a second connection of a channel that is there ("P"), or a giver that was asked to call back ("R" and the number it was
- * given). Anything else is closed without a word, as is whoever says nothing for long.
+ * a second connection of a channel that is there ("P"), or a giver that was asked to call back ("R" and a proof that it has read
+ * the number it was given). Anything else is closed without a word, as is whoever says nothing for long.
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { failure } from "../../core/errors.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
+import { CALL_BYTES, isCallTo, REVERSE } from "../path/call-backs.ts";
 import { type AddressLimitOptions, AddressLimits, type Ticket } from "./address-limits.ts";
 
 /** First byte of a TLS record with a handshake (RFC 8446 §5.1). */
 const TLS_HANDSHAKE = 0x16;
 const PLAIN = 0x50;
-const REVERSE = 0x52;
-/** Bytes of the number after "R". */
-export const NONCE_BYTES = 32;
 /** How long the first bytes may take, in milliseconds. */
 const FIRST_BYTES_MS = 10_000;
 /** Callbacks that are waited for at most. */
@@ -34,12 +32,18 @@ export interface ListenerOptions {
   readonly plain: (socket: Socket) => void;
 }
 
+/** A giver that was asked to call. */
+interface ExpectedCall {
+  readonly nonce: Uint8Array;
+  readonly onCall: (socket: Socket, address: string) => void;
+}
+
 /** See above. */
 export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #limits: AddressLimits;
   readonly #sockets = new Set<Socket>();
-  readonly #expected = new Map<string, (socket: Socket, address: string) => void>();
+  readonly #expected = new Set<ExpectedCall>();
   #server: Server | undefined;
 
   constructor(options: ListenerOptions) {
@@ -103,14 +107,14 @@ export class Listener implements AsyncDisposable {
   }
 
   /**
-   * Lets a giver call back: a connection that begins with "R" and this number is handed over, once.
+   * Lets a giver call back: a connection that begins with "R" and proves that it knows this number is handed over, once.
    *
    * @returns ends it
    */
   expect(nonce: Uint8Array, onCall: (socket: Socket, address: string) => void): () => void {
-    const key = Buffer.from(nonce).toString("hex");
-    if (this.#expected.size < MOST_EXPECTED) this.#expected.set(key, onCall);
-    return () => void this.#expected.delete(key);
+    const call: ExpectedCall = { nonce, onCall };
+    if (this.#expected.size < MOST_EXPECTED) this.#expected.add(call);
+    return () => void this.#expected.delete(call);
   }
 
   #come(socket: Socket): void {
@@ -142,7 +146,7 @@ export class Listener implements AsyncDisposable {
       const more: Buffer | null = socket.read();
       if (more === null) return;
       first = first.length === 0 ? more : Buffer.concat([first, more]);
-      if (first[0] === REVERSE && first.length < 1 + NONCE_BYTES) return;
+      if (first[0] === REVERSE && first.length < 1 + CALL_BYTES) return;
       socket.off("readable", look);
       socket.off("close", cancel);
       cancel();
@@ -164,21 +168,34 @@ export class Listener implements AsyncDisposable {
     }
     if (kind === PLAIN) {
       socket.unshift(first);
-      ticket.passed();
+      this.#watchPlain(socket, ticket);
       plain(socket);
       return;
     }
-    const key = first.toString("hex", 1, 1 + NONCE_BYTES);
-    const onCall = kind === REVERSE ? this.#expected.get(key) : undefined;
-    if (onCall === undefined) {
+    const call = kind === REVERSE ? this.#expectedBy(first.subarray(1, 1 + CALL_BYTES)) : undefined;
+    if (call === undefined) {
       ticket.failed();
       socket.destroy();
       return;
     }
-    this.#expected.delete(key);
-    if (first.length > 1 + NONCE_BYTES) socket.unshift(first.subarray(1 + NONCE_BYTES));
+    this.#expected.delete(call);
+    if (first.length > 1 + CALL_BYTES) socket.unshift(first.subarray(1 + CALL_BYTES));
     ticket.proved();
-    onCall(socket, address);
+    call.onCall(socket, address);
+  }
+
+  /** Where its token is right, chunks are sent; where it is not, it is closed, and counts as a wrong proof. */
+  #watchPlain(socket: Socket, ticket: Ticket): void {
+    const cancel = this.#options.clock.timer(FIRST_BYTES_MS, ticket.passed);
+    socket.prependOnceListener("close", () => {
+      cancel();
+      if (socket.bytesWritten > 0) ticket.passed();
+      else ticket.failed();
+    });
+  }
+
+  #expectedBy(call: Uint8Array): ExpectedCall | undefined {
+    return [...this.#expected].find(({ nonce }) => isCallTo(nonce, call));
   }
 
   /** Closes the port and every connection that came in by it. */

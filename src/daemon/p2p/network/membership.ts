@@ -10,6 +10,8 @@ import type { Presence, ShareKeys, Signalling } from "../types.ts";
 export interface PeerFinder {
   /** Calls back with each peer that is found, until the signal aborts. */
   discover(fileHash: string, onPeer: (peer: PeerInfo) => void, signal: AbortSignal): void;
+  /** A peer that was found could not be reached, or did not know the code. */
+  failed(fileHash: string, peer: Pick<PeerInfo, "externalIp" | "externalPort">): void;
   /** Makes us findable until disposed of. */
   announce(fileHash: string, self: PeerInfo): AsyncDisposable;
   /** By name, and for people how they fare. */
@@ -79,7 +81,7 @@ export class Membership implements AsyncDisposable {
     const { finder, keys, info, announces, clock } = this.#options;
     if (!announces || this.#publishes === 0 || this.#ended.signal.aborted) return;
     const self = info();
-    const place = `${self.externalIp} ${self.externalPort} ${self.natType}`;
+    const place = `${self.externalIp} ${self.externalPort} ${self.localPort} ${self.natType}`;
     if (place !== this.#place) {
       void this.#announced?.[Symbol.asyncDispose]();
       this.#announced = finder.announce(keys.lookupKey, self);

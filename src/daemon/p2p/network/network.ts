@@ -4,7 +4,6 @@
  * (seeker.ts), by which paths (path/), and the proof of the code inside each of them (encryption.ts).
  */
 import type { Socket } from "node:net";
-import { addressKind } from "../../core/address-kind.ts";
 import { type DownloadError, failure } from "../../core/errors.ts";
 import type { NetworkState, PeerState } from "../../core/peers.ts";
 import { race } from "../path/race.ts";
@@ -14,7 +13,16 @@ import { AwakeNetwork } from "./awake-network.ts";
 import { Membership } from "./membership.ts";
 import type { NetworkOptions } from "./network-options.ts";
 import { Publication } from "./publication.ts";
-import { allowsTcp, isLan, orderEndpoints, pathFrom, pathTo } from "./reach-policy.ts";
+import {
+  allowsTcp,
+  isLan,
+  mayBeAskedByIce,
+  mayBeCalled,
+  mayBeCalledBack,
+  orderEndpoints,
+  pathFrom,
+  pathTo,
+} from "./reach-policy.ts";
 import { Seeker } from "./seeker.ts";
 
 /** How long the port stays open when nothing is given or fetched any more, in milliseconds. */
@@ -71,6 +79,8 @@ export class Network implements PeerNetwork, AsyncDisposable {
     const seeker = new Seeker({
       ...{ taker, clock, logger, order: orderEndpoints, self: () => encryption.peerId },
       allowsTcp: (address) => allowsTcp(mode, address),
+      ...{ mayBeCalled, mayBeAskedByIce },
+      failed: (place) => finder.failed(keys.lookupKey, place),
       connect: (peer, of, signal) => encryption.connect(peer, of, { signal, plain: taker.plain ?? true }),
       reach: (target, signal) => race(this.#raceParts(awake), target, signal),
     });
@@ -128,10 +138,10 @@ export class Network implements PeerNetwork, AsyncDisposable {
   }
 
   #raceParts(awake: AwakeNetwork): Parameters<typeof race>[0] {
-    const { mode, clock, encryption, stun, ice, iceServers } = this.#options;
+    const { mode, clock, logger, encryption, stun, ice, iceServers } = this.#options;
     const { listener, rendezvous } = awake;
     return {
-      ...{ mode, clock, rendezvous, ice, pathTo },
+      ...{ mode, clock, logger, rendezvous, ice, pathTo },
       self: () => encryption.peerId,
       askOuterPort: (port, signal) => stun.outerTcpPorts(port, signal),
       ipv6: () => awake.ipv6,
@@ -249,10 +259,7 @@ export class Network implements PeerNetwork, AsyncDisposable {
         allows: (address) => allowsTcp(mode, address),
         answerer: {
           accept: (peer, signal) => this.#accept(peer, signal),
-          // Whoever knows the code names addresses of ours to call: none of this machine, and nothing that is no host.
-          allows: (address) =>
-            addressKind(address) === "public" || (addressKind(address) === "private" && isLan(address)),
-          pathTo,
+          ...{ allows: mayBeCalledBack, allowsIce: mayBeAskedByIce, pathTo },
         },
       });
       await awake.start();

@@ -19,6 +19,12 @@ export interface SeekerOptions {
   readonly logger: Logger;
   /** May TCP be tried with this address, in this mode? */
   readonly allowsTcp: (address: string) => boolean;
+  /** May a place be called that a peer names? */
+  readonly mayBeCalled: (place: Pick<Endpoint, "host" | "port">) => boolean;
+  /** May ICE ask an address that a peer names? */
+  readonly mayBeAskedByIce: (address: string) => boolean;
+  /** A place that was found could not be reached, or did not know the code. */
+  readonly failed: (place: Pick<PeerInfo, "externalIp" | "externalPort">) => void;
   readonly order: (endpoints: readonly Endpoint[]) => Endpoint[];
   /** Reaches a peer; see path/race.ts. */
   readonly reach: (target: ReachTarget, signal: AbortSignal) => Promise<Channel>;
@@ -123,7 +129,7 @@ export class Seeker implements Disposable {
   /** One of those who know the code says where it is. */
   present(presence: Presence): void {
     if (!presence.shares) return;
-    const endpoints = presence.endpoints.filter(({ host, port }) => isIP(host) !== 0 && port > 0 && port < 65_536);
+    const endpoints = presence.endpoints.filter((place) => this.#options.mayBeCalled(place));
     const target = this.#add("present", presence.peerId, endpoints, presence.peerId);
     if (target === undefined) return;
     // What it says now, in place of what it said; it is worth another try.
@@ -190,7 +196,7 @@ export class Seeker implements Disposable {
   }
 
   async #run(target: Target): Promise<void> {
-    const { taker, reach, logger, order, allowsTcp } = this.#options;
+    const { taker, reach, logger, order, allowsTcp, mayBeAskedByIce, failed } = this.#options;
     const running = new AbortController();
     target.running = running;
     try {
@@ -200,7 +206,7 @@ export class Seeker implements Disposable {
           endpoints: order(target.endpoints),
           presence: target.presence,
           allows: (address) => allowsTcp(address) && this.#allows(address),
-          allowsIce: (address) => this.#allows(address),
+          allowsIce: (address) => mayBeAskedByIce(address) && this.#allows(address),
           authenticate: (peer, signal) => this.#authenticate(target, peer, signal),
         },
         AbortSignal.any([this.#ended.signal, running.signal]),
@@ -212,6 +218,7 @@ export class Seeker implements Disposable {
       logger.debug({ share: taker.keys.publicId, target: target.key, error }, "A peer was not reached.");
       // What a stranger's address does not answer says nothing about the share.
       if (target.kind !== "found") this.#tell(asDownloadError(error));
+      else for (const { host, port } of target.endpoints) failed({ externalIp: host, externalPort: port });
     } finally {
       target.running = undefined;
       this.#look();

@@ -6,7 +6,8 @@
 import type { PeerMode, PeerPath } from "../../core/peers.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
 import type { Endpoint, PeerStream, Presence } from "../types.ts";
-import { connectTcp } from "./dial.ts";
+import { CallBacks } from "./call-backs.ts";
+import { Gathered } from "./gathered.ts";
 import { answerIce, type IceOptions } from "./ice.ts";
 import type { IceLibrary } from "./ice-library.ts";
 import { ANSWER_ID_BYTES, type Answer, type Knock } from "./knock.ts";
@@ -21,8 +22,10 @@ export interface AnswererOptions {
   readonly ipv6: () => readonly string[];
   readonly ice: IceLibrary;
   readonly iceOptions: Omit<IceOptions, "allows">;
-  /** May this address be called, for a peer? */
+  /** May this address be called by TCP, for a peer? */
   readonly allows: (address: string) => boolean;
+  /** May ICE ask it? */
+  readonly allowsIce: (address: string) => boolean;
   readonly pathTo: (endpoint: Endpoint) => PeerPath;
   /** Becomes the giver on a path. @throws if the code was not proved; the stream ends then */
   readonly accept: (peer: PeerStream, signal: AbortSignal) => Promise<void>;
@@ -34,20 +37,15 @@ const MOST_WAITING = 32;
 /** How long a taker is tried, in milliseconds: it hears of our answer only when it looks. */
 const MEETING_MS = 45_000;
 const PUNCH_MS = 25_000;
-const REVERSE_MS = 5000;
-const MOST_REVERSE = 4;
-const REVERSE = Buffer.of(0x52);
 
 /** A taker that is being met. */
 interface Meeting {
   readonly nonce: string;
   readonly presence: Presence;
-  readonly reply: (answer: Answer) => void;
+  readonly answer: Gathered<Answer>;
   readonly stop: AbortController;
   readonly done: Set<"reverse" | "punch" | "ice">;
   knock: Knock;
-  answer: Answer;
-  running: number;
 }
 
 /** See above. */
@@ -56,10 +54,12 @@ export class Answerer implements Disposable {
   /** By share and peer; those that have begun first. */
   readonly #meetings = new Map<string, Meeting>();
   readonly #waiting = new Map<string, () => void>();
+  readonly #callBacks: CallBacks;
   readonly #closed = new AbortController();
 
   constructor(options: AnswererOptions) {
     this.#options = options;
+    this.#callBacks = new CallBacks(options);
   }
 
   /** How many are met now. */
@@ -86,15 +86,14 @@ export class Answerer implements Disposable {
     this.#meetings.delete(name);
     this.#waiting.delete(name);
     const begin = () => {
-      const answer = { to: knock.nonce.subarray(0, ANSWER_ID_BYTES), punch: [] };
-      const meeting: Meeting = {
-        ...{ nonce, presence, reply, knock, answer, running: 0 },
-        ...{ stop: new AbortController(), done: new Set() },
-      };
+      const first = { to: knock.nonce.subarray(0, ANSWER_ID_BYTES), punch: [] };
+      const answer = new Gathered<Answer>(first, reply, this.#options.clock);
+      const meeting: Meeting = { nonce, presence, knock, answer, stop: new AbortController(), done: new Set() };
       this.#meetings.set(name, meeting);
       const cancel = this.#options.clock.timer(MEETING_MS, () => meeting.stop.abort());
       meeting.stop.signal.addEventListener("abort", () => {
         cancel();
+        answer[Symbol.dispose]();
         if (this.#meetings.get(name) === meeting) this.#meetings.delete(name);
         this.#next();
       });
@@ -135,55 +134,53 @@ export class Answerer implements Disposable {
     if (meeting.done.has(way)) return;
     meeting.done.add(way);
     const { logger } = this.#options;
-    meeting.running += 1;
-    go()
-      .then(
-        // The others are given up: the taker has proved the code on this one. Whichever it proved too goes on.
-        () => meeting.stop.abort(),
-        (error: unknown) => logger.debug({ peer: name, way, error }, "A taker could not be met this way."),
-      )
-      .finally(() => {
-        meeting.running -= 1;
-      });
-  }
-
-  async #callBack({ presence, knock, stop }: Meeting): Promise<void> {
-    const { allows, pathTo } = this.#options;
-    const endpoints = presence.endpoints.filter(({ host }) => allows(host)).slice(0, MOST_REVERSE);
-    await Promise.any(
-      endpoints.map(async (endpoint) => {
-        const { host, port } = endpoint;
-        const socket = await connectTcp(host, port, { timeoutMs: REVERSE_MS, signal: stop.signal });
-        socket.write(Buffer.concat([REVERSE, knock.nonce]));
-        await this.#options.accept({ stream: socket, path: pathTo(endpoint), remoteAddress: host }, stop.signal);
-      }),
+    go().then(
+      // The others are given up: the taker has proved the code on this one. Whichever it proved too goes on.
+      () => meeting.stop.abort(),
+      (error: unknown) => {
+        if (!meeting.stop.signal.aborted)
+          logger.debug({ peer: name, way, error }, "A taker could not be met this way.");
+      },
     );
   }
 
+  async #callBack({ presence, knock, stop }: Meeting): Promise<void> {
+    const { signal } = stop;
+    await this.#callBacks.call(presence.endpoints, knock.nonce, (peer) => this.#options.accept(peer, signal), signal);
+  }
+
   async #punch(meeting: Meeting): Promise<void> {
-    const { askOuterPort, ipv6, allows } = this.#options;
+    const { askOuterPort, ipv6, allows, clock } = this.#options;
     const { signal } = meeting.stop;
-    const targets = meeting.knock.punch.filter(({ host }) => allows(host));
-    using port = await openPunchPort(askOuterPort, ipv6(), signal);
-    if (port.outer.length === 0 || targets.length === 0) throw new Error("simultaneous open cannot work between us");
-    this.#reply(meeting, { punch: port.outer });
-    const { socket, endpoint } = await punch(port, targets, PUNCH_MS, signal);
-    await this.#options.accept({ stream: socket, path: "punched", remoteAddress: endpoint.host }, signal);
+    const ready = meeting.answer.expect();
+    try {
+      const targets = meeting.knock.punch.filter(({ host }) => allows(host));
+      if (targets.length === 0) throw new Error("the taker names no port that may be called");
+      using port = await openPunchPort(askOuterPort, ipv6(), signal);
+      if (port.outer.length === 0) throw new Error("the NAT here takes another port for each destination");
+      meeting.answer.add({ punch: port.outer });
+      ready();
+      const { socket, endpoint } = await punch(port, targets, { clock, durationMs: PUNCH_MS, signal });
+      await this.#options.accept({ stream: socket, path: "punched", remoteAddress: endpoint.host }, signal);
+    } finally {
+      ready();
+    }
   }
 
   async #ice(meeting: Meeting, offer: Buffer): Promise<void> {
-    const { ice, iceOptions, allows } = this.#options;
+    const { ice, iceOptions, allowsIce } = this.#options;
     const { signal } = meeting.stop;
-    const library = await ice.load();
-    if (library === undefined) throw new Error(ice.problem);
-    const end = await answerIce(library, { ...iceOptions, allows }, offer, signal);
-    this.#reply(meeting, { ice: end.signal });
-    await this.#options.accept(await end.stream, signal);
-  }
-
-  #reply(meeting: Meeting, more: Partial<Answer>): void {
-    meeting.answer = { ...meeting.answer, ...more };
-    meeting.reply(meeting.answer);
+    const ready = meeting.answer.expect();
+    try {
+      const library = await ice.load();
+      if (library === undefined) throw new Error(ice.problem);
+      const end = await answerIce(library, { ...iceOptions, allows: allowsIce }, offer, signal);
+      meeting.answer.add({ ice: end.signal });
+      ready();
+      await this.#options.accept(await end.stream, signal);
+    } finally {
+      ready();
+    }
   }
 
   /** Gives up whatever is being tried. */

@@ -5,10 +5,12 @@
 import { lookup } from "node:dns/promises";
 import { isIP, isIPv6, type NetConnectOpts, Socket } from "node:net";
 import type { PeerPath } from "../../core/peers.ts";
+import type { Clock } from "../../core/ports.ts";
 import type { Endpoint, PeerStream } from "../types.ts";
 
 /** One connection. */
 export interface DialOptions {
+  readonly clock: Clock;
   /** Milliseconds. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -23,13 +25,13 @@ export interface DialOptions {
  * @throws the system's error, or one with the code ETIMEDOUT; the signal's reason
  */
 export function connectTcp(address: string, port: number, options: DialOptions): Promise<Socket> {
-  const { signal, timeoutMs, localPort } = options;
+  const { signal, timeoutMs, localPort, clock } = options;
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     // Half-open is left to TLS: what ends here ends there.
     const socket = new Socket();
     const settle = (error?: unknown) => {
-      clearTimeout(timer);
+      cancel();
       signal.removeEventListener("abort", onAbort);
       socket.off("error", settle);
       if (error === undefined) return resolve(socket);
@@ -39,7 +41,7 @@ export function connectTcp(address: string, port: number, options: DialOptions):
       reject(error);
     };
     const onAbort = () => settle(signal.reason);
-    const timer = setTimeout(() => settle(timeOut(address, port, timeoutMs)), timeoutMs);
+    const cancel = clock.timer(timeoutMs, () => settle(timeOut(address, port, timeoutMs)));
     signal.addEventListener("abort", onAbort, { once: true });
     socket.on("error", settle);
     socket.once("connect", () => {
@@ -68,6 +70,7 @@ async function resolveEndpoint(endpoint: Endpoint): Promise<Endpoint[]> {
 
 /** How a group of endpoints is dialled. */
 export interface DialGroup {
+  readonly clock: Clock;
   /** The best first. */
   readonly endpoints: readonly Endpoint[];
   /** May the address be called? Asked with what a name was resolved to. */
@@ -109,14 +112,15 @@ async function callOne(
   delayMs: number,
   onFailure: (where: string, error: unknown) => void,
 ): Promise<void> {
-  const { signal } = group;
-  await pause(delayMs, signal);
+  const { signal, clock } = group;
+  if (delayMs > 0) await clock.sleep(delayMs, signal);
+  signal.throwIfAborted();
   try {
     const places = (await resolveEndpoint(endpoint)).filter(({ host }) => group.allows(host));
     if (places.length === 0) throw new Error("the address is not one that may be called");
     await Promise.any(
       places.map(async (place) => {
-        const stream = await connectTcp(place.host, place.port, { timeoutMs: CONNECT_MS, signal });
+        const stream = await connectTcp(place.host, place.port, { clock, timeoutMs: CONNECT_MS, signal });
         try {
           await group.use({ stream, path: group.pathOf(place), remoteAddress: place.host });
         } catch (error) {
@@ -130,21 +134,4 @@ async function callOne(
     if (!signal.aborted) onFailure(`${endpoint.host} port ${endpoint.port}`, first);
     throw first;
   }
-}
-
-/** Waits; rejects when the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    if (ms === 0) return resolve();
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
 }

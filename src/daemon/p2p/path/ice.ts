@@ -124,6 +124,8 @@ function iceServers({ stun, turn, mode }: IceOptions): IceServer[] {
       url.includes("?") || url.startsWith("turns:") ? [url] : [`${url}?transport=udp`, `${url}?transport=tcp`];
     return urls.map((one) => ({ urls: one, username, credential }));
   });
+  // By a relay alone: nobody else needs to see us.
+  if (mode === "relay-only") return relays;
   return [...stun.map((server) => ({ urls: `stun:${server}` })), ...(mode === "no-relay" ? [] : relays)];
 }
 
@@ -133,6 +135,8 @@ interface Chosen {
   readonly address: string;
   /** Our own relay, if it goes through one. */
   readonly own: PeerPath | undefined;
+  /** The peer's address is one that it named. */
+  readonly isNamed: boolean;
 }
 
 /** One end; see {@link IceEnd}. */
@@ -261,6 +265,13 @@ class End implements IceEnd {
     const word = await told.promise;
     const path = PATHS.find((one) => one === word);
     const seen = await this.#readPath();
+    if (this.#options.mode === "no-relay") {
+      // A relay that is seen is one, whatever the taker says. Of an address that it did not name, such as one that its NAT
+      // chose, only its word is there; that it hides a relay of its own nobody could tell from here.
+      if (seen.path !== "ice") return seen;
+      if (path === undefined && !seen.isNamed)
+        throw unreachable("by a path of which the peer says that it has no relay");
+    }
     return path === undefined ? seen : { ...seen, path };
   }
 
@@ -277,8 +288,9 @@ class End implements IceEnd {
     const theirs = this.#relays.get(`${remote?.address} ${remote?.port}`);
     // The library keeps an address to itself that it learned from the peer's own packets.
     const address = remote?.address || (own && local?.address) || "";
-    if (own === "relay-tcp" || theirs === "relay-tcp") return { path: "relay-tcp", address, own };
-    return { path: own ?? theirs ?? "ice", address, own };
+    const isNamed = remote !== undefined && remote.candidateType !== "prflx";
+    if (own === "relay-tcp" || theirs === "relay-tcp") return { path: "relay-tcp", address, own, isNamed };
+    return { path: own ?? theirs ?? "ice", address, own, isNamed };
   }
 
   /** @throws NetworkError PEERS_UNREACHABLE */

@@ -5,7 +5,6 @@
  */
 import { isIPv6 } from "node:net";
 import { addressKind } from "../../core/address-kind.ts";
-import { NONCE_BYTES } from "../network/listener.ts";
 import type { Endpoint } from "../types.ts";
 import { packAddress, unpackAddress } from "./ice-signal.ts";
 
@@ -35,6 +34,8 @@ export interface PairMessage {
   readonly answer?: Answer;
 }
 
+/** Bytes of a knock's number. */
+const NONCE_BYTES = 32;
 /** Bytes of a knock's number by which an answer names it. */
 export const ANSWER_ID_BYTES = 8;
 /** Bytes of a message. */

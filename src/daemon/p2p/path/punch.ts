@@ -5,6 +5,7 @@
  * NAT that takes another outer port for each destination there is nothing to foretell, and no address is offered.
  */
 import type { Socket } from "node:net";
+import type { Clock } from "../../core/ports.ts";
 import type { OuterTcpPort } from "../nat/stun-tcp.ts";
 import type { Endpoint } from "../types.ts";
 import { connectTcp } from "./dial.ts";
@@ -19,11 +20,11 @@ export interface PunchPort extends Disposable {
   readonly outer: readonly Endpoint[];
 }
 
-/** A try, in milliseconds: longer than any round trip, shorter than the wait of most people. */
-const TRY_MS = 1200;
-/** Between tries, at random: two ends in step could miss each other for ever. */
-const PAUSE_MS = 200;
-/** Where a connection is refused at once, as by a NAT that answers, in milliseconds. */
+/**
+ * After a refusal, in milliseconds, and as much again at random: two ends in step could miss each other for ever. There is no
+ * pause otherwise, and no new call either while one is on: a call that comes while nobody calls is answered with a reset, after
+ * which routers close the way, and answer the next calls of both ends with resets of their own, which close it again.
+ */
 const REFUSED_PAUSE_MS = 100;
 /** Ports to choose from: those that systems themselves use for outgoing connections. */
 const FIRST_PORT = 32_768;
@@ -59,57 +60,50 @@ export async function openPunchPort(
   return { localPort, outer: [...outer, ...straight], [Symbol.dispose]: release };
 }
 
+/** How it is called. */
+export interface PunchOptions {
+  readonly clock: Clock;
+  /** Milliseconds. The other end learns of our port later than we of its, or the other way round. */
+  readonly durationMs: number;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Calls the other end's outer ports from the port, again and again, until a connection stands.
  *
- * @param durationMs - for so long
  * @throws the last error; the signal's reason
  */
 export async function punch(
   port: PunchPort,
   targets: readonly Endpoint[],
-  durationMs: number,
-  signal: AbortSignal,
+  options: PunchOptions,
 ): Promise<{ readonly socket: Socket; readonly endpoint: Endpoint }> {
   const stop = new AbortController();
-  const both = AbortSignal.any([signal, stop.signal]);
+  const both = { ...options, signal: AbortSignal.any([options.signal, stop.signal]) };
   try {
     return await Promise.any(
-      targets
-        .slice(0, 2)
-        .map(async (endpoint) => ({ socket: await callUntil(port, endpoint, durationMs, both), endpoint })),
+      targets.slice(0, 2).map(async (endpoint) => ({ socket: await callUntil(port, endpoint, both), endpoint })),
     );
   } catch (error) {
-    signal.throwIfAborted();
+    options.signal.throwIfAborted();
     throw error instanceof AggregateError ? error.errors[0] : error;
   } finally {
     stop.abort();
   }
 }
 
-async function callUntil(port: PunchPort, target: Endpoint, durationMs: number, signal: AbortSignal): Promise<Socket> {
-  const end = performance.now() + durationMs;
+async function callUntil(port: PunchPort, target: Endpoint, options: PunchOptions): Promise<Socket> {
+  const { clock, durationMs, signal } = options;
+  const { localPort } = port;
+  const end = clock.monotonic() + durationMs;
   for (;;) {
-    const started = performance.now();
     try {
-      return await connectTcp(target.host, target.port, { timeoutMs: TRY_MS, signal, localPort: port.localPort });
+      // The system repeats the call by itself, about every second.
+      const timeoutMs = Math.max(1, end - clock.monotonic());
+      return await connectTcp(target.host, target.port, { clock, timeoutMs, signal, localPort });
     } catch (error) {
-      if (signal.aborted || performance.now() > end) throw error;
+      if (signal.aborted || clock.monotonic() >= end) throw error;
     }
-    const refused = performance.now() - started < TRY_MS / 2;
-    await wait(refused ? REFUSED_PAUSE_MS : Math.random() * PAUSE_MS, signal);
+    await clock.sleep(REFUSED_PAUSE_MS * (1 + Math.random()), signal);
   }
-}
-
-/** Waits, or less if the signal aborts. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

@@ -1,26 +1,27 @@
 /**
- * The race of paths to one peer. Straight calls go first (local network, IPv6, public and mapped ports, side by side); when
- * they fail, or a second later, the peer is asked to call back and both call each other at once (simultaneous open); a moment
- * later ICE is tried too, which goes through a relay at the worst. The first path on which both have proved the code wins,
- * and the others are given up. Modes leave out what they rule out.
+ * The race of paths to one peer. Straight calls go first (local network, IPv6, public and mapped ports, side by side). When
+ * they fail, or a second later, the peer is told in one message all other ways by which it may meet us: it calls back, both
+ * call each other at once (simultaneous open), or ICE, which goes through a relay at the worst. The first path on which both
+ * have proved the code wins, and the others are given up; only ICE waits for the simultaneous open while that may work, which
+ * is a TCP connection, several times as fast. Modes leave out what they rule out.
  */
-import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { asDownloadError, failure } from "../../core/errors.ts";
 import type { PeerMode, PeerPath } from "../../core/peers.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports.ts";
 import type { Channel, Endpoint, PeerStream, Presence, ShareKeys } from "../types.ts";
 import { dialAll } from "./dial.ts";
 import { type IceOptions, offerIce } from "./ice.ts";
 import type { IceLibrary } from "./ice-library.ts";
-import { ANSWER_ID_BYTES, type Answer } from "./knock.ts";
+import { Meeting } from "./meeting.ts";
 import { type AskOuterPort, openPunchPort, punch } from "./punch.ts";
-import type { PairHandle, Rendezvous } from "./rendezvous.ts";
+import type { Rendezvous } from "./rendezvous.ts";
 
 /** What all races of this machine share. */
 export interface RaceParts {
   readonly mode: PeerMode;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly self: () => string;
   /** Undefined: nothing carries signals. */
   readonly rendezvous: Rendezvous | undefined;
@@ -51,10 +52,14 @@ export interface RaceTarget {
   readonly authenticate: (peer: PeerStream, signal: AbortSignal) => Promise<Channel>;
 }
 
-/** When the ways begin, in milliseconds, while the ones before are still tried. */
-const HEAD_STARTS = { knock: 1000, ice: 2500 } as const;
+/** How long straight calls are tried before others are asked for help, in milliseconds. */
+const HEAD_START_MS = 1000;
+/** How long a path by ICE waits for the simultaneous open, in milliseconds, since both can have begun with it. */
+const PUNCH_FIRST_MS = 3000;
 /** How long all of it may take: signals go by the DHT, which is slow. */
 const RACE_MS = 60_000;
+/** How long a call back is waited for, in milliseconds. */
+const CALL_BACK_MS = 20_000;
 /** How long the taker calls when the answer is here. The giver began before. */
 const PUNCH_MS = 12_000;
 
@@ -108,92 +113,120 @@ class Race {
 
   /** Resolves when every way has failed; a way that wins ends the others. */
   async #allWays(): Promise<void> {
-    const { mode } = this.#parts;
-    const { presence } = this.#target;
+    const { rendezvous, self, clock } = this.#parts;
+    const { presence, keys } = this.#target;
     const straight = this.#call();
-    const { rendezvous, self } = this.#parts;
     if (presence === undefined || rendezvous === undefined) return straight;
-    const can = new Set(presence.capabilities);
-    const answers = new Answers();
-    const pair = rendezvous.open(this.#target.keys, self(), presence.peerId, { onAnswer: (one) => answers.put(one) });
-    if (pair === undefined) {
+    const { peerId } = presence;
+    const meeting = Meeting.begin((onAnswer) => rendezvous.open(keys, self(), peerId, { onAnswer }), clock);
+    if (meeting === undefined) {
       this.#failures.push("too many peers are being reached at once");
       return straight;
     }
-    using meeting = new Meeting(pair);
-    await Promise.all([
-      straight,
-      mode !== "relay-only" && this.#meet(meeting, answers, can.has("punch"), straight),
-      can.has("ice") && this.#ice(meeting, answers, straight),
-    ]);
+    using held = meeting;
+    await Promise.all([straight, this.#meet(held, new Set(presence.capabilities), straight)]);
   }
 
   /** Straight calls. */
   async #call(): Promise<void> {
-    const { mode, pathTo } = this.#parts;
+    const { mode, pathTo, clock } = this.#parts;
     const { endpoints, allows } = this.#target;
     if (mode === "relay-only" || endpoints.length === 0) return;
     const use = (peer: PeerStream) => this.#use(peer, this.#signal);
-    const group = { endpoints, allows, pathOf: pathTo, use, signal: this.#signal };
+    const group = { clock, endpoints, allows, pathOf: pathTo, use, signal: this.#signal };
     await dialAll(group, (where, error) => this.#failed(`a call to ${where}`, error));
   }
 
-  /** Being called back, and simultaneous open: told in one knock. */
-  async #meet(meeting: Meeting, answers: Answers, canPunch: boolean, straight: Promise<void>): Promise<void> {
-    const { expectCall, askOuterPort, ipv6, pathOfCall } = this.#parts;
-    await this.#headStart(HEAD_STARTS.knock, straight);
-    const ended = Promise.withResolvers<void>();
-    this.#signal.addEventListener("abort", () => ended.resolve(), { once: true });
-    const stop = expectCall?.(meeting.nonce, (socket, address) => {
+  /** All ways that the peer has to have a part in. */
+  async #meet(meeting: Meeting, can: ReadonlySet<string>, straight: Promise<void>): Promise<void> {
+    const { mode, clock } = this.#parts;
+    if (mode !== "relay-only") {
+      const headStart = new AbortController();
+      const until = AbortSignal.any([this.#signal, headStart.signal]);
+      await Promise.race([clock.sleep(HEAD_START_MS, until), straight.catch(() => undefined)]).finally(() =>
+        headStart.abort(),
+      );
+    }
+    this.#signal.throwIfAborted();
+    const punches = mode !== "relay-only" && can.has("punch");
+    const punched = punches ? this.#punch(meeting) : Promise.resolve();
+    const others = Promise.all([punched, can.has("ice") && this.#ice(meeting, punched)]);
+    await Promise.all([others, mode !== "relay-only" && this.#beCalled(meeting, others)]);
+  }
+
+  /** @param others - the other ways: a call is waited for at least as long as they are tried */
+  async #beCalled(meeting: Meeting, others: Promise<unknown>): Promise<void> {
+    const { expectCall, pathOfCall, clock } = this.#parts;
+    if (expectCall === undefined) return;
+    const stop = expectCall(meeting.nonce, (socket, address) => {
       const peer = { stream: socket, path: pathOfCall(socket, address), remoteAddress: address };
       this.#use(peer, this.#signal).catch((error) => this.#failed(`its call back from ${address}`, error));
     });
-    if (stop) meeting.say({ reverse: true });
+    meeting.said.add({ reverse: true });
     try {
-      if (!canPunch) return stop && (await ended.promise);
-      using port = await openPunchPort(askOuterPort, ipv6(), this.#signal);
-      if (port.outer.length === 0) throw new Error("the NAT here takes another port for each destination");
-      meeting.say({ punch: port.outer });
-      const { punch: theirs } = await answers.next((answer) => answer.punch.length > 0, meeting.nonce, this.#signal);
-      const targets = theirs.filter(({ host }) => this.#target.allows(host));
-      const { socket, endpoint } = await punch(port, targets, PUNCH_MS, this.#signal);
-      await this.#use({ stream: socket, path: "punched", remoteAddress: endpoint.host }, this.#signal);
-    } catch (error) {
-      this.#failed("TCP simultaneous open", error);
-      if (stop && !this.#signal.aborted) await ended.promise;
+      await Promise.all([clock.sleep(CALL_BACK_MS, this.#signal), others]);
+      this.#failed("being called back", new Error(`nobody came within ${CALL_BACK_MS / 1000} s`));
+    } catch {
+      // The race is over.
     } finally {
-      stop?.();
+      stop();
     }
   }
 
-  async #ice(meeting: Meeting, answers: Answers, straight: Promise<void>): Promise<void> {
-    const { ice, iceOptions, mode } = this.#parts;
+  async #punch(meeting: Meeting): Promise<void> {
+    const { askOuterPort, ipv6, clock } = this.#parts;
+    const ready = meeting.said.expect();
     try {
-      if (mode !== "relay-only") await this.#headStart(HEAD_STARTS.ice, straight, HEAD_STARTS.ice - HEAD_STARTS.knock);
+      using port = await openPunchPort(askOuterPort, ipv6(), this.#signal);
+      if (port.outer.length === 0) throw new Error("the NAT here takes another port for each destination");
+      meeting.said.add({ punch: port.outer });
+      ready();
+      const { punch: theirs } = await meeting.next((answer) => answer.punch.length > 0, this.#signal);
+      const targets = theirs.filter(({ host }) => this.#target.allows(host));
+      const { socket, endpoint } = await punch(port, targets, { clock, durationMs: PUNCH_MS, signal: this.#signal });
+      await this.#use({ stream: socket, path: "punched", remoteAddress: endpoint.host }, this.#signal);
+    } catch (error) {
+      this.#failed("TCP simultaneous open", error);
+    } finally {
+      ready();
+    }
+  }
+
+  /** @param punched - ends when the simultaneous open is over, one way or the other */
+  async #ice(meeting: Meeting, punched: Promise<void>): Promise<void> {
+    const { ice, iceOptions, clock, logger } = this.#parts;
+    const { presence } = this.#target;
+    const ready = meeting.said.expect();
+    try {
       const library = await ice.load();
       if (library === undefined) throw new Error(ice.problem);
       const end = await offerIce(library, { ...iceOptions, allows: this.#target.allowsIce }, this.#signal);
       try {
-        meeting.say({ ice: end.signal });
-        const answer = await answers.next(({ ice: theirs }) => theirs !== undefined, meeting.nonce, this.#signal);
+        meeting.said.add({ ice: end.signal });
+        ready();
+        const said = clock.monotonic();
+        const answer = await meeting.next(({ ice: theirs }) => theirs !== undefined, this.#signal);
         await end.answer(answer.ice as Buffer);
-        await this.#use(await end.stream, this.#signal);
+        const answered = clock.monotonic();
+        const peer = await end.stream;
+        const [toAnswer, toPath] = [answered - said, clock.monotonic() - answered].map(Math.round);
+        logger.debug({ peer: presence?.peerId, path: peer.path, toAnswer, toPath }, "A path by ICE stands.");
+        // The giver answers with both together, so that without a port to be punched there is nothing to wait for.
+        if (meeting.find(({ punch }) => punch.length > 0)) {
+          const rest = PUNCH_FIRST_MS - (clock.monotonic() - answered);
+          await Promise.race([punched, clock.sleep(Math.max(0, rest), this.#signal)]);
+          this.#signal.throwIfAborted();
+        }
+        await this.#use(peer, this.#signal);
       } catch (error) {
         end.close();
         throw error;
       }
     } catch (error) {
       this.#failed("ICE", error);
+    } finally {
+      ready();
     }
-  }
-
-  /** Waits until the way before has had its time; less if it has failed. */
-  async #headStart(ms: number, before: Promise<void>, rest = 0): Promise<void> {
-    const { clock } = this.#parts;
-    const early = before.then(() => clock.sleep(rest, this.#signal));
-    early.catch(() => undefined);
-    await Promise.race([clock.sleep(ms, this.#signal), early]);
-    this.#signal.throwIfAborted();
   }
 
   /** Proves the code on a path. @throws DownloadError if that fails: the path's stream is destroyed */
@@ -227,58 +260,5 @@ class Race {
     const tried = this.#failures.length > 0 ? this.#failures.join("; ") : "there is no way that p2p.mode allows";
     const code = this.#refused && this.#failures.length === 1 ? "PEER_REFUSED" : "PEERS_UNREACHABLE";
     return failure(code, `${who} was not reached: ${tried}`);
-  }
-}
-
-/** Our knock, which grows as there is more to say; it is withdrawn at the end. */
-class Meeting implements Disposable {
-  readonly nonce = randomBytes(32);
-  readonly #pair: PairHandle;
-  #said: { reverse?: true; punch?: readonly Endpoint[]; ice?: Buffer } = {};
-
-  constructor(pair: PairHandle) {
-    this.#pair = pair;
-  }
-
-  say(more: { readonly reverse?: true; readonly punch?: readonly Endpoint[]; readonly ice?: Buffer }): void {
-    this.#said = { ...this.#said, ...more };
-    const { reverse = false, punch = [], ice } = this.#said;
-    this.#pair.knock({ nonce: this.nonce, reverse, punch, ...(ice && { ice }) });
-  }
-
-  [Symbol.dispose](): void {
-    this.#pair.knock(undefined);
-    this.#pair[Symbol.dispose]();
-  }
-}
-
-/** What the giver has answered, for whoever waits for some of it. */
-class Answers {
-  readonly #all: Answer[] = [];
-  readonly #waiting = new Set<() => void>();
-
-  put(answer: Answer): void {
-    // Only the last few: each has what the ones before had.
-    this.#all.splice(0, Math.max(0, this.#all.length - 3));
-    this.#all.push(answer);
-    for (const look of [...this.#waiting]) look();
-  }
-
-  /** The first that fits. @throws the signal's reason */
-  next(fits: (answer: Answer) => boolean, nonce: Buffer, signal: AbortSignal): Promise<Answer> {
-    const id = nonce.subarray(0, ANSWER_ID_BYTES);
-    return new Promise((resolve, reject) => {
-      const look = () => {
-        const found = this.#all.findLast((answer) => answer.to.equals(id) && fits(answer));
-        if (!found && !signal.aborted) return;
-        this.#waiting.delete(look);
-        signal.removeEventListener("abort", look);
-        if (found) resolve(found);
-        else reject(signal.reason);
-      };
-      this.#waiting.add(look);
-      signal.addEventListener("abort", look, { once: true });
-      look();
-    });
   }
 }

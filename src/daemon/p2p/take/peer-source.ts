@@ -23,7 +23,7 @@ export interface SwarmUse extends Disposable {
 }
 
 /** What a file is, in the words of HTTP. */
-export function resourceOf(url: string, { name, size, mode, mtimeMs }: DecodedEntry, root: string): ResourceInfo {
+function resourceOf(url: string, { name, size, mode, mtimeMs }: DecodedEntry, root: string): ResourceInfo {
   const tag = `"${root}"`;
   return {
     finalUrl: url,

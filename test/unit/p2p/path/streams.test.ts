@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { test } from "node:test";
+import { SystemClock } from "../../../../src/daemon/os/clock.ts";
 import { dialAll } from "../../../../src/daemon/p2p/path/dial.ts";
 import type { DataChannel } from "../../../../src/daemon/p2p/path/ice-library.ts";
 import { IceStream } from "../../../../src/daemon/p2p/path/ice-stream.ts";
@@ -46,6 +47,8 @@ function pair(): [MemoryDataChannel, MemoryDataChannel] {
 }
 
 const quiet = { onWord: () => undefined, release: () => undefined };
+
+const clock = new SystemClock();
 
 test("a data channel carries a stream whole, both ways, and to its end", async () => {
   const [a, b] = pair();
@@ -111,7 +114,9 @@ test("a port is called from again and again, until there is a connection", async
   const localPort = 30_000 + Math.floor(Math.random() * 2000);
   const own: PunchPort = { localPort, outer: [], [Symbol.dispose]: () => undefined };
   const endpoint: Endpoint = { host: "127.0.0.1", port, kind: "direct" };
-  const punched = punch(own, [endpoint], 10_000, NEVER);
+  // The clock's timers do not keep the process alive.
+  const keep = setInterval(() => undefined, 1000);
+  const punched = punch(own, [endpoint], { clock, durationMs: 10_000, signal: NEVER });
   await new Promise((resolve) => setTimeout(resolve, 300));
   server.listen(port, "127.0.0.1");
   const { socket } = await punched;
@@ -120,7 +125,8 @@ test("a port is called from again and again, until there is a connection", async
   assert.equal(String(bytes), "ping");
   socket.destroy();
   server.close();
-  await assert.rejects(punch(own, [endpoint], 200, NEVER), { code: "ECONNREFUSED" });
+  await assert.rejects(punch(own, [endpoint], { clock, durationMs: 200, signal: NEVER }), { code: "ECONNREFUSED" });
+  clearInterval(keep);
 });
 
 test("the first endpoint that is of use wins, and the others are given up", async () => {
@@ -135,7 +141,13 @@ test("the first endpoint that is of use wins, and the others are given up", asyn
   ];
   const used: string[] = [];
   const group = {
-    ...{ endpoints, signal: NEVER, pathOf: () => "lan" as const, allows: (address: string) => address !== "127.0.0.2" },
+    ...{
+      clock,
+      endpoints,
+      signal: NEVER,
+      pathOf: () => "lan" as const,
+      allows: (address: string) => address !== "127.0.0.2",
+    },
     use: async ({
       stream,
       remoteAddress,

@@ -24,8 +24,9 @@ const SECOND_CHANCE_MS = 5000;
 /** Milliseconds after which whoever lost a peer has come back to wait for another. */
 const RECENT_MS = 1000;
 
-/** Bytes that all requests together may have on the way or set aside, and one of them. */
+/** Bytes that all requests together may have on the way or set aside, those to one peer, and one of them. */
 const ALL_WINDOWS = 32 * 1024 * 1024;
+const PEER_WINDOWS = 4 * 1024 * 1024;
 const LEAST_WINDOW = 256 * 1024;
 const MOST_WINDOW = 2 * 1024 * 1024;
 
@@ -248,7 +249,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   window(): number {
     let requests = 0;
     for (const { load } of this.#links) requests += load;
-    return Math.max(LEAST_WINDOW, Math.min(Math.floor(ALL_WINDOWS / Math.max(requests, 1)), MOST_WINDOW));
+    const all = Math.min(ALL_WINDOWS, PEER_WINDOWS * this.#links.size);
+    return Math.max(LEAST_WINDOW, Math.min(Math.floor(all / Math.max(requests, 1)), MOST_WINDOW));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,10 +1,12 @@
 /** What sharing has to show: the "Done when" of its issue, line by line, at full size. ACCEPT_SEED sets the chance. */
 import type { NatKind } from "../test/support/rigs.ts";
 import { inTurn, type Outcome } from "../test/support/scenarios/outcome.ts";
+import { channelSpeed } from "../test/support/scenarios/p2p-channel-speed.ts";
 import { hostileFrames } from "../test/support/scenarios/p2p-frames.ts";
 import { p2pLibtorrent } from "../test/support/scenarios/p2p-libtorrent.ts";
 import { type NatTransfer, natTransfer } from "../test/support/scenarios/p2p-nat.ts";
 import { natTypes } from "../test/support/scenarios/p2p-nat-type.ts";
+import { lostRelay, NAT_PAIRS, natPaths } from "../test/support/scenarios/p2p-paths.ts";
 import { between, foreignClient, suites, wrongCode } from "../test/support/scenarios/p2p-strangers.ts";
 import {
   badNeighbour,
@@ -33,12 +35,14 @@ export const criteria: readonly Criterion[] = [
     run: () =>
       inTurn({
         "cone/cone": transfer("cone", "cone", { paths: ["punched", "ice"] }),
+        "relay alone": transfer("cone", "cone", { paths: ["relay-udp"], mode: "relay-only" }),
         "cone/symmetric": transfer("cone", "sym", { paths: ["ice", "relay-udp"] }),
         "symmetric/symmetric": transfer("sym", "sym", { paths: ["relay-udp"] }),
         "UDP blocked": transfer("udpblock", "udpblock", { paths: ["punched", "relay-tcp"] }),
         "UDP blocked/symmetric": transfer("udpblock", "sym", { paths: ["relay-tcp"] }),
         "TURN killed": transfer("sym", "sym", { paths: ["relay-udp"], killed: "turn" }),
         "giver killed": transfer("cone", "cone", { paths: ["punched", "ice"], killed: "giver" }),
+        "relay lost": () => lostRelay({ bytes: 200 * MIB, killAfterMs: 3000 }),
         "taker killed": transfer("sym", "sym", { paths: ["relay-udp"], killed: "taker" }),
       }),
   },
@@ -77,5 +81,15 @@ export const criteria: readonly Criterion[] = [
   },
   { id: "6", title: "Fuzzed frames: no crash, no growth", run: () => hostileFrames({ iterations: 20_000, seed }) },
   { id: "7", title: "The spec's examples of sharing", run: () => testsPass("test/spec/") },
-  { id: "8", title: "The bench row of peers", run: () => benchRuns("12") },
+  {
+    id: "8",
+    title: "The bench row of peers; a channel beside a bare TLS socket; through the rigs",
+    run: () =>
+      inTurn({
+        bench: () => benchRuns("12"),
+        modern: () => channelSpeed({ bytes: 1024 * MIB, rounds: 5, suite: "modern", least: 0.8 }),
+        classic: () => channelSpeed({ bytes: 512 * MIB, rounds: 3, suite: "classic", least: 0.8 }),
+        rigs: () => natPaths({ pairs: NAT_PAIRS, bytes: 100 * MIB, signalDelayMs: 300 }),
+      }),
+  },
 ];

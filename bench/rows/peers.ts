@@ -160,7 +160,7 @@ async function twoGivers(place: Place): Promise<Bound> {
         code: exit,
         ms,
         stderr,
-      } = await taker.home.ctl(["fetch", "-", "-q", "-d", out, ...args], { input: code });
+      } = await taker.home.ctl(["fetch", "-", "--quiet", "-d", out, ...args], { input: code });
       if (exit !== 0) throw new Error(`fetch: exit ${exit}: ${stderr}`);
       await sameFile(file, join(out, "two.bin"));
       await place.drop(out, { files: "few" });
@@ -196,7 +196,7 @@ async function firstByte(place: Place): Promise<Bound> {
       ms,
       code: exit,
       stderr,
-    } = await taker.home.ctl(["fetch", "-", "-q", "-d", out, "--peer", peer], { input: code });
+    } = await taker.home.ctl(["fetch", "-", "--quiet", "-d", out, "--peer", peer], { input: code });
     if (exit !== 0) throw new Error(`fetch: exit ${exit}: ${stderr}`);
     await sameFile(file, join(out, `${round}.bin`));
     times.push(ms / 1000);

@@ -3,7 +3,7 @@ import type { FollowSummary } from "../gen/snatch/v1/download_service.ts";
 import type { Session } from "../gen/snatch/v1/session.ts";
 import { formatBytes, formatDuration, formatRate } from "../shared/format.ts";
 import { redactUrl } from "../shared/redact.ts";
-import { fromDetail } from "./failure.ts";
+import { type ClientError, fromDetail } from "./failure.ts";
 import { describeError, escapeControls } from "./output.ts";
 import { nameOf, nextAttempt, percentageOf, stageOf, statusOf } from "./session-view.ts";
 import { viaText } from "./share-view.ts";
@@ -15,8 +15,7 @@ export function occurrenceLine(occurrence: Occurrence): string {
   const { session } = occurrence;
   const url = escapeControls(session.url);
   const error = session.error && fromDetail(session.error);
-  if (occurrence.kind === "waiting")
-    return `WAITING ${url}: ${error ? `${error.code}: ${escapeControls(error.message)}; ` : ""}next attempt ${nextAttempt(session)}`;
+  if (occurrence.kind === "waiting") return waitingLine(session, url, error);
   const status = statusOf(session);
   if (status === "cancelled") return `CANCELLED ${url}`;
   if (status === "failed") return `FAILED ${url}: ${error ? describeError(error) : "for an unknown reason"}`;
@@ -26,6 +25,20 @@ export function occurrenceLine(occurrence: Occurrence): string {
   if (session.fromCache) return `saved ${path} (${size}, copied from a file that was here)`;
   if (session.already) return `already here ${path} (${size})`;
   return `saved ${path} (${[size, formatRate(occurrence.rate), ...via(session)].join(", ")})`;
+}
+
+/** Where a person can do something about it, and does not see that from the message, it is said once what. */
+function waitingLine(session: Session, url: string, error: ClientError | undefined): string {
+  const why = error ? `${error.code}: ${escapeControls(error.message).replace(/\.$/, "")}; ` : "";
+  const status = statusOf(session);
+  const first = session.attempt === (status === "active" ? 2 : 1);
+  const hint = first && error?.code.startsWith("PEER") ? `\n  ${escapeControls(error.hint)}` : "";
+  return `WAITING ${url}: ${why}${status === "waiting" ? `next attempt ${nextAttempt(session)}` : "trying again"}${hint}`;
+}
+
+/** What went wrong with a file that is whole and in its place all the same, such as that it is not shared. */
+export function remarkLine({ error }: Session): string | undefined {
+  return error && describeError(fromDetail(error));
 }
 
 const via = (session: Session): readonly string[] =>
@@ -61,7 +74,8 @@ export function stateLine(session: Session): string {
   const { totalBytes, downloadedBytes = 0, pendingBytes = 0, bytesPerSecond = 0 } = session.progress ?? {};
   const come = formatBytes(downloadedBytes + pendingBytes);
   const stage = stageOf(session);
-  if (stage !== "fetch" && downloadedBytes + pendingBytes === 0) return stage;
+  if (stage !== "fetch" && downloadedBytes + pendingBytes === 0)
+    return stage === "resolve" && session.url.startsWith("snatch:") ? "looking for whoever shares it" : stage;
   const left = timeLeft(session);
   return [
     totalBytes === undefined ? segmentsOf(session) + come : `${percentageOf(session)} of ${formatBytes(totalBytes)}`,

@@ -28,8 +28,8 @@ export class Tally {
   /** Exit codes of failures, in the order in which they became known. */
   readonly #failures = new Map<string, number>();
   readonly #begun = new Map<string, Begin>();
-  /** The attempt whose failure was reported last. */
-  readonly #waited = new Map<string, number>();
+  /** When the failure was that was reported last, or was old when the session was seen first; else its attempt. */
+  readonly #told = new Map<string, number>();
   readonly #now: () => number;
 
   constructor(now: () => number = Date.now) {
@@ -82,15 +82,14 @@ export class Tally {
     // A person may have queued it again.
     this.#ended.delete(id);
     this.#failures.delete(id);
+    const before = this.open.get(id);
     this.open.set(id, session);
     const status = statusOf(session);
     if (status === "active" && !this.#begun.has(id)) {
       const { downloadedBytes = 0, pendingBytes = 0 } = session.progress ?? {};
       this.#begun.set(id, { time: this.#now(), bytes: downloadedBytes + pendingBytes });
     }
-    if (status !== "waiting" || this.#waited.get(id) === session.attempt) return undefined;
-    this.#waited.set(id, session.attempt);
-    return { kind: "waiting", session };
+    return this.#hasFailed(session, before !== undefined) ? { kind: "waiting", session } : undefined;
   }
 
   /** A person has removed the session: it did not end well, and nothing more will be heard of it. */
@@ -98,6 +97,19 @@ export class Tally {
     this.open.delete(id);
     this.#ended.add(id);
     this.#failures.set(id, EXIT.refused);
+  }
+
+  /** True if an attempt has failed of which nothing was told yet. */
+  #hasFailed(session: Session, known: boolean): boolean {
+    const { sessionId: id, error, attempt } = session;
+    const status = statusOf(session);
+    const when = error?.time?.getTime();
+    const failure = when ?? attempt;
+    // A wait may be shorter than the time between two messages: then what is new is the error of one that runs again.
+    const missed = known && when !== undefined && (status === "active" || status === "queued");
+    const isNew = (missed || status === "waiting") && this.#told.get(id) !== failure;
+    if (isNew || when !== undefined) this.#told.set(id, failure);
+    return isNew;
   }
 
   #end(session: Session): Occurrence | undefined {
@@ -110,14 +122,14 @@ export class Tally {
     if (status === "cancelled") this.#failures.set(id, EXIT.refused);
     const rate = this.#averageRate(session);
     this.#begun.delete(id);
-    this.#waited.delete(id);
+    this.#told.delete(id);
     return { kind: "ended", session, rate };
   }
 
   #averageRate(session: Session): number {
     const size = session.progress?.downloadedBytes ?? 0;
     const seen = this.#begun.get(session.sessionId);
-    // Bytes are counted twice for a moment, between their proof and the record: such a beginning says nothing.
+    // It began anew meanwhile, with another version: how far the former had come says nothing.
     const begin = seen !== undefined && seen.bytes <= size ? seen : undefined;
     const started = begin?.time ?? session.createTime?.getTime() ?? this.#now();
     const ended = begin === undefined ? (session.completeTime?.getTime() ?? this.#now()) : this.#now();

@@ -12,7 +12,7 @@ const PAGE = 1000;
 /** What the room is put together from. */
 export interface PeersInit {
   readonly config: () => Config;
-  readonly paths: Pick<Paths, "stateDir">;
+  readonly paths: Pick<Paths, "stateDir" | "configFile" | "tokenFile">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -25,6 +25,11 @@ export function assemblePeers(
 ): PeerRoom {
   return new PeerRoom({
     directory: join(paths.stateDir, "p2p"),
+    own: () => ({
+      paths: [paths.stateDir, paths.configFile, paths.tokenFile],
+      // A service has its download folder in its state folder.
+      except: [config().download_dir],
+    }),
     settings: () => settingsOf(config()),
     reach: () => reachOf(config()),
     ...{ keyValue, receipts, clock },

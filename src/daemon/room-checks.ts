@@ -18,6 +18,7 @@ import { LazyClient } from "./http/lazy-client.ts";
 import { osChecks } from "./os/checks.ts";
 import { SystemClock } from "./os/clock.ts";
 import { MemoryProbe } from "./os/memory.ts";
+import { peersCheck } from "./p2p/check.ts";
 import { pluginsCheck } from "./plugins/check.ts";
 import { examinePlugins, type PluginState } from "./plugins/plugins.ts";
 import { storeCheck } from "./store/check.ts";
@@ -59,6 +60,11 @@ export function roomChecks(config: Config, paths: Paths, running: RunningParts =
       memory: engine?.memory ?? new MemoryProbe(),
       memoryLimitPercent: () => config.memory_limit_percent,
       profileDir: () => config.download_dir,
+    }),
+    peersCheck({
+      enabled: config.p2p.enabled,
+      directory: join(paths.stateDir, "p2p"),
+      relays: config.p2p.turn.length,
     }),
     pluginsCheck(config.plugins_dir, () => plugins?.states ?? examinePlugins(pluginsConfigOf(config), clock)),
     ...httpChecks({ client, proxies, identity, url: config.checks.url || undefined }),

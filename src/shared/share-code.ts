@@ -67,6 +67,40 @@ export function decodeShareCode(text: string): Uint8Array {
   return secret;
 }
 
+/** More characters than a code has with all that may be in between. */
+const LONGEST_TEXT = 200;
+
+/** What stands between the groups of a code. */
+const BETWEEN = "[\\s\\p{Pd}\\u2212\\u00ad\\u200b-\\u200d\\u2060\\ufeff]";
+
+/** A code by its looks, also one with a slip: five groups, or as many characters in one. */
+const LIKE_CODE = new RegExp(
+  `(?<![0-9a-z])(?:(?:[0-9a-z]{3,7}${BETWEEN}+){4,}[0-9a-z]{1,7}|[0-9a-z]{22,28})(?![0-9a-z])`,
+  "giu",
+);
+
+/** @returns `snatch:CODE` of a code that stands alone and is right; undefined for anything else */
+export function linkOfBareCode(text: string): string | undefined {
+  if (text.length > LONGEST_TEXT || text.includes(":")) return undefined;
+  try {
+    return `snatch:${encodeShareCode(decodeShareCode(text))}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Text that is to be kept without what is a code, or was to be one: `snatch:` with all that follows it on its line, and what
+ * looks like a code. A URL of another scheme stays as it is.
+ */
+export function hideShareCodes(text: string): string {
+  const hide = (field: string): string => {
+    if (/^\s*(?!snatch:)[a-z][a-z0-9+.-]*:\/\//i.test(field)) return field;
+    return field.replace(/(snatch:)(?!share\/[0-9a-f]{32}).*/is, "$1***").replace(LIKE_CODE, "***");
+  };
+  return text.replace(/[^\t\n]+/g, hide);
+}
+
 /** Five bits from a place on, the first in the highest. */
 function fiveBits(bytes: Uint8Array, at: number): number {
   const pair = ((bytes[at >> 3] ?? 0) << 8) | (bytes[(at >> 3) + 1] ?? 0);

@@ -1,7 +1,8 @@
 /** Real routers and NATs in network namespaces, small: `npm run accept p2p` has every kind. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { suite, test } from "node:test";
-import { askAgent } from "../support/p2p/agent.ts";
+import { askAgent, type Said, startAgent } from "../support/p2p/agent.ts";
 import { natRig, noNatRig, noUpnpRig } from "../support/rigs.ts";
 import type { Outcome } from "../support/scenarios/outcome.ts";
 import { natTypes } from "../support/scenarios/p2p-nat-type.ts";
@@ -32,6 +33,34 @@ suite("behind real NATs", { concurrency: true, skip: noNatRig() || missing("turn
     await using other = await natRig("cone", "cone");
     const { stdout } = await other.run("srv", "ip", ["netns", "list"]).finished;
     assert.ok(!stdout.includes(`${namespace} `) && stdout.includes(other.namespace("A")), stdout);
+  });
+});
+
+suite("a real TURN server, from where UDP is blocked", { skip: noNatRig() }, () => {
+  test("datagrams go out from the relay and come back, over TCP and TLS; what is refused is said", async () => {
+    await using rig = await natRig("udpblock", "cone");
+    const { username, credential } = rig.turn;
+    const [host = "", port = ""] = rig.otherStun.split(":");
+    const stun = [host, port];
+    const ca = join(rig.folder, "turn-cert.pem");
+    const tls = "turns:100.200.0.10:5349";
+    const agents = [
+      startAgent(rig, "A", "turn", rig.turn.url, username, credential, ...stun),
+      startAgent(rig, "A", "turn", tls, username, credential, ...stun, ca),
+    ];
+    const isSeen = (line: Said) => "mapped" in line || "refused" in line;
+    for (const agent of agents) {
+      const { mapped } = await agent.hear("the STUN server's answer", isSeen);
+      assert.deepEqual(mapped, agent.said[0]?.["relayed"]);
+    }
+    const [wrong, untrusted] = await Promise.all([
+      askAgent(rig, "A2", "turn", rig.turn.url, username, "wrong", ...stun),
+      askAgent(rig, "A2", "turn", tls, username, credential, ...stun),
+    ]);
+    assert.match(String(wrong["refused"]), /username and credential are not right/);
+    assert.match(String(untrusted["refused"]), /cannot be reached: self-signed certificate/);
+    await rig.stopTurn();
+    for (const agent of agents) await agent.hear("the end", (line) => "ended" in line);
   });
 });
 

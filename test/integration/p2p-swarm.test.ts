@@ -33,7 +33,10 @@ function servable({ offer, catalogue, files }: Content, onFetched: () => void): 
     maxPeers: 10,
     encryption: true,
     sent: () => undefined,
-    fetched: onFetched,
+    fetched: () => {
+      onFetched();
+      return true;
+    },
   };
 }
 

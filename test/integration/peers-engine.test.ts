@@ -1,9 +1,10 @@
 /** The engine and files that peers hold: every chunk is what the manifest says, or does not count. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, stat, symlink } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { failure } from "../../src/daemon/core/errors.ts";
 import type { HeldPart } from "../../src/daemon/core/ports.ts";
 import {
@@ -73,6 +74,31 @@ describe("files from peers", () => {
     assert.ok(Math.max(...seen) <= bytes.length, "no byte is counted twice");
     assert.equal(session.progress.downloadedBytes, bytes.length);
     assert.equal(session.attempt, 1);
+  });
+
+  test("what is proved is not pending as well, also while others wait for the disk, or are wrong", async () => {
+    await using home = await temporaryFolder();
+    const peers = one({ lies: new Map([[3, 2]]), pace: slow(1) });
+    await using engine = await peerEngine(home.path, peers);
+    // Chunks come while others are synced: they wait for a sync of their own.
+    const { recordChunks } = engine.sessions;
+    engine.sessions.recordChunks = async (...chunks) => {
+      await sleep(20);
+      return recordChunks.apply(engine.sessions, chunks);
+    };
+    const [session] = await engine.manager.enqueue([`snatch:${CODE}`]);
+    const id = session?.id ?? "";
+    let most = 0;
+    let looks = 0;
+    await waitFor("the end", async () => {
+      const { status, progress } = (await engine.sessions.get(id)) ?? {};
+      const live = engine.manager.live(id);
+      if (live) looks++;
+      most = Math.max(most, (progress?.downloadedBytes ?? 0) + (live?.pendingBytes ?? 0));
+      return status === "completed";
+    });
+    assert.ok(looks > 10, `${looks}`);
+    assert.ok(most <= bytes.length, `${most} of ${bytes.length} bytes`);
   });
 
   for (const [what, length] of [
@@ -251,6 +277,73 @@ describe("folders from peers", () => {
     assert.equal(asked.length, 4);
     for (const each of asked) assert.deepEqual(each, [["127.0.0.1:4000"], true], "passed on to every file");
     assert.equal(engine.sharer.shared.length, 3);
+  });
+
+  test("what is in a folder keeps its name, hidden files too; what stands alone, and the folder itself, does not hide", async () => {
+    await using home = await temporaryFolder();
+    const inside = [
+      ".gitignore",
+      ".config/x.y",
+      "a:b",
+      "dots...",
+      "blank ",
+      " blank",
+      "-r",
+      "~",
+      "CON",
+      "e\u0301\u0327.txt",
+      'what? "<|>"*',
+      "\u{1F3F4}\u{E0067}\u{E007F}",
+      "x".repeat(255),
+      `${"y".repeat(255)}/.z`,
+      "sub./..hidden",
+    ];
+    const names = inside.map((name) => `.top/${name}`);
+    const peers = new FakePeers(names.map((name, at) => ({ bytes: bytes.subarray(at, 100 + at), name })));
+    await using engine = await peerEngine(home.path, peers);
+    const { result } = await engine.fetch();
+    assert.equal(result.status, "completed", result.error?.message);
+    for (const [at, name] of inside.entries())
+      assert.deepEqual(await readFile(join(engine.downloads, "top", name)), bytes.subarray(at, 100 + at), name);
+    const alone = new FakePeers([{ bytes: bytes.subarray(0, 10), name: ".bashrc" }]);
+    await using elsewhere = await temporaryFolder();
+    await using other = await peerEngine(elsewhere.path, alone);
+    const { result: single } = await other.fetch();
+    assert.equal(single.path, join(other.downloads, "bashrc"));
+  });
+
+  test("into a folder that is there: what is in it stays as it is, unless that was said", async () => {
+    await using home = await temporaryFolder();
+    const names = ["photos/.album", "photos/a.jpg", "photos/sub/b.jpg"];
+    const peers = new FakePeers(names.map((name, at) => ({ bytes: bytes.subarray(at, 1000 + at), name })));
+    await using engine = await peerEngine(home.path, peers);
+    const at = (name: string): string => join(engine.downloads, "photos", name);
+    await mkdir(at("sub"), { recursive: true });
+    for (const name of [".album", "a.jpg", "mine.jpg", "elsewhere"]) await writeFile(at(name), `my ${name}`);
+    await symlink(at("elsewhere"), at("sub/b.jpg"));
+    const mine = async (): Promise<void> => {
+      for (const name of [".album", "a.jpg", "mine.jpg", "elsewhere"])
+        assert.equal(await readFile(at(name), "utf8"), `my ${name}`);
+      assert.equal(await readlink(at("sub/b.jpg")), at("elsewhere"));
+    };
+    const { result } = await engine.fetch();
+    assert.equal(result.status, "completed", result.error?.message);
+    await mine();
+    for (const [index, name] of [".album (1)", "a (1).jpg", "sub/b (1).jpg"].entries())
+      assert.deepEqual(await readFile(at(name)), bytes.subarray(index, 1000 + index));
+    const skipped = await engine.fetch({ force: true, ifExists: "skip" });
+    assert.equal(skipped.result.status, "failed");
+    assert.equal(skipped.result.error?.code, "TARGET_EXISTS");
+    await mine();
+    const replaced = await engine.fetch({ force: true, ifExists: "overwrite" });
+    assert.equal(replaced.result.status, "completed", replaced.result.error?.message);
+    for (const [index, name] of [".album", "a.jpg", "sub/b.jpg"].entries())
+      assert.deepEqual(await readFile(at(name)), bytes.subarray(index, 1000 + index));
+    assert.equal(
+      await readFile(at("elsewhere"), "utf8"),
+      "my elsewhere",
+      "the link was replaced, and not what it led to",
+    );
   });
 
   for (const name of [

@@ -108,6 +108,8 @@ describe("snatchctl share and its like", () => {
     await using home = await temporaryFolder();
     for (const [args, said] of [
       [["nowhere.bin"], /SHARE_INVALID: .*nowhere\.bin cannot be shared: ENOENT/],
+      [[""], /a path is empty/],
+      [["a", " "], /a path is empty/],
       [["a", "--expires", "soon"], /--expires: "soon" is not a duration/],
       [["a", "--expires", "0s"], /over at once/],
       [["a", "--max-fetches", "0"], /--max-fetches/],

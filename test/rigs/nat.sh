@@ -211,7 +211,7 @@ case $verb in
     side A 1 "$4"
     side B 2 "$5"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$D/turn-key.pem" \
-      -out "$D/turn-cert.pem" -subj /CN=turn -days 30 2>/dev/null
+      -out "$D/turn-cert.pem" -subj /CN=turn -addext subjectAltName=IP:100.200.0.10 -days 30 2>/dev/null
     turn_start
     ;;
   flip)

@@ -2,6 +2,9 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 
+/** Below those that systems give to connections that go out, and above those of well-known services. */
+const QUIET = { from: 20_000, to: 32_000 };
+
 /** Ports that nobody listens on at this moment. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
@@ -12,4 +15,18 @@ export async function freePorts(count: number): Promise<number[]> {
   });
   await Promise.all(servers.map((server) => once(server.close(), "close")));
   return ports;
+}
+
+/** A port that nobody listens on at this moment, and that no connection going out is given: it can be had again. */
+export async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = QUIET.from + Math.floor(Math.random() * (QUIET.to - QUIET.from));
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false)).listen(port, () => resolve(true));
+    });
+    if (!free) continue;
+    await once(server.close(), "close");
+    return port;
+  }
 }

@@ -7,7 +7,7 @@ import { follow } from "../follow.ts";
 import type { Globals } from "../globals.ts";
 import { Interrupt } from "../interrupt.ts";
 import { ensureDaemon } from "../launch.ts";
-import { occurrenceLine } from "../lines.ts";
+import { occurrenceLine, remarkLine } from "../lines.ts";
 import { MadeShares } from "../made-shares.ts";
 import { type OrderFlags, readOrder } from "../order.ts";
 import { jsonLine, note, print } from "../output.ts";
@@ -97,7 +97,11 @@ async function report(
     return;
   }
   if (kind === "waiting" && globals.quiet) return;
-  await view.line(occurrenceLine(occurrence), kind === "ended" && statusOf(session) === "completed");
+  const completed = kind === "ended" && statusOf(session) === "completed";
+  await view.line(occurrenceLine(occurrence), completed);
+  // What was asked for without a share may have failed to be shared at another time.
+  const remark = completed && shares ? remarkLine(session) : undefined;
+  if (remark !== undefined) await view.line(remark);
   if (made?.isNew) await view.line(made.line, true);
 }
 

@@ -57,6 +57,8 @@ export async function share(flags: ShareFlags, words: readonly string[]): Promis
 
 /** Only what no daemon could take: before one is started. */
 function readRequest(flags: ShareFlags, words: readonly string[], target: Target): CreateShareRequest {
+  // As an unset variable in a script would have it: it would be the folder that one happens to be in.
+  if (words.some((word) => word.trim() === "")) throw misuse("a path is empty", "Write . for the folder you are in.");
   const paths = words.map((word) => resolve(word));
   if (target.address.kind === "unix") for (const path of paths) assertThere(path);
   return CreateShareRequest.fromPartial({

@@ -81,7 +81,7 @@ export interface ShareOptions {
   readonly maxPeers?: number;
   /** Milliseconds until it ends; 0: never. Default from the configuration. */
   readonly expiresInMs?: number;
-  /** It ends when it was fetched whole so often; absent: no limit. */
+  /** It ends when it was fetched whole so often, by the bytes that were given; absent: no limit. */
   readonly maxFetches?: number;
   /** Default: the file's or folder's own, or a date for several. */
   readonly name?: string;

@@ -27,6 +27,11 @@ export interface Plan {
   readonly filename?: string;
   /** The name may lead into folders below the one that was asked for; they are made. */
   readonly nested?: boolean;
+  /**
+   * Behind the first folder of a nested name every segment is taken as it is, hidden files among them, where the file system
+   * takes it: the files belong together, and name each other.
+   */
+  readonly exact?: boolean;
   /** It is media: a page in its place is refused. */
   readonly noPage?: boolean;
   /** What answers is the file, whatever its media type means elsewhere. */

@@ -25,6 +25,8 @@ export interface Receipt {
   readonly headers: NonNullable<DownloadOptions["headers"]>;
   /** A caller over TCP asked for the file: whoever mends it reaches no more than that. */
   readonly remote?: true;
+  /** Peers that the caller named: "host:port". */
+  readonly peers?: readonly string[];
   /** The places that were asked, the first being the one whose version it is. Chunks name places in this list. */
   readonly sources: readonly string[];
   /** The version: validators, the way there, the server's certificate, digests that the origin gave. */
@@ -57,6 +59,7 @@ export function receiptOf(session: Session): Receipt | undefined {
     mirrors: session.mirrors,
     headers: options.headers ?? [],
     ...(options.remote && { remote: true }),
+    ...(options.peers && { peers: options.peers }),
     sources: part.sources ?? [session.url],
     resource,
     digests: session.digests ?? [],
@@ -79,10 +82,11 @@ export function isUnprocessed({ manifests: { source, file } }: Receipt): boolean
 
 /** The receipt as it can be shown: what is secret in its URLs, and the values of its header fields, are "***". */
 export function redactReceipt(receipt: Receipt): Receipt {
-  const { resource } = receipt;
+  // Who is where in somebody's network is nobody else's business.
+  const { resource, peers: _peers, ...rest } = receipt;
   const { answer, mirrors } = resource;
   return {
-    ...receipt,
+    ...rest,
     url: redactUrl(receipt.url),
     mirrors: receipt.mirrors.map(redactUrl),
     headers: receipt.headers.map(([name]) => [name, "***"]),

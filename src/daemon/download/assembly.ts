@@ -12,13 +12,19 @@ import type { Slabs } from "./slabs.ts";
 /** Chunks that may be on their way to the disk before connections are held back. */
 const IN_FLIGHT = 3;
 
-/** A chunk whose bytes were written. */
-export interface WrittenChunk {
+/** What is known of a chunk whose bytes were written. */
+export interface ChunkInfo {
   readonly index: number;
   readonly sha256: string;
   readonly length: number;
   /** Where its bytes came from, as numbered by {@link Assembly.received}. */
   readonly sources: readonly number[];
+}
+
+/** A chunk whose bytes were written, as the assembly hands it on. */
+export interface WrittenChunk extends ChunkInfo {
+  /** It is counted elsewhere from now on, and not among what is pending. Without it that is so when it was taken. */
+  counted(): void;
 }
 
 /** What an assembly works with. */
@@ -136,10 +142,15 @@ export class Assembly implements Disposable {
     const written = Promise.all([part.write(bytes, index * chunkSize, { passing }), hasher.sha256(bytes)]).then(
       ([, digest]) => {
         slabs.give(slab);
-        const recorded = onChunk({ index, sha256: digest, length, sources: [...sources] })
+        let pending = length;
+        const counted = (): void => {
+          this.#pending -= pending;
+          pending = 0;
+        };
+        const recorded = onChunk({ index, sha256: digest, length, sources: [...sources], counted })
           .catch(settled)
           .finally(() => {
-            this.#pending -= length;
+            counted();
             this.#recording.delete(recorded);
           });
         this.#recording.add(recorded);

@@ -96,8 +96,10 @@ function recording(run: Run, file: PlannedFile, held: HeldFile): (chunk: Written
   let bytes = file.doneBytes;
   /** Chunks that are here from the first one on. */
   let whole = 0;
-  const report = ({ index, sha256, length, sources }: WrittenChunk): void => {
+  const report = ({ index, sha256, length, sources, counted }: WrittenChunk): void => {
     bytes += length;
+    // Others may wait for the next sync along with it: until then it would be counted twice.
+    counted();
     if (!file.whole) run.proved = bytes;
     file.done.set(index, sha256);
     // A last chunk of a stream ends where nobody knew.
@@ -118,7 +120,7 @@ function recording(run: Run, file: PlannedFile, held: HeldFile): (chunk: Written
       if (size === undefined) await requireSpace(run, dirname(file.target), 0);
       report(chunk);
     };
-  const recorder = new Recorder({
+  const recorder = new Recorder<WrittenChunk>({
     part: file.part,
     store,
     sessionId: run.session.id,
@@ -421,7 +423,8 @@ function connectionsFor({ session, settings }: Run, { manifest, chunkSize }: Pla
 
 /** True for what another try at the same place may mend. */
 function mayPass(error: DownloadError): boolean {
-  return error instanceof NetworkError && error.retryable && !FINAL.has(error.code);
+  const final = FINAL.has(error.code) || error.metadata["last_word"] !== undefined;
+  return error instanceof NetworkError && error.retryable && !final;
 }
 
 /** True for what another place could do better. */

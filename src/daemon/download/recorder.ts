@@ -3,21 +3,21 @@
  * way share the next one.
  */
 import type { PartFile, RecordedChunk, SessionStore } from "../core/ports.ts";
-import type { WrittenChunk } from "./assembly.ts";
+import type { ChunkInfo } from "./assembly.ts";
 
 /** A chunk, or a segment, with what no grid says of it. */
-export interface Recordable extends WrittenChunk {
+export interface Recordable extends ChunkInfo {
   readonly segment?: RecordedChunk[3];
 }
 
 /** Records the chunks of one session's epoch. */
-export class Recorder {
+export class Recorder<Chunk extends Recordable = Recordable> {
   readonly #part: PartFile;
   readonly #store: SessionStore;
   readonly #sessionId: string;
   readonly #epoch: number;
-  readonly #onRecorded: (chunk: WrittenChunk) => void;
-  #waiting: Recordable[] = [];
+  readonly #onRecorded: (chunk: Chunk) => void;
+  #waiting: Chunk[] = [];
   #running: Promise<void> | undefined;
   #failed: { readonly error: unknown } | undefined;
 
@@ -26,7 +26,7 @@ export class Recorder {
     store: SessionStore;
     sessionId: string;
     epoch: number;
-    onRecorded: (chunk: WrittenChunk) => void;
+    onRecorded: (chunk: Chunk) => void;
   }) {
     this.#part = init.part;
     this.#store = init.store;
@@ -36,7 +36,7 @@ export class Recorder {
   }
 
   /** Takes a chunk whose bytes have been written. @throws what the sync or the record of an earlier chunk threw */
-  async add(chunk: Recordable): Promise<void> {
+  async add(chunk: Chunk): Promise<void> {
     // A failed sync is told once only: the next one says that all is well, and may be wrong about what was written before.
     if (this.#failed) throw this.#failed.error;
     this.#waiting.push(chunk);

@@ -7,6 +7,7 @@ import type { ChunkSource, Clock, DamagedChunk, SourceFactory } from "../core/po
 import type { Receipt } from "../core/receipt.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
+import { isShare, noPeers, type PeerParts, peerSource } from "./repair-peers.ts";
 
 /** How often a place whose connection breaks is asked. */
 const ATTEMPTS = 3;
@@ -23,8 +24,11 @@ const STRANGER = "https://receipt.invalid/";
 /** Thrown into a stream that has given enough. */
 const ENOUGH = new Error("the chunk is here");
 
+/** Wrong chunks after which peers are not asked for more. */
+const MOST_WRONG = 8;
+
 /** What a repair works with. */
-export interface RepairParts {
+export interface RepairParts extends PeerParts {
   readonly sources: SourceFactory;
   readonly clock: Clock;
   /** Milliseconds without a byte. */
@@ -40,6 +44,7 @@ export interface FetchedChunk {
 /** Fetches the chunks of one receipt. What it learns of a place holds for the next chunk too. */
 export class ChunkFetcher {
   readonly #parts: RepairParts;
+  readonly #receipt: Receipt;
   readonly #places: Place[];
   /** Why nobody can be asked. */
   readonly #nobody: string;
@@ -48,25 +53,36 @@ export class ChunkFetcher {
   constructor(receipt: Receipt, ours: boolean, parts: RepairParts) {
     this.#parts = parts;
     const { url, mirrors, sources, resource, headers, remote } = receipt;
-    this.#nobody = sources.some((each) => each.startsWith("snatch:"))
+    this.#receipt = receipt;
+    this.#nobody = sources.some(isShare)
       ? "it came from peers, which are found by its code only: fetch it again by that"
       : "the receipt was exported without the secrets of its URLs, so that nobody can be asked";
     const named = new Set(ours ? [url, ...mirrors] : []);
     const { origin } = new URL(url);
     // What came from the cache may be had where it was asked for.
-    this.#places = [...new Set([...sources, ...(sources.some(isHttp) ? [] : [url]), ...(resource.mirrors ?? [])])]
-      // Shown once and carried out like that: it leads nowhere.
-      .filter((each) => isHttp(each) && !each.includes("***"))
+    this.#places = [
+      ...new Set([
+        ...sources,
+        ...(sources.some((each) => isHttp(each) || isShare(each)) ? [] : [url]),
+        ...(resource.mirrors ?? []),
+      ]),
+    ]
+      // Shown once and carried out like that: it leads nowhere. And a stranger says nothing about shares.
+      .filter((each) => (isHttp(each) && !each.includes("***")) || (ours && isShare(each)))
       .map((each) => ({
-        source: parts.sources.http(each, {
-          timeoutMs: parts.timeoutMs(),
-          headers: ours && new URL(each).origin === origin ? headers : [],
-          // A document or an answer named it, and no person.
-          ...(!named.has(each) && { namedBy: ours ? resource.finalUrl : STRANGER }),
-          ...(remote && { remote }),
-        }),
+        url: each,
+        source: isShare(each)
+          ? undefined
+          : parts.sources.http(each, {
+              timeoutMs: parts.timeoutMs(),
+              headers: ours && new URL(each).origin === origin ? headers : [],
+              // A document or an answer named it, and no person.
+              ...(!named.has(each) && { namedBy: ours ? resource.finalUrl : STRANGER }),
+              ...(remote && { remote }),
+            }),
         // The version is that of the first place; others have their own ways to name it.
         expected: each === sources[0] ? resource : undefined,
+        wrong: 0,
       }));
   }
 
@@ -75,8 +91,9 @@ export class ChunkFetcher {
     let why: DownloadError | undefined;
     for (const place of [...this.#places]) {
       try {
-        const bytes = await this.#fetchFrom(place, chunk, digest, signal);
-        return { bytes, source: place.source.id };
+        const source = await this.#sourceOf(place, signal);
+        const bytes = await this.#fetchFrom({ place, source }, chunk, digest, signal);
+        return { bytes, source: source.id };
       } catch (error) {
         signal.throwIfAborted();
         why ??= asDownloadError(error);
@@ -85,16 +102,33 @@ export class ChunkFetcher {
     throw why ?? impossible(this.#nobody);
   }
 
-  async #fetchFrom(place: Place, chunk: DamagedChunk, digest: string, signal: AbortSignal): Promise<Uint8Array> {
+  async #sourceOf(place: Place, signal: AbortSignal): Promise<ChunkSource> {
+    place.source ??= await peerSource(this.#parts, place.url, this.#receipt, signal);
+    return place.source;
+  }
+
+  async #fetchFrom(
+    { place, source }: Asked,
+    chunk: DamagedChunk,
+    digest: string,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const bytes = await this.#read(place, chunk, signal);
+        const bytes = await this.#read({ place, source }, chunk, signal);
         if (bytes.length === chunk.end - chunk.start && (await sha256(bytes)) === digest) return bytes;
-        throw this.#mismatch(place, chunk);
+        // Of many who hold it one was wrong: the others are asked.
+        if (source.reject && ++place.wrong < MOST_WRONG) {
+          source.reject(chunk);
+          continue;
+        }
+        throw mismatch({ place, source }, chunk);
       } catch (error) {
         signal.throwIfAborted();
         const failed = asDownloadError(error);
         if (yields(place, failed)) continue;
+        // It has waited for peers, and looked for others, by itself.
+        if (isShare(place.url)) throw failed.code === "REPAIR_IMPOSSIBLE" ? failed : noPeers(failed);
         const wait = failed.retryAfterMs ?? AGAIN_MS * attempt;
         if (!mayPass(failed) || attempt >= ATTEMPTS || wait > LONGEST_WAIT_MS) throw failed;
         await this.#parts.clock.sleep(wait, signal);
@@ -104,7 +138,7 @@ export class ChunkFetcher {
 
   /** The chunk's bytes; fewer if the place has no more. */
   async #read(
-    { source, expected, whole }: Place,
+    { place: { expected, whole }, source }: Asked,
     { start, end }: DamagedChunk,
     signal: AbortSignal,
   ): Promise<Buffer<ArrayBuffer>> {
@@ -128,25 +162,35 @@ export class ChunkFetcher {
     }
     return bytes.subarray(0, Math.max(Math.min(at, end) - start, 0));
   }
-
-  #mismatch({ source, changed }: Place, { start, end }: DamagedChunk): DownloadError {
-    const bytes = `bytes ${start}–${end - 1}`;
-    return impossible(
-      changed
-        ? `the origin has changed: ${changed.message}; its ${bytes} are not those of the receipt`
-        : `${source.id} sent other ${bytes} than the receipt has`,
-      changed,
-    );
-  }
 }
 
 interface Place {
-  readonly source: ChunkSource;
+  readonly url: string;
+  /** Absent until the peers of a share are found. */
+  source: ChunkSource | undefined;
   expected: ResourceInfo | undefined;
   /** How it is known that it has another version by now. */
   changed?: DownloadError;
   /** It gives no ranges: a chunk is taken out of the whole. */
   whole?: boolean;
+  /** Chunks that came wrong. */
+  wrong: number;
+}
+
+/** A place, and its source. */
+interface Asked {
+  readonly place: Place;
+  readonly source: ChunkSource;
+}
+
+function mismatch({ place: { changed }, source }: Asked, { start, end }: DamagedChunk): DownloadError {
+  const bytes = `bytes ${start}–${end - 1}`;
+  return impossible(
+    changed
+      ? `the origin has changed: ${changed.message}; its ${bytes} are not those of the receipt`
+      : `${source.id} sent other ${bytes} than the receipt has`,
+    changed,
+  );
 }
 
 /** Asks less of a place that did not answer as was hoped: the digest of its bytes tells all that matters. */

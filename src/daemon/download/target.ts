@@ -5,7 +5,7 @@ import { failure } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Claim } from "../core/ports.ts";
 import type { IfExists, ResourceInfo } from "../core/session.ts";
-import { safeName } from "../disk/filename.ts";
+import { fits, safeName } from "../disk/filename.ts";
 import type { Run } from "./run.ts";
 
 /** Bytes below which a file's need for room is looked at by an answer that may be so many milliseconds old. */
@@ -13,7 +13,11 @@ const SMALL_FILE = 1024 * 1024;
 const SPACE_AGE_MS = 100;
 
 /** Claims the final path. @throws FileSystemError TARGET_EXISTS, TARGET_BUSY … */
-export async function claimTarget(run: Run, resource: ResourceInfo, { filename, nested }: Plan): Promise<Claim> {
+export async function claimTarget(
+  run: Run,
+  resource: ResourceInfo,
+  { filename, nested, exact = false }: Plan,
+): Promise<Claim> {
   const { session, engine, settings } = run;
   const policy = session.options.ifExists ?? settings.ifExists;
   // Planned by an earlier attempt: the name stays, unless it has become another's since.
@@ -25,19 +29,25 @@ export async function claimTarget(run: Run, resource: ResourceInfo, { filename, 
   }
   const directory = session.options.directory ?? settings.downloadDir;
   await engine.files.ensureDirectory(directory);
-  if (nested && filename !== undefined) return claimBelow(run, directory, filename, policy);
+  if (nested && filename !== undefined) return claimBelow(run, directory, { path: filename, exact }, policy);
   return engine.files.claim(directory, filename ?? resource.filename ?? nameFromUrl(resource.finalUrl), policy);
 }
 
 /** The name with its folders, each of them made safe and made below `directory`, wherever links in there lead. */
-async function claimBelow(run: Run, directory: string, path: string, policy: IfExists): Promise<Claim> {
+async function claimBelow(
+  run: Run,
+  directory: string,
+  { path, exact }: { readonly path: string; readonly exact: boolean },
+  policy: IfExists,
+): Promise<Claim> {
   const { files } = run.engine;
   const segments = path.split("/").filter((segment) => segment !== "" && segment !== "." && segment !== "..");
-  const folders = segments.slice(0, -1).map(safeName);
+  const names = segments.map((segment, depth) => (exact && depth > 0 && fits(segment) ? segment : safeName(segment)));
+  const name = names.pop() ?? safeName("");
   const root = await realpath(directory);
   let folder = directory;
-  for (const name of folders) {
-    folder = join(folder, name);
+  for (const each of names) {
+    folder = join(folder, each);
     // A folder at a time: what leads elsewhere is seen before anything is made in there.
     const there = await realpath(folder).catch(() => undefined);
     if (there !== undefined && !`${there}/`.startsWith(root === "/" ? "/" : `${root}/`))
@@ -46,7 +56,7 @@ async function claimBelow(run: Run, directory: string, path: string, policy: IfE
       });
     await files.ensureDirectory(folder);
   }
-  return files.claim(folder, segments.at(-1) ?? "", policy);
+  return files.claimPath(join(folder, name), policy);
 }
 
 /** The same target under another ending, where what was made is not what was expected. A name that was given stays. */

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { redactUrl } from "../../shared/redact.ts";
+import { hideShareCodes } from "../../shared/share-code.ts";
 import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type {
@@ -272,7 +273,9 @@ function ledgerWrites(
   for (const entry of checked) {
     if ("error" in entry) {
       const { lineNumber, url, text, error } = entry;
-      writes.push(refusedWrite(next.batchId, { lineNumber, url, text, code: error.code, message: error.message }));
+      // The code of a share is kept nowhere but in its own file: its author has it, and can put it right.
+      const kept = { url: hideShareCodes(url), text: hideShareCodes(text), message: hideShareCodes(error.message) };
+      writes.push(refusedWrite(next.batchId, { lineNumber, code: error.code, ...kept }));
       continue;
     }
     const met = accepted[answer++];
@@ -293,7 +296,8 @@ function merge(defaults: DownloadOptions, own: DownloadOptions): DownloadOptions
 
 function refusedEntry(entry: { lineNumber: number; error: DownloadError; text: string }): RefusedEntry {
   const { lineNumber, error, text } = entry;
-  return { lineNumber, line: shownEntry(text), code: error.code, message: error.message };
+  const line = hideShareCodes(shownEntry(text));
+  return { lineNumber, line, code: error.code, message: hideShareCodes(error.message) };
 }
 
 /** The first URL of a refused entry's text, for the report. */

@@ -1,10 +1,12 @@
 /**
  * The grammar of lists: one URL a line with its mirrors after TABs, `#` comments, blank lines, and aria2's indented
- * option lines, which belong to the URL line before them. Bytes are pushed in, entries come out; the same bytes give the
+ * option lines, which belong to the URL line before them. The code of a share may stand without `snatch:`, as people are told
+ * it. Bytes are pushed in, entries come out; the same bytes give the
  * same entries whatever their cut. Nothing but the entry at hand is held.
  */
 import { isUtf8 } from "node:buffer";
 import { redactUrl } from "../../shared/redact.ts";
+import { linkOfBareCode } from "../../shared/share-code.ts";
 import { DownloadError, failure } from "../core/errors.ts";
 import type { ListEntry } from "../core/ports.ts";
 import { LineSplitter, LONGEST_LINE, type RawLine } from "./line-splitter.ts";
@@ -89,14 +91,18 @@ export class ListParser {
     const content = text.trim();
     if (content === "" || content.startsWith("#")) return;
     // An option's name never holds a colon, a URL's scheme always ends in one: an indented URL is still a URL.
-    if (indented && !/^[a-z][a-z0-9+.-]*:/i.test(content)) return yield* this.#option(line, content);
+    const bare = linkOfBareCode(content);
+    if (indented && bare === undefined && !/^[a-z][a-z0-9+.-]*:/i.test(content))
+      return yield* this.#option(line, content);
     yield* this.#begin(
       line,
       text,
-      content
-        .split("\t")
-        .map((url) => url.trim())
-        .filter(Boolean),
+      bare === undefined
+        ? content
+            .split("\t")
+            .map((url) => url.trim())
+            .filter(Boolean)
+        : [bare],
       undefined,
     );
   }

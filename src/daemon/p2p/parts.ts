@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { EncryptionManager } from "./channel/encryption.ts";
 import { Dht } from "./discovery/dht.ts";
+import type { DhtRelays } from "./discovery/dht-route.ts";
 import { DhtSignalling } from "./discovery/dht-signalling.ts";
 import { Discoveries } from "./discovery/discoveries.ts";
 import { MulticastDiscovery } from "./discovery/mdns.ts";
@@ -9,6 +10,7 @@ import { Seeder } from "./give/seeder.ts";
 import { localAddresses } from "./nat/addresses.ts";
 import { PortMapping } from "./nat/port-mapping.ts";
 import { StunClient } from "./nat/stun.ts";
+import { TurnRelays } from "./nat/turn-relay.ts";
 import { Network } from "./network/network.ts";
 import { IceLibrary } from "./path/ice-library.ts";
 import type { PeerRoomInit } from "./room-init.ts";
@@ -31,10 +33,16 @@ export function makePeerParts(init: PeerRoomInit, secrets: SecretStore): PeerPar
   const { mode, suite, port, dht: dhtSettings, mdns, upnp, natPmp, stun, turn } = init.reach();
   const log = { clock, logger };
   const discoveries = new Discoveries(log);
-  // Whoever stays on the local network, or behind a relay, asks nobody else, and tells nobody where he is.
+  const turnRelays = new TurnRelays(turn, clock);
+  // Whoever stays behind a relay shows no node where he is; others need one only where UDP does not get through.
+  const relays: DhtRelays | undefined =
+    mode === "relay-only" || (mode === "auto" && !turnRelays.isEmpty)
+      ? { only: mode === "relay-only", open: (events, signal) => turnRelays.open(events, signal) }
+      : undefined;
+  // Whoever stays on the local network asks nobody else, and tells nobody where he is.
   const dht =
     dhtSettings.enabled && mode !== "lan-only"
-      ? new Dht({ settings: () => dhtSettings, file: join(directory, "dht.json"), ...log })
+      ? new Dht({ settings: () => dhtSettings, file: join(directory, "dht.json"), relays, ...log })
       : undefined;
   if (dht) discoveries.register(dht);
   const multicast = mdns && mode !== "relay-only" ? new MulticastDiscovery({ enabled: () => true, ...log }) : undefined;
@@ -61,6 +69,7 @@ export function makePeerParts(init: PeerRoomInit, secrets: SecretStore): PeerPar
   const shares = new Shares({
     ...{ keyValue, secrets, network, seeder, receipts },
     fetched: swarms,
+    own: init.own,
     defaults: () => ({ maxPeers: settings().maxPeers, expiresInMs: settings().shareForMs }),
     ...log,
   });

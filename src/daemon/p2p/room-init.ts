@@ -2,6 +2,7 @@
 import type { PeerMode, PeerSuite } from "../core/peers.ts";
 import type { Clock, KeyValue, Logger, ReceiptStore } from "../core/ports.ts";
 import type { TurnServer } from "./path/ice.ts";
+import type { OwnPlaces } from "./share/walk.ts";
 
 /** What may change while the daemon runs. */
 export interface PeerSettings {
@@ -35,6 +36,8 @@ export interface PeerReach {
 export interface PeerRoomInit {
   /** Absolute: identity, codes, and what is known of the DHT. */
   readonly directory: string;
+  /** What is shared with nobody. */
+  readonly own: () => OwnPlaces;
   readonly settings: () => PeerSettings;
   /** Read when the network is first needed. */
   readonly reach: () => PeerReach;

@@ -133,8 +133,15 @@ export class PeerRoom implements Startable, PeerSharing, PeerSources, FileSharer
     const parts = makePeerParts(this.#init, this.#secrets);
     for (const discovery of this.#discoveries.keys())
       this.#discoveries.set(discovery, parts.discoveries.register(discovery));
+    try {
+      await parts.shares.start();
+    } catch (error) {
+      // What was half begun would go on listening, and announcing, with nobody to end it.
+      for (const discovery of this.#discoveries.keys()) this.#discoveries.set(discovery, undefined);
+      await parts[Symbol.asyncDispose]();
+      throw error;
+    }
     this.#parts = parts;
-    await parts.shares.start();
     return parts;
   }
 }

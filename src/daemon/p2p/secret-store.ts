@@ -78,7 +78,8 @@ export class SecretStore {
 
   /** Forgets a secret; nothing happens if it is not here. */
   remove(publicId: string): void {
-    rmSync(this.#path(publicId), { force: true });
+    // Whatever has come to be there instead.
+    rmSync(this.#path(publicId), { force: true, recursive: true });
   }
 
   /**

@@ -110,7 +110,7 @@ export const FRAME = {
   bye: 14,
   /** Giver → taker, where chunks may go in the clear: port (16), token (32 bytes). */
   plain: 15,
-  /** Taker → giver: every byte is here; the giver counts a fetch. */
+  /** Taker → giver: every byte is here; if many of them came from this giver, it counts a fetch. */
   complete: 16,
 } as const;
 
@@ -194,10 +194,12 @@ export interface Servable {
   read(file: number, position: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   readonly maxPeers: number;
   readonly encryption: boolean;
-  /** Payload that was sent. */
-  sent(bytes: number): void;
-  /** A peer has all of it. */
-  fetched(): void;
+  /** A peer is served from now on. @returns to be called when that ends */
+  joined?(peerId: string): () => void;
+  /** Payload that was sent to a peer. */
+  sent(bytes: number, peerId: string): void;
+  /** A peer says that it has all of it. @returns true if that counts: it was given much of it from here */
+  fetched(peerId: string): boolean;
 }
 
 /** Who wants channels of a share. */

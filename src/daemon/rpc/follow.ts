@@ -40,6 +40,9 @@ export async function follow(
   try {
     let sessions = "ids" in scope ? await followed.addIds(scope.ids) : await followed.addBatch();
     for (;;) {
+      // No message may say that nothing is left while what a session has led to was not looked at.
+      if (followed.hasUnread || (followed.settled && (await followed.grew())))
+        if (await followed.changed()) sessions = [...sessions, ...followed.takeChanges()];
       for (const portion of portions(sessions)) await send({ sessions: portion, summary: followed.summary() });
       if (followed.settled && !(await followed.grew())) return;
       do {
@@ -91,6 +94,11 @@ class Followed {
   /** Nothing is left to wait for. */
   get settled(): boolean {
     return this.#open === 0 && this.#marked.size === 0 && this.#unread.length === 0;
+  }
+
+  /** A session has led to others, which were not looked at yet. */
+  get hasUnread(): boolean {
+    return this.#unread.length > 0;
   }
 
   /** Sessions that have not settled. */

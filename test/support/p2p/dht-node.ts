@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { PeerInfo } from "../../../src/daemon/core/peers.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { Dht } from "../../../src/daemon/p2p/discovery/dht.ts";
+import type { DhtRelays } from "../../../src/daemon/p2p/discovery/dht-route.ts";
 import { RecordLogger } from "../record-logger.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
@@ -14,12 +15,12 @@ export interface OwnNode extends AsyncDisposable {
 }
 
 /** Makes one; it starts at its first use. @param bootstrap - as `dht.bootstrap` */
-export async function ownNode(bootstrap: readonly string[]): Promise<OwnNode> {
+export async function ownNode(bootstrap: readonly string[], relays?: DhtRelays): Promise<OwnNode> {
   const folder = await temporaryFolder();
   const file = join(folder.path, "state", "dht.json");
   const logger = new RecordLogger();
   const settings = () => ({ enabled: true, bootstrap, port: 0 });
-  const dht = new Dht({ settings, file, clock: new SystemClock(), logger });
+  const dht = new Dht({ settings, file, relays, clock: new SystemClock(), logger });
   return {
     dht,
     file,

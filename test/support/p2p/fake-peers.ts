@@ -240,6 +240,7 @@ class FakePeerResolver implements Resolver {
       size: manifest.size,
       filename: file.name,
       nested: true,
+      exact: true,
       final: true,
       alone: true,
     };

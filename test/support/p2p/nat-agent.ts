@@ -2,15 +2,21 @@
  * Runs parts of the NAT traversal inside of a rig's namespace, as a program of its own: `node nat-agent.ts VERB ARGUMENTS`.
  * It prints what it finds as JSON, a line each; what goes on ends by SIGTERM.
  */
+import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setDefaultCACertificates } from "node:tls";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { localAddresses } from "../../../src/daemon/p2p/nat/addresses.ts";
 import { NatPmp } from "../../../src/daemon/p2p/nat/nat-pmp.ts";
 import { PortMapping } from "../../../src/daemon/p2p/nat/port-mapping.ts";
 import { StunClient } from "../../../src/daemon/p2p/nat/stun.ts";
+import { BINDING, decodeStun, encodeStun } from "../../../src/daemon/p2p/nat/stun-message.ts";
+import { TurnClient } from "../../../src/daemon/p2p/nat/turn-client.ts";
+import { readTurnUrl } from "../../../src/daemon/p2p/nat/turn-url.ts";
 import { UPnPManager } from "../../../src/daemon/p2p/nat/upnp.ts";
 import { RecordLogger } from "../record-logger.ts";
 
@@ -58,6 +64,33 @@ const VERBS: Readonly<Record<string, () => Promise<void>>> = {
     const began = performance.now();
     await mapping[Symbol.asyncDispose]();
     say({ stopped: true, ms: performance.now() - began, ...mapping.state });
+  },
+  /**
+   * URL USERNAME CREDENTIAL HOST PORT [CA]: what a STUN server says of a datagram that comes by a relay; then waits for the
+   * relay's end. CA: a file with a certificate to trust.
+   */
+  async turn() {
+    const [url = "", username = "", credential = "", address = "", port, ca] = rest;
+    if (ca !== undefined) setDefaultCACertificates([await readFile(ca, "utf8")]);
+    const place = readTurnUrl(url);
+    if (place === undefined) throw new Error(`${url} is not for TCP`);
+    const account = { url, username, credential };
+    const ended = new AbortController();
+    const onEnd = (error: Error) => {
+      say({ ended: error.message });
+      ended.abort();
+    };
+    const onDatagram = (bytes: Buffer) => say({ mapped: decodeStun(bytes)?.mapped });
+    try {
+      const client = await TurnClient.open({ place, account, clock, onDatagram, onEnd }, AbortSignal.timeout(10_000));
+      say({ relayed: client.relayed });
+      const head = { kind: "request", method: BINDING, transactionId: randomBytes(12), fingerprint: true } as const;
+      client.send(encodeStun(head), { address, port: Number(port) });
+    } catch (error) {
+      say({ refused: String(error) });
+      return;
+    }
+    await Promise.race([once(process, "SIGTERM"), once(ended.signal, "abort")]);
   },
   /** A neighbour who answers every search for a router with nonsense: endless fields, and places that are not his. */
   async nonsense() {

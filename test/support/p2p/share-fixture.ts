@@ -6,6 +6,7 @@ import { Seeder } from "../../../src/daemon/p2p/give/seeder.ts";
 import { SecretStore } from "../../../src/daemon/p2p/secret-store.ts";
 import type { OfferedShare } from "../../../src/daemon/p2p/share/share-fetched.ts";
 import { Shares } from "../../../src/daemon/p2p/share/shares.ts";
+import type { OwnPlaces } from "../../../src/daemon/p2p/share/walk.ts";
 import type { Servable } from "../../../src/daemon/p2p/types.ts";
 import { MemoryKeyValue } from "../memory-key-value.ts";
 import { RecordLogger } from "../record-logger.ts";
@@ -16,6 +17,7 @@ export interface ShareFixtureOptions {
   readonly clock?: Clock;
   readonly keyValue?: KeyValue;
   readonly receipts?: Pick<ReceiptStore, "byPath" | "chunks">;
+  readonly own?: OwnPlaces;
   readonly offered?: ReadonlyMap<string, OfferedShare>;
 }
 
@@ -52,6 +54,7 @@ export function shareFixture(state: string, options: ShareFixtureOptions = {}): 
       known: (publicId) => options.offered?.get(publicId),
       handOver: (successor) => void handedOver.push(successor),
     },
+    own: () => options.own ?? { paths: [], except: [] },
     clock,
     logger,
     defaults: () => ({ maxPeers: 10, expiresInMs: 7 * DAY }),

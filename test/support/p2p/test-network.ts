@@ -101,7 +101,7 @@ export function emptyServable(
     onGained: () => () => undefined,
     read: async () => new Uint8Array(),
     sent: () => undefined,
-    fetched: () => undefined,
+    fetched: () => false,
   };
 }
 

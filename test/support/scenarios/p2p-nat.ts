@@ -2,16 +2,22 @@
  * A file goes from one daemon to another by a code, each behind a NAT of its own; on request the relay or one of the two is
  * killed in the middle of it and comes back.
  */
+import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFile, sha256Of } from "../files.ts";
 import { type Daemon, Home } from "../program.ts";
 import { type NatKind, type NatRig, natRig } from "../rigs.ts";
+import { requireTool } from "../tools.ts";
 import { waitFor } from "../wait.ts";
 import { Findings, type Outcome } from "./outcome.ts";
 
 /** Nodes of the DHT that both find each other by. */
 const NODES = 8;
+
+/** Packets of an address to others than coturn: it answers about the kind of NAT at the second port. */
+const strayPackets = (address: string) =>
+  `src host ${address} and (tcp or udp) and not dst port 3478 and not dst port 3479`;
 
 /** What is to happen. */
 export interface NatTransfer {
@@ -24,6 +30,8 @@ export interface NatTransfer {
   readonly killed?: "turn" | "giver" | "taker";
   /** Bytes a second, so that there is a middle. */
   readonly limit?: number;
+  /** Of both. Default: all ways that there are. */
+  readonly mode?: "auto" | "relay-only";
 }
 
 /** A side: a daemon in a namespace. */
@@ -34,7 +42,7 @@ interface Side extends AsyncDisposable {
 
 /** Runs one. */
 export async function natTransfer(transfer: NatTransfer): Promise<Outcome> {
-  const { a, b, bytes, paths, killed, limit = 0 } = transfer;
+  const { a, b, bytes, paths, killed, limit = 0, mode = "auto" } = transfer;
   const findings = new Findings();
   await using rig = await natRig(a, b);
   const nodes = rig.run("srv", process.execPath, [
@@ -43,8 +51,9 @@ export async function natTransfer(transfer: NatTransfer): Promise<Outcome> {
     String(NODES),
   ]);
   const bootstrap = await firstLine(nodes.child.stdout);
-  await using giver = await side(rig, "A", bootstrap, `upload_limit = ${limit}`);
-  await using taker = await side(rig, "B", bootstrap);
+  await using giver = await side(rig, "A", bootstrap, `mode = "${mode}"\nupload_limit = ${limit}`);
+  await using taker = await side(rig, "B", bootstrap, `mode = "${mode}"`);
+  const strays = mode === "relay-only" ? await listenFor(rig, "nA", strayPackets(rig.outside("A"))) : undefined;
   let giving = await giver.start();
   let taking = await taker.start();
   const file = join(giver.home.path, "shared.bin");
@@ -83,6 +92,11 @@ export async function natTransfer(transfer: NatTransfer): Promise<Outcome> {
   findings.note("MB/s, with finding each other", (bytes / 1e6 / seconds).toFixed(1));
   findings.expect(result.code === 0, `fetch exited ${result.code}: ${result.stderr}`);
   findings.expect(via.length > 0 && via.every((path) => paths.includes(path)), `the path is ${via}, not ${paths}`);
+  if (strays !== undefined) {
+    const packets = await strays();
+    findings.note("packets of the giver to others than STUN and TURN", packets.length);
+    findings.expect(packets.length === 0, `it shows where it is: ${packets.slice(0, 5).join("; ")}`);
+  }
   if (result.code === 0)
     findings.expect((await sha256Of(join(out, "shared.bin"))) === (await sha256Of(file)), "the bytes are not right");
   if (findings.outcome().ok === false) {
@@ -93,7 +107,7 @@ export async function natTransfer(transfer: NatTransfer): Promise<Outcome> {
   return findings.outcome();
 }
 
-async function side(rig: NatRig, host: "A" | "B", bootstrap: string, more = ""): Promise<Side> {
+async function side(rig: NatRig, host: "A" | "B", bootstrap: string, more: string): Promise<Side> {
   const { url, username, credential } = rig.turn;
   const turn = ["", "?transport=tcp"].map(
     (transport) => `{ url = "${url}${transport}", username = "${username}", credential = "${credential}" }`,
@@ -116,6 +130,17 @@ async function side(rig: NatRig, host: "A" | "B", bootstrap: string, more = ""):
     home,
     start: () => home.start([], ["ip", "netns", "exec", rig.namespace(host)]),
     [Symbol.asyncDispose]: () => home[Symbol.asyncDispose](),
+  };
+}
+
+/** Listens outside of a router. @returns ends it, and gives the packets that the filter lets through, a line each */
+async function listenFor(rig: NatRig, router: "nA" | "nB", filter: string): Promise<() => Promise<readonly string[]>> {
+  const { child, finished } = rig.run(router, requireTool("tcpdump"), ["-i", "wan", "-n", "-l", filter]);
+  // It says that it listens when it does.
+  await once(child.stderr ?? child, "data");
+  return async () => {
+    child.kill("SIGINT");
+    return (await finished).stdout.split("\n").filter((line) => line !== "");
   };
 }
 

@@ -107,6 +107,30 @@ describe("the tally", () => {
     assert.equal(tally.take({ sessions: [{ ...waiting, attempt: 2 }] }).length, 1);
   });
 
+  test("an attempt that failed is reported also if the wait for the next was too short to be seen", () => {
+    const gone = { code: "PEER_REFUSED", message: "gone", hint: "", retryable: true, metadata: {} };
+    const error = { ...gone, time: new Date(1000) };
+    const active = session({ status: "SESSION_STATUS_ACTIVE", attempt: 1 });
+    const again = session({ status: "SESSION_STATUS_ACTIVE", attempt: 2, error });
+    const tally = new Tally();
+    assert.equal(tally.take({ sessions: [active] }).length, 0);
+    assert.deepEqual(
+      tally.take({ sessions: [again] }).map(({ kind }) => kind),
+      ["waiting"],
+    );
+    assert.equal(tally.take({ sessions: [again] }).length, 0);
+    const third = session({ status: "SESSION_STATUS_QUEUED", attempt: 2, error: { ...gone, time: new Date(2000) } });
+    assert.equal(tally.take({ sessions: [third] }).length, 1);
+    assert.equal(tally.take({ sessions: [{ ...third, status: "SESSION_STATUS_ACTIVE", attempt: 3 }] }).length, 0);
+    const resumed = new Tally();
+    resumed.take({ sessions: [session({ status: "SESSION_STATUS_QUEUED", attempt: 1, error })] });
+    assert.equal(resumed.take({ sessions: [again] }).length, 0, "what was long ago");
+    const seen = new Tally();
+    seen.take({ sessions: [active] });
+    seen.take({ sessions: [session({ status: "SESSION_STATUS_WAITING", attempt: 1, error })] });
+    assert.equal(seen.take({ sessions: [again] }).length, 0, "once");
+  });
+
   test("an empty batch is not settled", () => {
     const tally = new Tally();
     tally.take({ sessions: [], summary: summary({ totalCount: 0 }) });

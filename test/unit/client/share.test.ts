@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { encode } from "uqr";
 import { progressLine } from "../../../src/client/commands/share.ts";
-import { occurrenceLine, stateLine } from "../../../src/client/lines.ts";
+import { occurrenceLine, remarkLine, stateLine } from "../../../src/client/lines.ts";
 import { networkJson, networkLines } from "../../../src/client/network-view.ts";
 import { qrLines } from "../../../src/client/qr.ts";
 import { hideCode, isShareLink } from "../../../src/client/share-link.ts";
@@ -62,6 +62,33 @@ describe("words", () => {
     assert.equal(line, "saved /a (1.00 MiB, 1.00 MiB/s, via LAN and TCP hole punching)");
     assert.equal(viaText(["toString"]), "via toString", "what a newer daemon says is shown as it is");
     assert.equal(viaText([]), "");
+  });
+
+  test("why nobody is there yet, and what to do about it, the first time", () => {
+    const error = { code: "PEERS_NOT_FOUND", message: "nobody was found.", hint: "Check the code." };
+    const url = "snatch:share/0123";
+    const waiting = (attempt: number): string => {
+      const session = Session.fromPartial({ url, status: "SESSION_STATUS_WAITING", attempt, error });
+      return occurrenceLine({ kind: "waiting", session });
+    };
+    const said = `WAITING ${url}: PEERS_NOT_FOUND: nobody was found; next attempt later`;
+    assert.equal(waiting(1), `${said}\n  Check the code.`);
+    assert.equal(waiting(2), said);
+    const at = { url, status: "SESSION_STATUS_ACTIVE", attempt: 2, error } as const;
+    const again = occurrenceLine({ kind: "waiting", session: Session.fromPartial(at) });
+    assert.equal(again, `WAITING ${url}: PEERS_NOT_FOUND: nobody was found; trying again\n  Check the code.`);
+    const looking = Session.fromPartial({ url, status: "SESSION_STATUS_ACTIVE", stage: "STAGE_RESOLVE" });
+    assert.equal(stateLine(looking), "looking for whoever shares it");
+    assert.equal(stateLine({ ...looking, url: "https://h/" }), "resolve");
+  });
+
+  test("a file that is here and not shared says why", () => {
+    const error = { code: "SHARE_INVALID", message: "the file is here, but is not shared: full", hint: "Less." };
+    assert.equal(
+      remarkLine(Session.fromPartial({ status: "SESSION_STATUS_COMPLETED", error })),
+      "SHARE_INVALID: the file is here, but is not shared: full\n  Less.",
+    );
+    assert.equal(remarkLine(Session.fromPartial({ status: "SESSION_STATUS_COMPLETED" })), undefined);
   });
 
   test("links hold codes, the names of sessions do not", () => {

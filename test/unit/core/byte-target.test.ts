@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { copyInto } from "../../../src/daemon/core/byte-target.ts";
 
@@ -19,4 +20,19 @@ test("a piece that fills two rooms: whoever held back for the first is not forgo
   await new Promise((resolve) => void setImmediate(resolve));
   process.off("unhandledRejection", listen);
   assert.deepEqual(unhandled, []);
+});
+
+test("pieces of any length land in shared memory as they came, wherever rooms begin and end", () => {
+  const came = randomBytes(10_000);
+  const memory = Buffer.from(new SharedArrayBuffer(came.length));
+  let at = 0;
+  const sink = copyInto({
+    space: () => new Uint8Array(memory.buffer, at, Math.min(777, memory.length - at)),
+    filled: (count) => {
+      at += count;
+    },
+  });
+  for (let from = 0, length = 1; from < came.length; from += length++)
+    assert.equal(sink(came.subarray(from, from + length)), undefined);
+  assert.ok(memory.equals(came));
 });

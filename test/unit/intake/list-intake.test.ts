@@ -10,6 +10,7 @@ import type { KeyValue, ListFiles, ListJob } from "../../../src/daemon/core/port
 import { ListIntake } from "../../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { readMetalink } from "../../../src/daemon/resolve/metalink.ts";
+import { encodeShareCode } from "../../../src/shared/share-code.ts";
 import { ListSessions } from "../../support/list-sessions.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
 import { RecordLogger } from "../../support/record-logger.ts";
@@ -108,6 +109,38 @@ describe("taking a list", () => {
       ],
     });
     assert.equal(own?.batchId, taken.batchId);
+  });
+
+  test("of a refused code nothing is kept, neither in the ledger nor in the file of refused lines", async () => {
+    const code = encodeShareCode(Buffer.alloc(15, 0xa7));
+    const slip = code.replace(/.$/, (last) => (last === "7" ? "8" : "7"));
+    const written: string[] = [];
+    const write = store.write.bind(store);
+    store.write = (writes, options) => {
+      written.push(JSON.stringify(writes));
+      return write(writes, options);
+    };
+    const lines = [
+      code,
+      `  ${code.toLowerCase()}`,
+      `snatch:${code}`,
+      `snatch:${code} for Ann`,
+      slip,
+      `snatch:${slip}`,
+      slip.replaceAll("-", ""),
+      slip.slice(0, -1),
+      `${slip}2`,
+      slip.replaceAll("-", " "),
+      `http://h/a\t${slip}`,
+      `see ${slip}`,
+      `${code}\u0007`,
+    ];
+    const { refused, refusedLines } = await intake.take(job(`${lines.join("\n")}\n`));
+    assert.equal(refused, lines.length);
+    const kept = [...written, readFileSync(files.rejected, "utf8"), JSON.stringify(refusedLines)].join("\n");
+    const bare = kept.replace(/[-\s]/g, "").toUpperCase();
+    for (const part of code.split("-").slice(0, 4)) assert.ok(!bare.includes(part), `${part} is kept`);
+    assert.match(kept, /snatch:\*\*\*/);
   });
 
   test("refused lines stop nothing, come back with their reasons, and are a list once corrected", async () => {

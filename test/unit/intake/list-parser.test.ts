@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { ListParser, type ListPosition, type ParsedEntry } from "../../../src/daemon/intake/list-parser.ts";
+import { encodeShareCode } from "../../../src/shared/share-code.ts";
 
 const DIGEST = "ab".repeat(32);
 const URL1 = "http://h/1";
@@ -38,6 +39,15 @@ function only(text: string, allowed?: string[]) {
 }
 
 describe("lines", () => {
+  test("a code may stand without its scheme, if it is right", () => {
+    const code = encodeShareCode(Buffer.alloc(15, 0x5c));
+    const link = [`snatch:${code}`];
+    const text = [code, `  ${code.toLowerCase()}`, code.replaceAll("-", ""), code.replaceAll("-", " ")].join("\n");
+    assert.deepEqual(urls(parse(text)), [link, link, link, link]);
+    const slip = code.replace(/.$/, (last) => (last === "7" ? "8" : "7"));
+    assert.deepEqual(urls(parse(`${slip}\n${code}\thttp://h/1\n`)), [[slip], [code, "http://h/1"]]);
+  });
+
   for (const [name, text, expected] of [
     ["URLs", "http://a/1\nhttp://a/2\n", [["http://a/1"], ["http://a/2"]]],
     ["no line feed at the end", "http://a/1\nhttp://a/2", [["http://a/1"], ["http://a/2"]]],

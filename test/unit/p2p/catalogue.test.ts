@@ -192,3 +192,28 @@ test("a hundred thousand files are read while other work goes on", async () => {
   assert.ok(turns > 5, `only ${turns} turns of other work`);
   assert.deepEqual(read.at(-1)?.manifest, entries.at(-1)?.manifest);
 });
+
+test("a list of very many folders is refused before it fills memory, and deep ones are read in small turns", async () => {
+  const manifest = makeManifest(0, 1024 * 1024, []);
+  const deep = Array.from({ length: 60 }, (_, n) => `d${n}`).join("/");
+  const listOf = (name: (n: number) => string) =>
+    encodeCatalogue(
+      Array.from({ length: 100_000 }, (_, n) => ({ name: name(n), size: 0, mode: 0o644, mtimeMs: 0, manifest })),
+    );
+  const bomb = listOf((n) => `${n.toString(36)}/${deep}/${"é".repeat(60)}`);
+  const honest = listOf((n) => `${deep}/${"é".repeat(60)}${n.toString(36)}`);
+  const before = process.memoryUsage().rss;
+  await assert.rejects(decodeCatalogue(bomb), /more than 200000 folders/);
+  const grown = (process.memoryUsage().rss - before) / 1e6;
+  assert.ok(grown < 150, `RSS grew by ${grown.toFixed(0)} MB`);
+  let turns = 0;
+  const count = (): void => {
+    turns++;
+    immediate = setImmediate(count);
+  };
+  let immediate = setImmediate(count);
+  const begun = performance.now();
+  assert.equal((await decodeCatalogue(honest)).length, 100_000);
+  clearImmediate(immediate);
+  assert.ok(turns > (performance.now() - begun) / 100, `others had ${turns} turns`);
+});

@@ -52,3 +52,34 @@ for (const suite of Object.keys(SUITES) as PeerSuite[]) {
     assert.equal(here.send(FRAME.cancel, number(7)), undefined);
   });
 }
+
+test("chunks over TLS come in memory that is used again and again, whole and in order", async () => {
+  const [giver, taker, keys] = [manager("giver"), manager("taker"), someKeys()];
+  await using giving = await give(giver, [openShare(keys)]);
+  const here = await take(taker, giving.port, keys);
+  const there = await giving.next();
+  const heard = new Heard();
+  const memories = new Set<ArrayBufferLike>();
+  let pieces = 0;
+  here.start({
+    frame: (type, payload) => heard.frame(type, payload),
+    data: (id, bytes) => {
+      memories.add(bytes.buffer);
+      pieces++;
+      heard.data(id, bytes);
+    },
+    closed: (reason) => heard.closed(reason),
+  });
+  there.start(new Heard());
+  const sent = randomBytes(1024 * 1024);
+  for (let at = 0; at < sent.length; at += 200_000)
+    await there.send(FRAME.data, number(3), sent.subarray(at, at + 200_000));
+  void there.send(FRAME.end, number(3));
+  assert.deepEqual(await heard.next(), { type: FRAME.end, payload: number(3) });
+  assert.ok(heard.bytes(3).equals(sent));
+  assert.ok(pieces >= 64, `${pieces} pieces`);
+  // What had come before it was known that it can be done is the exception.
+  assert.ok(memories.size < 16, `${memories.size} memories for ${pieces} pieces`);
+  there.close(failure("PEER_REFUSED", "enough"));
+  assert.equal((await heard.ended).code, "PEER_REFUSED");
+});

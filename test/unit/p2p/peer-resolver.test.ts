@@ -109,7 +109,7 @@ test("a folder becomes its files, each under the folder's name with its manifest
   );
   const plan = (await here.resolve(expansion.items[1]?.url ?? "")) as Plan;
   assert.equal(plan.filename, "holiday/sub/two.txt");
-  assert.ok(plan.nested && plan.final && plan.alone);
+  assert.ok(plan.nested && plan.exact && plan.final && plan.alone);
   assert.equal(plan.size, 3);
   assert.equal(plan.manifest?.size, 3);
   await assert.rejects(here.resolve(`${url}/3`), { code: "INVALID_URL" });
@@ -123,6 +123,7 @@ test("what is switched off, or not for callers over TCP, is refused by name", as
   here.network.givers.push(scriptGiver(makeContent([["a", Buffer.from("a")]])));
   const plan = (await here.resolve(url, { remote: true })) as Plan;
   assert.equal(plan.candidates[0].url, `${url}/0?remote`);
+  assert.ok(!plan.exact && !plan.nested, "a file by itself is not to hide");
   assert.deepEqual(
     [...here.network.takers].map(({ remote }) => remote),
     [true],

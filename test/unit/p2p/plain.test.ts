@@ -1,13 +1,16 @@
 /** Chunks in the clear: only where both want it, after the proofs, in order with what goes over TLS, by a token used once. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { duplexPair } from "node:stream";
 import { test } from "node:test";
+import { SystemClock } from "../../../src/daemon/os/clock.ts";
+import { PeerChannel } from "../../../src/daemon/p2p/channel/channel.ts";
 import { isLocal } from "../../../src/daemon/p2p/channel/plain.ts";
 import { type Channel, FRAME } from "../../../src/daemon/p2p/types.ts";
 import { encodeFrame } from "../../support/arbitrary-frames.ts";
-import { hostileTaker } from "../../support/hostile-peer.ts";
-import { type Giving, give, Heard, manager, openShare, someKeys, take } from "../../support/peer-pair.ts";
+import { hostileGiver, hostileTaker } from "../../support/hostile-peer.ts";
+import { type Giving, give, Heard, manager, openShare, someKeys, streamOf, take } from "../../support/peer-pair.ts";
 
 const id = Buffer.from([0, 0, 0, 9]);
 const other = Buffer.from([0, 0, 0, 10]);
@@ -101,6 +104,79 @@ test("a token is good for one connection; a guessed one, and none, end it", asyn
   right.destroy();
   // Without its second connection the channel is of no use.
   await once(taker, "close");
+});
+
+/** What a giver says of where chunks could be had in the clear. */
+function offerOf(port: number): Buffer {
+  const where = Buffer.alloc(34, 7);
+  where.writeUInt16BE(port);
+  return encodeFrame(FRAME.plain, where);
+}
+
+test("a taker calls once for chunks in the clear, however often it is told where", async () => {
+  const keys = someKeys();
+  const called = new Set<Socket>();
+  await using other = createServer((socket) => void called.add(socket.on("error", () => {})));
+  await once(other.listen(0, "127.0.0.1"), "listening");
+  await using first = createServer((socket) => {
+    called.add(socket);
+    void hostileGiver(
+      socket.on("error", () => {}),
+      keys,
+      { plain: true },
+    ).then((tls) => {
+      tls.on("error", () => {});
+      const { port } = other.address() as AddressInfo;
+      for (let n = 0; n < 100; n++) tls.write(offerOf(port));
+    });
+  });
+  await once(first.listen(0, "127.0.0.1"), "listening");
+  const socket = connect({ host: "127.0.0.1", port: (first.address() as AddressInfo).port });
+  await once(socket, "connect");
+  const channel = await manager("taker").connect(streamOf(socket), keys, {
+    signal: AbortSignal.timeout(9000),
+    plain: true,
+  });
+  const heard = new Heard();
+  channel.start(heard);
+  const { code, message } = await heard.ended;
+  socket.destroy();
+  assert.equal(code, "PEER_MISBEHAVED");
+  assert.match(message, /twice/);
+  assert.ok(called.size <= 2, `${called.size - 1} connections for chunks`);
+  for (const one of called) one.destroy();
+});
+
+test("a giver cannot have its taker call a port of the system's own services", async () => {
+  for (const [port, calls] of [
+    [22, []],
+    [1023, []],
+    [1024, [1024]],
+  ] as const) {
+    const [here, there] = duplexPair();
+    const called: number[] = [];
+    const channel = new PeerChannel({
+      socket: here,
+      role: "taker",
+      publicId: "",
+      peerId: "",
+      publicKey: new Uint8Array(),
+      path: "lan",
+      remoteAddress: "127.0.0.1",
+      suite: "",
+      mayBePlain: true,
+      clock: new SystemClock(),
+      dialPlain: (_channel, at) => void called.push(at),
+    });
+    const heard = new Heard();
+    channel.start(heard);
+    there.write(offerOf(port));
+    there.write(encodeFrame(FRAME.end, id));
+    assert.equal((await heard.next()).type, FRAME.end, "the channel goes on");
+    assert.deepEqual(called, calls);
+    channel.close();
+    there.destroy();
+  }
 });
 
 test("local is what stays on the machine or its network", () => {

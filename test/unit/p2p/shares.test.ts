@@ -157,6 +157,46 @@ test("what cannot be shared is said, and leaves nothing", async () => {
   assert.deepEqual(await shares.shares(), []);
 });
 
+test("what the daemon keeps for itself is left out, and what people have inside of it is not", async () => {
+  await using folder = await temporaryFolder();
+  const at = (...names: string[]) => join(folder.path, ...names);
+  await mkdir(at("home", "state", "codes"), { recursive: true });
+  await mkdir(at("home", "state", "downloads"));
+  for (const name of ["a", "config", "state/token", "state/codes/1", "state/downloads/film", "state2"])
+    await writeFile(at("home", name), name);
+  await symlink(at("home"), at("link"));
+  const own = {
+    paths: [at("link", "state"), at("home", "config"), at("missing")],
+    except: [at("home", "state", "downloads")],
+  };
+  await using fixture = shareFixture(folder.path, { own });
+  const { shares } = fixture;
+  const made = await shares.share([at("home")], {}, unbroken());
+  assert.deepEqual(
+    made.leftOut.map(({ path }) => path),
+    [at("home", "config"), at("home", "state")],
+  );
+  assert.match(made.leftOut[0]?.why ?? "", /the daemon's own/);
+  assert.equal(made.state.fileCount, 2);
+  for (const name of ["state", "state/codes", "state/codes/1", "config"])
+    for (const path of [at("home", name), at("link", name)])
+      await assert.rejects(shares.share([path], {}, unbroken()), code("SHARE_INVALID"));
+  assert.equal((await shares.share([at("home", "state", "downloads")], {}, unbroken())).state.fileCount, 1);
+  const both = await shares.share([at("home", "a"), at("home", "state")], {}, unbroken());
+  assert.deepEqual([both.state.fileCount, both.leftOut.length], [1, 1]);
+});
+
+test("files whose bytes are made as they are read would arrive empty: they are not shared", async () => {
+  await using folder = await temporaryFolder();
+  await using fixture = shareFixture(folder.path);
+  const { shares } = fixture;
+  await assert.rejects(shares.share(["/proc/self/status"], {}, unbroken()), /is empty and is not/);
+  await writeFile(join(folder.path, "empty"), "");
+  const made = await shares.share(["/proc/self/status", join(folder.path, "empty")], {}, unbroken());
+  assert.deepEqual([made.state.fileCount, made.leftOut.length], [1, 1]);
+  await assert.rejects(shares.share([""], {}, unbroken()), code("SHARE_INVALID"));
+});
+
 test("the making can be called off while a file is read", async () => {
   await using folder = await temporaryFolder();
   await using fixture = shareFixture(folder.path);
@@ -346,8 +386,8 @@ test("a share ends when it was fetched as often as was wanted", async () => {
     const { peer } = fixture.network.call(made.state.id, word);
     await peer.take(0, 0, MIB);
     void peer.channel.send(FRAME.complete);
-    if (word === "b") assert.match((await peer.untilClosed()).message, /has ended/);
-    else await peer.take(0, 0, 1);
+    if (word === "a") await peer.takeCatalogue();
+    else assert.match((await peer.untilClosed()).message, /has ended/);
   }
   assert.deepEqual(await fixture.shares.shares(), []);
   await assert.rejects(fixture.shares.codeOf(made.code), code("SHARE_NOT_FOUND"));

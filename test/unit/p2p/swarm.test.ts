@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { failure } from "../../../src/daemon/core/errors.ts";
+import { type DownloadError, failure } from "../../../src/daemon/core/errors.ts";
 import type { Plan } from "../../../src/daemon/core/plan.ts";
 import { makeCode, readCode } from "../../../src/daemon/p2p/code.ts";
 import { deriveKeys } from "../../../src/daemon/p2p/keys.ts";
@@ -67,6 +67,9 @@ function taker(t: TestContext, { flow = true }: { flow?: boolean } = {}) {
   return { network, clock, logger, swarms, resolver, resolve, fetch, url, publicId, given, secrets };
 }
 
+/** Bytes that one request may have on the way. */
+const WINDOW = 2 * 1024 * 1024;
+
 test("a file comes whole from one peer, with what is known of it", async (t) => {
   const { network, swarms, resolve, fetch, url } = taker(t);
   const content = file(5);
@@ -121,9 +124,9 @@ test("a sink that is held is granted no more than the window; what came is kept 
     bytes += piece.length;
     return gate.promise;
   });
-  await waitFor("the window is full", () => giver.saw.sent >= 4 * 1024 * 1024);
+  await waitFor("the window is full", () => giver.saw.sent >= WINDOW);
   await new Promise((resolve) => setTimeout(resolve, 30));
-  assert.equal(giver.saw.sent, 4 * 1024 * 1024);
+  assert.equal(giver.saw.sent, WINDOW);
   gate.resolve();
   await piping;
   assert.equal(bytes, content.offer.size);
@@ -350,7 +353,7 @@ test("data may come late after a cancel, up to what was granted, and no further"
   const piping = stream.pipe(() => abort.abort(new Error("enough")));
   await assert.rejects(piping, /enough/);
   await waitFor("cancel", () => cancelled > 0);
-  const window = 4 * 1024 * 1024 - giver.saw.sent;
+  const window = WINDOW - giver.saw.sent;
   for (let sent = 0; sent < window; sent += 131_072)
     void channel?.send(FRAME.data, numbers(cancelled), Buffer.alloc(Math.min(131_072, window - sent)));
   await new Promise((resolve) => setTimeout(resolve, 30));
@@ -400,4 +403,50 @@ test("a swarm lingers, then ends; it is found again meanwhile", async (t) => {
   assert.equal(network.takers.size, 1);
   await clock.advance(2000);
   await waitFor("ended", () => network.takers.size === 0);
+});
+
+test("the only one who gave ends the share: five seconds for another, then his word; later, that there is nobody else", async (t) => {
+  const { network, clock, resolve, swarms, url } = taker(t, { flow: false });
+  const content = file(3);
+  const giver = scriptGiver(content);
+  const channels: Channel[] = [];
+  network.givers.push({
+    ...giver,
+    most: 1,
+    give: (channel, ends) => {
+      channels.push(channel);
+      giver.give(channel, ends);
+    },
+  });
+  await resolve();
+  channels[0]?.close(failure("PEER_REFUSED", "whoever shared it has ended the share"));
+  await waitFor("the end is known", () => swarms.peers().length === 0);
+  const wait = async () => {
+    const stream = await swarms.peer(`${url}/0`).open({ start: 0, signal: new AbortController().signal });
+    const began = clock.monotonic();
+    let over = false;
+    const end = stream
+      .pipe(() => undefined)
+      .then(
+        () => assert.fail("it came"),
+        (error: unknown) => error,
+      );
+    void end.finally(() => {
+      over = true;
+    });
+    await waitFor("the end of the waiting", async () => {
+      if (!over) await clock.advance(250);
+      return over;
+    });
+    const { code, message, metadata } = (await end) as DownloadError;
+    return { code, message, last: metadata["last_word"], seconds: Math.round((clock.monotonic() - began) / 1000) };
+  };
+  await clock.advance(250);
+  const first = await wait();
+  assert.deepEqual([first.code, first.last, first.seconds], ["PEER_REFUSED", "true", 5]);
+  assert.match(first.message, /whoever shared it has ended the share$/);
+  const second = await wait();
+  assert.deepEqual([second.code, second.last, second.seconds], ["PEERS_NOT_FOUND", undefined, 30]);
+  assert.match(second.message, /whoever shared it has ended the share; nobody else was found/);
+  assert.doesNotMatch(second.message, /wrong code/, "the code was right");
 });

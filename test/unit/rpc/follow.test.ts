@@ -137,6 +137,42 @@ describe("following by id", () => {
   });
 });
 
+describe("what a session has led to", () => {
+  /** Says that nothing is left: a caller leaves at that. */
+  const saysEnd = ({ summary }: FollowDownloadsResponse): boolean =>
+    summary !== undefined && summary.completedCount + summary.failedCount + summary.pausedCount >= summary.totalCount;
+
+  test("no message says that all is done before what it led to is: made before the first message", async () => {
+    const daemon = new MemoryDaemon();
+    const child = daemon.add(undefined, { batchId: "b1" });
+    const parent = daemon.add(undefined, { status: "completed", expansion: { batchId: "b1", count: 1 } });
+    const stream = start(daemon, { ids: [parent.id] });
+    await stream.clock.advance(2000);
+    assert.equal(stream.ended(), false);
+    assert.deepEqual(stream.messages.filter(saysEnd), []);
+    assert.equal(stream.messages[0]?.summary?.totalCount, 2);
+    daemon.change(child.id, { status: "cancelled" });
+    await stream.done;
+    assert.deepEqual(stream.messages.map(saysEnd), [...stream.messages.slice(1).map(() => false), true]);
+    assert.equal(stream.last()?.failedCount, 1);
+  });
+
+  test("the same of sessions that were there before, and were taken up by it", async () => {
+    const daemon = new MemoryDaemon();
+    const [child, parent] = [daemon.add(), daemon.add(undefined, { status: "active" })];
+    const stream = start(daemon, { ids: [parent.id] });
+    await stream.clock.advance(0);
+    daemon.adopt("b1", child.id);
+    daemon.change(parent.id, { status: "completed", expansion: { batchId: "b1", count: 1 } });
+    await stream.clock.advance(2000);
+    assert.equal(stream.ended(), false);
+    assert.deepEqual(stream.messages.filter(saysEnd), []);
+    daemon.change(child.id, { status: "cancelled" });
+    await stream.done;
+    assert.equal(stream.last()?.totalCount, 2);
+  });
+});
+
 describe("following a batch", () => {
   test("counts by pages, sessions that were adopted too; first sends the active ones only", async () => {
     const daemon = new MemoryDaemon(50);

@@ -8,11 +8,13 @@
  * where it stands among the chunks, and it is handed over when both have come.
  */
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import { DownloadError, failure } from "../../core/errors.ts";
 import type { PeerPath } from "../../core/peers.ts";
 import type { Clock } from "../../core/ports.ts";
 import { type Channel, type ChannelHandlers, FRAME, type FrameType } from "../types.ts";
 import { decodeGoodbye, encodeGoodbye } from "./goodbye.ts";
+import { readInto } from "./reused-memory.ts";
 import { breach, FrameReader, FrameWriter, PLAIN_SHAPES, type Role } from "./wire.ts";
 
 /** How long a last word may take to leave, in milliseconds. */
@@ -20,6 +22,12 @@ const CLOSING_MS = 2000;
 
 /** Bytes that wait for a peer that does not read; more is not kept for it. */
 const MOST_WAITING = 32 * 1024 * 1024;
+
+/** Below it are the ports of a system's own services: none of them is a peer's, whatever it says. */
+const LEAST_PLAIN_PORT = 1024;
+
+/** The longest record of TLS (RFC 8446 §5.1), in bytes. */
+const RECORD = 16 * 1024;
 
 /** Refusals whose place among the chunks is not known yet. */
 const MOST_REFUSALS = 1024;
@@ -62,6 +70,8 @@ export class PeerChannel implements Channel {
   #plain: Duplex | undefined;
   #plainWriter: FrameWriter | undefined;
   #plainReader: FrameReader | undefined;
+  /** The giver has said where chunks could be had in the clear: once, else it could have us call as often as it likes. */
+  #offered = false;
   /** The giver has said that chunks come in the clear. */
   #switched = false;
   /** Refusals of which one half has come: the words by TLS, or the place by the other connection. */
@@ -181,8 +191,12 @@ export class PeerChannel implements Channel {
   #onPlain(payload: Buffer): void {
     const port = payload.readUInt16BE(0);
     if (!this.mayBePlain || this.#switched) throw breach("it wants to send in the clear, which was not agreed");
-    if (port !== 0) this.#parts.dialPlain?.(this, port, Buffer.from(payload.subarray(2)));
-    else {
+    if (port !== 0) {
+      if (this.#offered) throw breach("it says twice where chunks could be had in the clear");
+      this.#offered = true;
+      // Without that connection chunks go on coming over TLS.
+      if (port >= LEAST_PLAIN_PORT) this.#parts.dialPlain?.(this, port, Buffer.from(payload.subarray(2)));
+    } else {
       this.#switched = true;
       this.#readPlain();
     }
@@ -217,12 +231,20 @@ export class PeerChannel implements Channel {
   }
 
   #read(stream: Duplex, reader: FrameReader): void {
-    stream.on("data", (bytes: Buffer) => {
+    const take = (bytes: Buffer): void => {
       try {
         reader.push(bytes);
       } catch (error) {
         this.close(error instanceof DownloadError ? error : asBreach(error));
       }
+    };
+    // What a giver receives is little.
+    let asks = this.#parts.role === "taker" && stream instanceof TLSSocket;
+    stream.on("data", (bytes: Buffer) => {
+      take(bytes);
+      if (!asks || this.#reason || stream.readableLength > 0) return;
+      asks = false;
+      readInto(stream as TLSSocket, Buffer.allocUnsafeSlow(RECORD), take);
     });
     stream.once("end", () => this.#close(failure("CONNECTION_LOST", "the peer has ended the connection")));
   }

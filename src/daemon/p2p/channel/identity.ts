@@ -11,7 +11,8 @@ import { join } from "node:path";
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
 import { type KeyAndCertificate, makeKeyAndCertificate, publicKeyOf } from "./certificate.ts";
 
-const FILE = "identity.pem";
+/** In its folder. */
+export const IDENTITY_FILE = "identity.pem";
 
 /** Larger ones are not ours. */
 const LARGEST_FILE = 64 * 1024;
@@ -31,7 +32,7 @@ export interface Identity extends KeyAndCertificate {
  * @throws FileSystemError IDENTITY_INVALID if it is damaged, or others may read or change it; or that of the file system
  */
 export async function loadIdentity(directory: string): Promise<Identity> {
-  const path = join(directory, FILE);
+  const path = join(directory, IDENTITY_FILE);
   try {
     const found = await read(path);
     if (found) return found;
@@ -55,7 +56,7 @@ async function make(directory: string, path: string): Promise<void> {
   if ((mode & 0o022) !== 0)
     throw invalid(directory, `others may write into its folder (mode ${octal(mode)})`, `chmod go-w ${directory}`);
   const { key, certificate } = await makeKeyAndCertificate();
-  const draft = join(directory, `.${FILE}.${randomUUID()}`);
+  const draft = join(directory, `.${IDENTITY_FILE}.${randomUUID()}`);
   try {
     const file = await open(draft, "wx", 0o600);
     try {

@@ -30,11 +30,17 @@ const MOST_NEIGHBOURS = 2;
 /** Milliseconds until the way is walked again. A node's token is good for five minutes at least, in all that are about. */
 const KNOWN_MS = 4 * 60_000;
 
+/**
+ * Milliseconds after which a node without an answer is not waited for: its answer counts if it comes while others are. Many
+ * nodes that are named have long gone, and would otherwise cost two seconds each.
+ */
+const SLOW_MS = 600;
+
 /** Targets whose keepers are remembered. */
 const MOST_KNOWN = 512;
 
 /** The longest value of an item, in bytes (BEP 44: below 1000, bencoded). */
-export const LONGEST_VALUE = 995;
+const LONGEST_VALUE = 995;
 
 /** An item whose signature is right. */
 export interface Item {
@@ -102,16 +108,19 @@ export class DhtItems implements ItemStore {
       v: item.value,
       ...(replaces !== undefined && { cas: replaces }),
     };
-    const answers = await Promise.all(
-      keepers.flatMap((node) =>
-        node.token ? [this.#init.socket.ask(node, "put", { ...args, token: node.token })] : [],
-      ),
-    );
-    const stored = answers.filter((answer) => answer !== undefined && "body" in answer).length;
-    // 301: something else is there; 302: something newer.
-    const refused = answers.filter((a) => a !== undefined && "code" in a && (a.code === 301 || a.code === 302)).length;
+    const able = keepers.filter((node) => node.token !== undefined);
+    let [stored, refused] = [0, 0];
+    const tell = async ({ token = Buffer.alloc(0), ...node }: Keeper): Promise<void> => {
+      const answer = await this.#init.socket.ask(node, "put", { ...args, token });
+      if (answer === undefined) return;
+      if ("body" in answer) stored++;
+      // 301: something else is there; 302: something newer.
+      else if (answer.code === 301 || answer.code === 302) refused++;
+    };
+    const least = Math.min(able.length, KEEPERS / 2);
+    await this.#most(able.map(tell), () => stored + refused >= least);
     // A node that has forgotten its token, or that is gone: the way has to be found anew.
-    if (stored + refused < Math.min(answers.length, KEEPERS / 2)) this.#known.clear();
+    if (stored + refused < least) this.#known.clear();
     return { stored, refused };
   }
 
@@ -135,9 +144,30 @@ export class DhtItems implements ItemStore {
   }
 
   async #askAll(nodes: readonly Keeper[], target: Buffer, onReply: (body: BencodedMap) => void): Promise<number> {
-    const bodies = await Promise.all(nodes.map((node) => this.#ask(node, target)));
-    for (const body of bodies) if (body !== undefined) onReply(body);
-    return bodies.filter((body) => body !== undefined).length;
+    let answered = 0;
+    const visit = async (node: Keeper): Promise<void> => {
+      const body = await this.#ask(node, target);
+      if (body === undefined) return;
+      answered++;
+      onReply(body);
+    };
+    await this.#most(nodes.map(visit), () => answered * 2 >= nodes.length);
+    return answered;
+  }
+
+  /** Waits for all, or for those that are not slow if they are enough. */
+  async #most(all: readonly Promise<void>[], areEnough: () => boolean): Promise<void> {
+    const done = Promise.all(all);
+    await this.#orSlow(done);
+    if (!areEnough()) await done;
+  }
+
+  /** Waits for something no longer than for a node that is not slow. */
+  async #orSlow(promise: Promise<unknown>): Promise<void> {
+    const done = new AbortController();
+    const slow = this.#init.clock.sleep(SLOW_MS, done.signal).catch(() => undefined);
+    await Promise.race([promise, slow]);
+    done.abort();
   }
 
   async #ask(node: NodeContact, target: Buffer): Promise<BencodedMap | undefined> {
@@ -162,7 +192,10 @@ export class DhtItems implements ItemStore {
       while (visits.size < ABREAST) {
         const node = shortlist.next();
         if (node === undefined) break;
-        const under = visit(node).finally(() => visits.delete(under));
+        const under = this.#orSlow(visit(node)).finally(() => {
+          visits.delete(under);
+          shortlist.passOver(node);
+        });
         visits.add(under);
       }
       if (visits.size === 0) break;
@@ -177,7 +210,11 @@ class Shortlist {
   readonly #target: Buffer;
   readonly #seen = new Set<string>();
   readonly #perNeighbourhood = new Map<string, number>();
-  readonly #nodes: { readonly node: NodeContact; readonly distance: Buffer; state: "new" | "asked" | Keeper }[] = [];
+  readonly #nodes: {
+    readonly node: NodeContact;
+    readonly distance: Buffer;
+    state: "new" | "asked" | "slow" | Keeper;
+  }[] = [];
   #asked = 0;
 
   constructor(target: Buffer, self: Buffer) {
@@ -203,7 +240,8 @@ class Shortlist {
   /** The nearest that was not asked yet, among those that may become keepers. */
   next(): NodeContact | undefined {
     if (this.#asked >= MOST_ASKED) return undefined;
-    const entry = this.#nodes.slice(0, KEEPERS).find(({ state }) => state === "new");
+    const near = this.#nodes.filter(({ state }) => state !== "slow").slice(0, KEEPERS);
+    const entry = near.find(({ state }) => state === "new");
     if (entry === undefined) return undefined;
     entry.state = "asked";
     this.#asked++;
@@ -213,6 +251,12 @@ class Shortlist {
   failed(node: NodeContact): void {
     const index = this.#nodes.findIndex((entry) => entry.node === node);
     if (index >= 0) this.#nodes.splice(index, 1);
+  }
+
+  /** It has not answered yet: others take its place until it does. */
+  passOver(node: NodeContact): void {
+    const entry = this.#nodes.find((candidate) => candidate.node === node);
+    if (entry?.state === "asked") entry.state = "slow";
   }
 
   answered(node: NodeContact, token: Buffer | undefined): void {

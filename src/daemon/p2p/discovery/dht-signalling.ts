@@ -12,17 +12,20 @@ import { signingKey } from "./ed25519.ts";
 import { PresenceBoard, STALE_MS } from "./presence-board.ts";
 import { LONGEST_MESSAGE, open, saltOf, seal } from "./signal-codec.ts";
 
-/** How often it is asked: until so many milliseconds after something happened, every so many. */
+/**
+ * How often it is asked: until so many milliseconds after something happened, every so many. A look is some packets to each
+ * of a few nodes; none of them gets more than one or two a second of us.
+ */
 const PACE = [
-  { until: 5000, every: 1500 },
-  { until: 3 * 60_000, every: 4000 },
-  { until: 15 * 60_000, every: 15_000 },
+  { until: 30_000, every: 1000 },
+  { until: 5 * 60_000, every: 3000 },
+  { until: 15 * 60_000, every: 12_000 },
   { until: Number.POSITIVE_INFINITY, every: 30_000 },
 ] as const;
 
 /** The same for those who can be reached. */
 const REACHABLE_PACE = [
-  { until: 5000, every: 1500 },
+  { until: 5000, every: 1000 },
   { until: 30_000, every: 4000 },
   { until: Number.POSITIVE_INFINITY, every: 60_000 },
 ] as const;
@@ -30,8 +33,13 @@ const REACHABLE_PACE = [
 /** Milliseconds until a presence is written again, though nothing has changed. */
 const REFRESH_MS = 4 * 60_000;
 
-/** Milliseconds between two looks at whether our own presence has changed, or its place is lost: without a packet. */
+/**
+ * Milliseconds between two looks at whether our own presence has changed, or its place is lost: without a packet. At first, as
+ * long as it is being found out how we can be reached, it is looked more often.
+ */
 const OWN_MS = 5000;
+const FIRST_OWN_MS = 500;
+const FIRST_MS = 15_000;
 
 /** Milliseconds until it is tried again, where no place could be taken. */
 const RETRY_MS = 10_000;
@@ -167,11 +175,14 @@ export class DhtSignalling implements Signalling {
     let told = "";
     let toldAt = 0;
     let looks = 0;
-    let lookedAt = clock.monotonic();
+    const began = clock.monotonic();
+    let lookedAt = began;
+    // Who announces himself has more to say of himself in the same turn.
+    await Promise.resolve();
     while (!signal.aborted) {
-      let wait = OWN_MS;
+      let wait = clock.monotonic() - began < FIRST_MS ? FIRST_OWN_MS : OWN_MS;
       try {
-        const confirm = slot !== undefined && looks > 0;
+        const confirm = slot !== undefined && looks > 0 && clock.monotonic() - lookedAt >= SECOND_LOOK_MS;
         if (slot !== undefined && (confirm || clock.monotonic() - lookedAt >= OVERWRITTEN_MS)) {
           looks--;
           lookedAt = clock.monotonic();
@@ -182,12 +193,15 @@ export class DhtSignalling implements Signalling {
         if (lost || confirm || withoutTime(presence) !== told || clock.monotonic() - toldAt >= REFRESH_MS) {
           const taken: number | undefined = await this.#place(board, lost ? undefined : slot, presence, signal);
           if (taken === undefined) wait = RETRY_MS;
-          if (taken !== undefined && taken !== slot) looks = 2;
+          if (taken !== undefined && taken !== slot) {
+            looks = 2;
+            lookedAt = clock.monotonic();
+          }
           slot = taken;
           told = withoutTime(presence);
           toldAt = clock.monotonic();
         }
-        if (looks > 0) wait = SECOND_LOOK_MS;
+        if (looks > 0) wait = Math.min(wait, SECOND_LOOK_MS);
       } catch (error) {
         if (!signal.aborted) logger.debug({ err: error }, "the DHT did not take where we are");
         wait = RETRY_MS;

@@ -1,14 +1,15 @@
 /**
- * The socket of the DHT: what the library sends and reads goes through here. Datagrams of the wrong form, to and from
- * addresses that may not be called, and floods go no further. And it asks questions of its own, for items: the library
- * would walk through the whole network for each one, and hides what the nodes answered to a put.
+ * The socket of the DHT: what the library sends and reads goes through here, by UDP or, where that does not get through, by a
+ * relay. Datagrams of the wrong form, to and from addresses that may not be called, and floods go no further. And it asks
+ * questions of its own, for items: the library would walk through the whole network for each one, and hides what the nodes
+ * answered to a put.
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { EventEmitter } from "node:events";
 import type { Clock } from "../../core/ports.ts";
 import { type BencodedMap, type Encodable, encode } from "./bencode.ts";
 import type { EndpointFilter } from "./endpoint-filter.ts";
-import { LONGEST_PACKET, type Packet, readPacket } from "./krpc.ts";
+import { asReadOnly, LONGEST_PACKET, type Packet, readPacket } from "./krpc.ts";
 
 /** Milliseconds until an answer counts as lost. */
 const ANSWER_MS = 2000;
@@ -30,6 +31,13 @@ export interface PacketCounts {
   readonly dropped: number;
 }
 
+/** Carries packets in place of UDP; see nat/turn-relay.ts. */
+export interface PacketRelay extends Disposable {
+  /** For people. */
+  readonly name: string;
+  send(bytes: Uint8Array, to: { readonly address: string; readonly port: number }): void;
+}
+
 interface Question {
   readonly host: string;
   readonly port: number;
@@ -38,7 +46,8 @@ interface Question {
 
 /** Looks like a `dgram.Socket` to the library: `message`, `error`, `listening`, `close`. */
 export class DhtSocket extends EventEmitter {
-  readonly #socket: Socket = createSocket("udp4");
+  /** Undefined: nothing goes by UDP, ever. */
+  readonly #socket: Socket | undefined;
   readonly #filter: EndpointFilter;
   readonly #clock: Clock;
   readonly #questions = new Map<number, Question>();
@@ -49,15 +58,39 @@ export class DhtSocket extends EventEmitter {
   #received = 0;
   #dropped = 0;
   #closed = false;
+  #relay: PacketRelay | undefined;
+  /** When the first packet went out by UDP that nothing has come after, by the monotonic clock. */
+  #askedAt: number | undefined;
+  #heard = false;
 
-  constructor(filter: EndpointFilter, clock: Clock) {
+  /** @param udp - false: packets go by a relay, or not at all */
+  constructor(filter: EndpointFilter, clock: Clock, udp: boolean) {
     super();
     this.#filter = filter;
     this.#clock = clock;
-    this.#socket.on("message", (bytes, from) => this.#onMessage(bytes, from));
+    if (!udp) return;
+    this.#socket = createSocket("udp4");
+    this.#socket.on("message", (bytes, from) => this.#onMessage(bytes, from, true));
     this.#socket.on("error", (error) => this.emit("error", error));
     this.#socket.on("listening", () => this.emit("listening"));
     this.#socket.on("close", () => this.emit("close"));
+  }
+
+  /** By what packets go now; undefined: UDP. */
+  get relay(): PacketRelay | undefined {
+    return this.#relay;
+  }
+
+  /** From now on packets go by this. Others cannot reach us there, so we answer no questions (BEP 43). */
+  set relay(relay: PacketRelay | undefined) {
+    this.#relay = relay;
+    this.#askedAt = undefined;
+    this.#heard = false;
+  }
+
+  /** For how many milliseconds packets have gone out by UDP without an answer, and if there was one ever before. */
+  get silence(): { readonly ms: number; readonly heard: boolean } {
+    return { ms: this.#askedAt === undefined ? 0 : this.#clock.monotonic() - this.#askedAt, heard: this.#heard };
   }
 
   get counts(): PacketCounts {
@@ -65,11 +98,17 @@ export class DhtSocket extends EventEmitter {
   }
 
   bind(port: number, address: string, onListening: () => void): void {
-    this.#socket.bind(port, address, onListening);
+    if (this.#socket) this.#socket.bind(port, address, onListening);
+    else
+      queueMicrotask(() => {
+        this.emit("listening");
+        onListening();
+      });
   }
 
+  /** Port 0: nobody can send us anything by UDP. */
   address(): { readonly address: string; readonly port: number } {
-    return this.#socket.address();
+    return this.#socket?.address() ?? { address: "0.0.0.0", port: 0 };
   }
 
   send(
@@ -81,10 +120,12 @@ export class DhtSocket extends EventEmitter {
     done: () => void = () => {},
   ): void {
     if (this.#closed || length > LONGEST_PACKET || !this.#filter.allows(host, port)) done();
-    else {
-      this.#sent++;
-      this.#socket.send(bytes, offset, length, port, host, done);
-    }
+    else this.#send(bytes.subarray(offset, offset + length), host, port, this.#relay, done);
+  }
+
+  /** A packet of the relay has come. */
+  receive(bytes: Buffer, { address, port }: { readonly address: string; readonly port: number }): void {
+    this.#onMessage(bytes, { address, port, family: "IPv4", size: bytes.length }, false);
   }
 
   close(): void {
@@ -92,18 +133,21 @@ export class DhtSocket extends EventEmitter {
     this.#closed = true;
     for (const question of this.#questions.values()) question.settle(undefined);
     for (const next of this.#queue.splice(0)) next();
-    this.#socket.close();
+    if (this.#socket) this.#socket.close();
+    else queueMicrotask(() => this.emit("close"));
   }
 
   /**
    * Asks a node. @returns its values, or the code of its error; undefined if nothing came in time. Never rejects
    *
    * @param args - with our node id as `id`
+   * @param byUdp - whatever the others go by
    */
   async ask(
     to: { readonly host: string; readonly port: number },
     query: string,
     args: { readonly [key: string]: Encodable },
+    byUdp = false,
   ): Promise<Answer | undefined> {
     while (this.#questions.size >= MOST_ASKED && !this.#closed)
       await new Promise<void>((resolve) => void this.#queue.push(resolve));
@@ -123,16 +167,32 @@ export class DhtSocket extends EventEmitter {
         resolve(answer);
       };
       this.#questions.set(transaction, { host: to.host, port: to.port, settle });
-      this.send(bytes, 0, bytes.length, to.port, to.host);
+      if (bytes.length <= LONGEST_PACKET) this.#send(bytes, to.host, to.port, byUdp ? undefined : this.#relay);
     });
   }
 
-  #onMessage(bytes: Buffer, from: RemoteInfo): void {
+  #send(bytes: Uint8Array, host: string, port: number, relay: PacketRelay | undefined, done?: () => void): void {
+    this.#sent++;
+    if (relay) {
+      relay.send(asReadOnly(bytes), { address: host, port });
+      done?.();
+    } else if (this.#socket) {
+      this.#askedAt ??= this.#clock.monotonic();
+      this.#socket.send(bytes, port, host, () => done?.());
+    } else done?.();
+  }
+
+  #onMessage(bytes: Buffer, from: RemoteInfo, byUdp: boolean): void {
     this.#received++;
     const packet = this.#filter.allows(from.address, from.port) ? readPacket(bytes) : undefined;
-    if (packet === undefined || (packet.kind === "query" && this.#isFlood())) {
+    const isQuery = packet?.kind === "query";
+    if (packet === undefined || (isQuery && (this.#relay !== undefined || this.#isFlood()))) {
       this.#dropped++;
       return;
+    }
+    if (byUdp && !isQuery) {
+      this.#heard = true;
+      this.#askedAt = undefined;
     }
     if (packet.kind !== "query" && packet.t.length === 4) this.#onAnswer(packet, from);
     else

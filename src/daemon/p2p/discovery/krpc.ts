@@ -8,6 +8,10 @@ import { type Bencoded, type BencodedMap, decode } from "./bencode.ts";
 /** Longer datagrams are neither sent nor read: they would be fragmented, and nothing of the DHT needs them. */
 export const LONGEST_PACKET = 1400;
 
+/** How a query ends, and what it says of us if nobody is to ask us. */
+const QUERY = Buffer.from("1:y1:qe");
+const READ_ONLY = Buffer.from("2:roi1e");
+
 /** A packet that has the right form. */
 export interface Packet {
   readonly kind: "query" | "reply" | "error";
@@ -51,6 +55,22 @@ export function readPacket(bytes: Buffer): Packet | undefined {
     default:
       return undefined;
   }
+}
+
+/**
+ * Says in a query of ours that we answer none, so that nobody keeps us among the nodes that he asks (BEP 43). Anything else
+ * stays as it is.
+ */
+export function asReadOnly(bytes: Uint8Array): Uint8Array {
+  const packet = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (!packet.subarray(-QUERY.length).equals(QUERY)) return bytes;
+  // "ro" comes between the name of the query and the transaction: keys are sorted.
+  for (const length of [2, 4]) {
+    const at = packet.length - QUERY.length - length - 5;
+    if (at > 0 && packet.toString("latin1", at, at + 5) === `1:t${length}:`)
+      return Buffer.concat([packet.subarray(0, at), READ_ONLY, packet.subarray(at)]);
+  }
+  return bytes;
 }
 
 /** The nodes that a reply names, at most `most`. */

@@ -35,7 +35,7 @@ export interface GiverParts {
   readonly files: (servable: Servable) => Promise<GivenFiles>;
   /** It has ended; called once. */
   readonly onClosed: (giver: Giver) => void;
-  /** The peer has all of it; called once. */
+  /** The peer says that it has all of it; called once. */
   readonly onComplete: (giver: Giver) => void;
 }
 
@@ -244,7 +244,7 @@ export class Giver implements ChannelHandlers {
       return;
     }
     const taken = this.channel.sendData(number32(request.id), bytes, free);
-    this.servable.sent(length);
+    this.servable.sent(length, this.channel.peerId);
     if (last) {
       this.#requests.delete(request.id);
       void this.channel.send(FRAME.end, number32(request.id));

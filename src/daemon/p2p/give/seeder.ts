@@ -1,6 +1,6 @@
 /**
- * Gives what is shared to whoever has proved the code: one giver for each channel, an upload limit over all of them, and a
- * count of the peers that have fetched everything.
+ * Gives what is shared to whoever has proved the code: one giver for each channel, and an upload limit over all of
+ * them.
  */
 import { type DownloadError, failure } from "../../core/errors.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
@@ -10,9 +10,6 @@ import type { Channel, Servable } from "../types.ts";
 import { Giver } from "./giver.ts";
 import type { GivenFiles } from "./giver-held.ts";
 import { ReadAhead } from "./giver-request.ts";
-
-/** Peers that are remembered to have fetched a share. */
-const MOST_REMEMBERED = 10_000;
 
 /** What a seeder needs. */
 export interface SeederParts {
@@ -31,8 +28,6 @@ export class Seeder implements AsyncDisposable {
   readonly #givers = new Set<Giver>();
   /** Read once for all peers of a share. */
   readonly #files = new WeakMap<Servable, Promise<GivenFiles>>();
-  /** By public id and peer id. */
-  readonly #fetched = new Set<string>();
   #ended = false;
 
   constructor({ clock, logger, uploadLimit }: SeederParts) {
@@ -52,12 +47,16 @@ export class Seeder implements AsyncDisposable {
       channel.close(failure("PEER_REFUSED", "whoever shares it is ending"));
       return;
     }
+    const left = servable.joined?.(channel.peerId);
     const giver = new Giver(channel, servable, {
       clock: this.#clock,
       limit: this.#limit,
       ahead: this.#ahead,
       files: (of) => this.#filesOf(of),
-      onClosed: (ended) => this.#closed(ended),
+      onClosed: (ended) => {
+        left?.();
+        this.#closed(ended);
+      },
       onComplete: (complete) => this.#complete(complete),
     });
     this.#givers.add(giver);
@@ -72,7 +71,6 @@ export class Seeder implements AsyncDisposable {
   /** Ends the channels of a share; its peers are told why. */
   end(publicId: string, reason: DownloadError): void {
     for (const { channel } of this.#of(publicId)) channel.close(reason);
-    for (const key of this.#fetched) if (key.startsWith(publicId)) this.#fetched.delete(key);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -90,12 +88,8 @@ export class Seeder implements AsyncDisposable {
   }
 
   #complete({ channel, servable }: Giver): void {
-    const key = `${channel.publicId}/${channel.peerId}`;
-    // A peer that comes back to be told of more chunks has not fetched it twice.
-    if (this.#fetched.has(key) || this.#fetched.size >= MOST_REMEMBERED) return;
-    this.#fetched.add(key);
+    if (!servable.fetched(channel.peerId)) return;
     this.#logger.info({ share: channel.publicId, peer: channel.peerId }, "a peer has fetched all of a share");
-    servable.fetched();
   }
 
   #filesOf(servable: Servable): Promise<GivenFiles> {

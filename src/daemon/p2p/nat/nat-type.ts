@@ -6,8 +6,8 @@
 import { networkInterfaces } from "node:os";
 import type { NatBehaviour, NatType } from "../../core/peers.ts";
 import type { Clock } from "../../core/ports.ts";
-import type { StunAddress } from "./stun-message.ts";
 import { BRISK, familyOf, type StunAnswer, StunSocket } from "./stun-socket.ts";
+import type { StunAddress } from "./stun-wire.ts";
 
 /** What was found out. */
 export interface NatReport {

@@ -7,7 +7,8 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { isIPv6 } from "node:net";
 import type { Clock } from "../../core/ports.ts";
-import { BINDING, decodeStun, encodeStun, type StunAddress, type StunMessage } from "./stun-message.ts";
+import { BINDING, decodeStun, encodeStun, type StunMessage } from "./stun-message.ts";
+import type { StunAddress } from "./stun-wire.ts";
 
 /** Milliseconds after which a question is repeated; after the last it has failed. Doubled as in RFC 8489, ended sooner. */
 export const PATIENT: readonly number[] = [250, 500, 1000, 2000];

@@ -6,16 +6,9 @@ import { randomBytes } from "node:crypto";
 import { Socket } from "node:net";
 import { failure } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
-import {
-  BINDING,
-  decodeStun,
-  encodeStun,
-  LONGEST_STUN,
-  STUN_HEADER,
-  type StunAddress,
-  stunLength,
-} from "./stun-message.ts";
+import { BINDING, decodeStun, encodeStun } from "./stun-message.ts";
 import { familyOf, isUsable } from "./stun-socket.ts";
+import { LONGEST_STUN, STUN_HEADER, type StunAddress, stunLength } from "./stun-wire.ts";
 
 /** Milliseconds for connecting, and for the answer. */
 const TIMEOUT_MS = 4000;

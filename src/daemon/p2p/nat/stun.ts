@@ -8,9 +8,9 @@ import { type AddressInfo, createServer, isIP } from "node:net";
 import { asDownloadError, failure } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { classifyNat, type NatReport } from "./nat-type.ts";
-import type { StunAddress } from "./stun-message.ts";
 import { familyOf, StunSocket } from "./stun-socket.ts";
 import { askOverTcp, type OuterTcpPort } from "./stun-tcp.ts";
+import type { StunAddress } from "./stun-wire.ts";
 
 /** The port of STUN (RFC 8489 §18.6). */
 const STUN_PORT = 3478;

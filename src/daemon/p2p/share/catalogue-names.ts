@@ -15,6 +15,9 @@ const MAX_DEPTH = 64;
 /** Controls (a NUL among them), and what ends a line or paragraph: nothing of it belongs into a name. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 
+/** Folders of all names together: twice as many as there can be files. Each is kept in memory. */
+const MAX_FOLDERS = 200_000;
+
 /** "C:\", "C:name": on Windows it names a drive. */
 const DRIVE = /^[a-z]:/i;
 
@@ -52,13 +55,17 @@ export class NameSet {
     const folded = fold(name);
     if (this.#files.has(folded)) return "another has the same name but for case, or in the way it is spelled";
     if (this.#folders.has(folded)) return "it is the name of a folder as well";
-    const folders = parents(folded);
-    if (folders.some((folder) => this.#files.has(folder))) return "a folder in it is the name of a file as well";
-    this.#files.add(folded);
-    for (const folder of folders) {
+    const folders: string[] = [];
+    // The innermost first: what a known folder lies in is known too.
+    for (let end = folded.lastIndexOf("/"); end > 0; end = folded.lastIndexOf("/", end - 1)) {
+      const folder = folded.slice(0, end);
       if (this.#folders.has(folder)) break;
-      this.#folders.add(folder);
+      if (this.#files.has(folder)) return "a folder in it is the name of a file as well";
+      folders.push(folder);
     }
+    if (this.#folders.size + folders.length > MAX_FOLDERS) return `there are more than ${MAX_FOLDERS} folders`;
+    this.#files.add(folded);
+    for (const folder of folders) this.#folders.add(folder);
     return undefined;
   }
 }
@@ -66,11 +73,4 @@ export class NameSet {
 /** The upper case first: it takes apart what is written as one, such as ß and ligatures. */
 function fold(name: string): string {
   return name.normalize("NFD").toUpperCase().toLowerCase().normalize("NFC");
-}
-
-/** Folders that a name lies in, the innermost first. */
-function parents(name: string): readonly string[] {
-  const found: string[] = [];
-  for (let end = name.lastIndexOf("/"); end > 0; end = name.lastIndexOf("/", end - 1)) found.push(name.slice(0, end));
-  return found;
 }

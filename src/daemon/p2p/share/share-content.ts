@@ -8,6 +8,7 @@ import type { Clock } from "../../core/ports.ts";
 import type { GivenFiles } from "../give/giver-held.ts";
 import type { Offer, Servable, ShareKeys } from "../types.ts";
 import { catalogueRoot, decodeCatalogue } from "./catalogue.ts";
+import { FetchCount } from "./fetch-count.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { isOver, type SharedFile, type ShareRecord, type ShareStore } from "./share-store.ts";
 
@@ -34,6 +35,7 @@ export class ShareContent implements Servable {
   readonly #parts: ShareContentParts;
   readonly #places = new Map<number, SharedFile>();
   readonly #listeners = new Set<(file: number, chunk: number) => void>();
+  readonly #count: FetchCount;
   #record: ShareRecord;
   #catalogue: Promise<Uint8Array> | undefined;
   #cancelForget: (() => void) | undefined;
@@ -45,10 +47,17 @@ export class ShareContent implements Servable {
     this.#parts = parts;
     this.#record = parts.record;
     this.keys = parts.keys;
+    const { size, given = {} } = parts.record;
+    this.#count = new FetchCount({ size, given, clock: parts.clock, onFetched: () => this.#fetched() });
   }
 
   get record(): ShareRecord {
     return this.#record;
+  }
+
+  /** As it is to be written, with what its peers were given. */
+  get kept(): ShareRecord {
+    return { ...this.#record, given: this.#count.accounts };
   }
 
   /** Its time has come, or it was fetched often enough. */
@@ -126,20 +135,35 @@ export class ShareContent implements Servable {
     }
   }
 
-  sent(bytes: number): void {
-    this.#record = { ...this.#record, sentBytes: this.#record.sentBytes + bytes };
-    this.#parts.onChanged(this, false);
+  /** True if a peer may begin, or go on: those that fetch it now leave a fetch over. */
+  hasRoomFor(peerId: string): boolean {
+    const { fetchCount, maxFetches = Number.POSITIVE_INFINITY } = this.#record;
+    return this.#count.underWay(peerId) < maxFetches - fetchCount;
   }
 
-  fetched(): void {
-    this.#record = { ...this.#record, fetchCount: this.#record.fetchCount + 1 };
-    this.#parts.onChanged(this, true);
+  joined(peerId: string): () => void {
+    return this.#count.joined(peerId);
+  }
+
+  sent(bytes: number, peerId: string): void {
+    this.#record = { ...this.#record, sentBytes: this.#record.sentBytes + bytes };
+    this.#parts.onChanged(this, this.#count.sent(peerId, bytes));
+  }
+
+  fetched(peerId: string): boolean {
+    return this.#count.completed(peerId);
   }
 
   /** Lets go of memory and timers; it is not asked any more. */
   end(): void {
     this.#forget();
+    this.#count.end();
     this.#listeners.clear();
+  }
+
+  #fetched(): void {
+    this.#record = { ...this.#record, fetchCount: this.#record.fetchCount + 1 };
+    this.#parts.onChanged(this, true);
   }
 
   #forget(): void {

@@ -17,6 +17,8 @@ export interface HashOrder extends FileIdentity {
 export type HashAnswer =
   | { readonly digests: Uint8Array }
   | { readonly changed: true }
+  /** It has bytes although its size is 0: they are made when it is read. */
+  | { readonly endless: true }
   /** The operating system's word. */
   | { readonly errno: string };
 

@@ -12,7 +12,7 @@ import { type CatalogueEntry, CHUNK_SIZES, catalogueRoot, encodeCatalogue, readM
 import { nameProblem } from "./catalogue-names.ts";
 import { chunkSizeFor, type HashAnswer, hashFiles } from "./share-hash.ts";
 import type { SharedFile } from "./share-store.ts";
-import { type FileIdentity, type WalkedFile, walk } from "./walk.ts";
+import { type FileIdentity, type OwnPlaces, type WalkedFile, walk } from "./walk.ts";
 
 /** Below this many bytes a file is read sooner than its receipt is found. */
 const WORTH_A_LOOK = 1024 * 1024;
@@ -45,6 +45,7 @@ export interface Preparing {
   /** By path. */
   readonly known: ReadonlyMap<string, KnownFile>;
   readonly receipts: Pick<ReceiptStore, "byPath" | "chunks">;
+  readonly own: OwnPlaces;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: ShareProgress) => void;
 }
@@ -52,7 +53,7 @@ export interface Preparing {
 /** Finds and hashes files. @throws DownloadError SHARE_INVALID, SHARE_CHANGED; the signal's reason */
 export async function prepareShare(paths: readonly string[], preparing: Preparing): Promise<PreparedShare> {
   const { signal } = preparing;
-  const walked = await walk(paths, signal);
+  const walked = await walk(paths, preparing.own, signal);
   const progress = new Progress(walked.files, preparing.onProgress);
   const manifests = new Map<WalkedFile, Manifest>();
   const unknown: WalkedFile[] = [];
@@ -132,11 +133,17 @@ function assemble(
 function manifestOf(file: WalkedFile, answer: HashAnswer | undefined, kind: ShareKind): Manifest | string {
   if (answer && "digests" in answer) return readManifest(file.size, chunkSizeFor(file.size), answer.digests);
   const { path } = file;
+  if (answer && "endless" in answer)
+    return unshareable(file, kind, "it says that it is empty and is not, as files of the system do");
   if (!answer || "changed" in answer)
     throw failure("SHARE_CHANGED", `${path} was changed while it was read; share it when nothing writes to it`, {
       metadata: { path },
     });
-  const why = `it cannot be read (${answer.errno})`;
+  return unshareable(file, kind, `it cannot be read (${answer.errno})`);
+}
+
+/** @returns the reason, where there may be other files @throws DownloadError SHARE_INVALID */
+function unshareable({ path }: WalkedFile, kind: ShareKind, why: string): string {
   if (kind === "file") throw failure("SHARE_INVALID", `${path} cannot be shared: ${why}`, { metadata: { path } });
   return why;
 }

@@ -39,8 +39,9 @@ export class SharePublisher {
     const wanted = (): boolean => this.#published.get(content) === published;
     try {
       published.publication = await network.publish(content, (channel) => {
-        if (wanted() && !content.isOver) seeder.serve(channel, content);
-        else channel.close(failure("PEER_REFUSED", "the share has ended"));
+        if (!wanted() || content.isOver) channel.close(failure("PEER_REFUSED", "the share has ended"));
+        else if (content.hasRoomFor(channel.peerId)) seeder.serve(channel, content);
+        else channel.close(failure("PEER_REFUSED", "others are fetching what may still be fetched of the share"));
       });
       // It was withdrawn meanwhile.
       if (!wanted()) await published.publication[Symbol.asyncDispose]();

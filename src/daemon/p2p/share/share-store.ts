@@ -39,6 +39,8 @@ export interface ShareRecord {
   readonly maxPeers: number;
   readonly encryption: boolean;
   readonly sentBytes: number;
+  /** Bytes by peer that belong to no whole fetch yet: see fetch-count.ts. */
+  readonly given?: Readonly<Record<string, number>>;
   readonly problem?: string;
   /** It came from peers and is shared on: its files are added as they are finished. */
   readonly fetched?: true;
@@ -180,6 +182,9 @@ function readRecord(text: string): ShareRecord | undefined {
   const numbers = ["size", "fileCount", "catalogueSize", "createdAt", "fetchCount", "maxPeers", "sentBytes"];
   if (strings.some((name) => typeof value[name] !== "string")) return undefined;
   if (numbers.some((name) => typeof value[name] !== "number") || !Array.isArray(value["paths"])) return undefined;
+  const given: unknown = value["given"] ?? {};
+  if (typeof given !== "object" || Object.values(given ?? {}).some((bytes) => typeof bytes !== "number"))
+    return undefined;
   return value as unknown as ShareRecord;
 }
 

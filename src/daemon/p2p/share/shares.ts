@@ -21,6 +21,7 @@ import { checkShareOptions, findShare, knownFiles, sharedAgain, stateOf } from "
 import { type KnownFile, type PreparedShare, prepareShare } from "./share-prepare.ts";
 import { SharePublisher } from "./share-publisher.ts";
 import { isOver, type ShareRecord, ShareStore } from "./share-store.ts";
+import type { OwnPlaces } from "./walk.ts";
 
 /** What holds where a share does not say. */
 interface ShareDefaults {
@@ -37,6 +38,7 @@ export interface SharesParts {
   readonly seeder: Seeder;
   readonly receipts: Pick<ReceiptStore, "byPath" | "chunks">;
   readonly fetched: FetchedShares;
+  readonly own: () => OwnPlaces;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly defaults: () => ShareDefaults;
@@ -53,6 +55,8 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
   readonly #publisher: SharePublisher;
   /** By public id. */
   readonly #live = new Map<string, ShareContent>();
+  /** Those of which something is lost, with what it is: they are listed, given to nobody, and can be ended. */
+  readonly #damaged = new Map<string, ShareRecord>();
   readonly #dirty = new Set<ShareContent>();
   readonly #timers = new Map<string, () => void>();
   /** Making and ending wait for one another; hashing does not. */
@@ -73,7 +77,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     const records = await this.#store.all((id) => logger.warn({ share: id }, "a share cannot be read and is left out"));
     for (const record of records) {
       if (isOver(record, clock.now())) await this.#forget(record);
-      else await this.#revive(record);
+      else await this.#revive(record).catch((error: unknown) => this.#damage(record, asDownloadError(error)));
     }
     this.#watchEnds();
     await Promise.all([...this.#live.values()].map((content) => this.#publisher.publish(content)));
@@ -81,7 +85,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   /** True if a share here needs the secret of this public id. */
   has(publicId: string): boolean {
-    return this.#live.has(publicId);
+    return this.#live.has(publicId) || this.#damaged.has(publicId);
   }
 
   async share(
@@ -90,6 +94,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     control: { readonly signal: AbortSignal; readonly onProgress?: (progress: ShareProgress) => void },
   ): Promise<MadeShare> {
     checkShareOptions(options);
+    if (paths.includes("")) throw failure("SHARE_INVALID", "a path that is to be shared is empty");
     const absolute = [...new Set(paths.map((path) => resolve(path)))];
     const known = await this.#known(absolute);
     const { receipts, clock } = this.#parts;
@@ -98,6 +103,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       fallbackName: `Files of ${new Date(clock.now()).toISOString().slice(0, 10)}`,
       known,
       receipts,
+      own: this.#parts.own(),
       signal: control.signal,
       ...(control.onProgress && { onProgress: control.onProgress }),
     });
@@ -111,21 +117,29 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
 
   async shares(): Promise<readonly ShareState[]> {
     this.#endOver();
-    return [...this.#live.values()]
-      .map((content) => this.#state(content))
-      .toSorted((a, b) => a.createdAt - b.createdAt);
+    const damaged = [...this.#damaged.values()].map((record) => stateOf(record, 0, undefined));
+    return [...[...this.#live.values()].map((content) => this.#state(content)), ...damaged].toSorted(
+      (a, b) => a.createdAt - b.createdAt,
+    );
   }
 
   async codeOf(share: string): Promise<string> {
-    const { record } = this.#find(share);
-    const secret = this.#parts.secrets.get(record.id);
-    if (!secret) throw failure("SHARE_NOT_FOUND", `the code of share ${record.id} was removed; share it again`);
+    const id = this.#find(share);
+    const secret = this.#parts.secrets.get(id);
+    if (!secret) throw failure("SHARE_NOT_FOUND", `the code of share ${id} was removed; share it again`);
     return formatCode(secret);
   }
 
   async unshare(share: string): Promise<ShareState> {
     return this.#inTurn(async () => {
-      const content = this.#find(share);
+      const id = this.#find(share);
+      const damaged = this.#damaged.get(id);
+      if (damaged) {
+        await this.#forget(damaged);
+        this.#damaged.delete(id);
+        return stateOf(damaged, 0, undefined);
+      }
+      const content = this.#required(id);
       const state = this.#state(content);
       await this.#end(content, failure("PEER_REFUSED", "whoever shared it has ended the share"));
       return { ...state, peerCount: 0 };
@@ -157,7 +171,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     const { defaults, clock } = this.#parts;
     const content = sharedAgain([...this.#live.values()], paths, prepared, options, defaults());
     if (!content || content.isOver) return undefined;
-    const { expiresAt: _, problem: __, ...rest } = content.record;
+    const { expiresAt: _, problem: __, ...rest } = content.kept;
     const record = { ...rest, ...endOf(options, defaults(), clock.now()) };
     await this.#store.add(record, prepared.files, prepared.catalogue);
     content.renew(record);
@@ -224,7 +238,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       const known = this.#live.get(publicId);
       // It is shared from here in the first place.
       if (known && !known.record.fetched) return true;
-      if (known) await this.#store.addFile(known.record, index, share.file);
+      if (known) await this.#store.addFile(known.kept, index, share.file);
       else {
         await this.#store.add(share.record, new Map([[index, share.file]]), offered.bytes);
         await this.#begin(share.record);
@@ -255,7 +269,14 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     });
     if (record.fetched) await content.readUnfinished();
     this.#live.set(record.id, content);
+    this.#damaged.delete(record.id);
     return content;
+  }
+
+  /** One share that cannot be had keeps nobody from the others. */
+  #damage(record: ShareRecord, { code, message }: DownloadError): void {
+    this.#damaged.set(record.id, { ...record, problem: message });
+    this.#parts.logger.error({ share: record.id, code }, `a share cannot be given: ${message}`);
   }
 
   async #withdraw(content: ShareContent): Promise<void> {
@@ -296,7 +317,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     const contents = [...this.#dirty];
     this.#dirty.clear();
     try {
-      await Promise.all(contents.map(({ record }) => this.#store.update(record, true)));
+      await Promise.all(contents.map(({ kept }) => this.#store.update(kept, true)));
     } catch (error) {
       this.#parts.logger.warn({ error: asDownloadError(error).message }, "counts of shares could not be written");
     }
@@ -330,8 +351,9 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     return known;
   }
 
-  #find(share: string): ShareContent {
-    return this.#required(findShare(this.#live.keys(), share));
+  /** The id of the share that is meant. */
+  #find(share: string): string {
+    return findShare([...this.#live.keys(), ...this.#damaged.keys()], share);
   }
 
   #required(id: string): ShareContent {

@@ -39,6 +39,17 @@ export interface Walked {
   readonly leftOut: MadeShare["leftOut"];
 }
 
+/** Why it is not shared. */
+const OWN = "it is the daemon's own: codes, keys and settings are in it";
+
+/** What the daemon keeps for itself, and shares with nobody. */
+export interface OwnPlaces {
+  /** Files and folders; absolute. */
+  readonly paths: readonly string[];
+  /** Folders of people, perhaps inside of those; absolute. */
+  readonly except: readonly string[];
+}
+
 /** What this program, and others, put beside a file while it comes. */
 const UNFINISHED = /\.part$/;
 
@@ -46,9 +57,9 @@ const UNFINISHED = /\.part$/;
 const AT_ONCE = 16;
 
 /** Looks for the files of a share. `paths` are absolute. @throws DownloadError SHARE_INVALID; the signal's reason */
-export async function walk(paths: readonly string[], signal: AbortSignal): Promise<Walked> {
+export async function walk(paths: readonly string[], own: OwnPlaces, signal: AbortSignal): Promise<Walked> {
   if (paths.length === 0) throw failure("SHARE_INVALID", "nothing was named that is to be shared");
-  const walker = new Walker(signal);
+  const walker = new Walker(await resolved(own), signal);
   let folders = 0;
   for (const path of paths) if (await walker.named(path, paths.length === 1)) folders++;
   if (walker.files.length === 0) throw nothing(paths, walker.leftOut);
@@ -66,9 +77,11 @@ class Walker {
   readonly files: WalkedFile[] = [];
   readonly leftOut: { readonly path: string; readonly why: string }[] = [];
   readonly #names = new NameSet();
+  readonly #own: OwnPlaces;
   readonly #signal: AbortSignal;
 
-  constructor(signal: AbortSignal) {
+  constructor(own: OwnPlaces, signal: AbortSignal) {
+    this.#own = own;
     this.#signal = signal;
   }
 
@@ -76,13 +89,11 @@ class Walker {
   async named(path: string, alone: boolean): Promise<boolean> {
     const { real, stats } = await look(path);
     const name = basename(path);
-    if (stats.isDirectory()) {
-      await this.#folder(real, alone ? "" : `${name}/`);
-      return true;
-    }
-    if (!stats.isFile()) throw failure("SHARE_INVALID", `${path} cannot be shared: it is ${kindOf(stats)}`);
-    this.#take(real, name, stats);
-    return false;
+    if (this.#isOwn(real)) this.#leave(real, OWN);
+    else if (stats.isDirectory()) await this.#folder(real, alone ? "" : `${name}/`);
+    else if (stats.isFile()) this.#take(real, name, stats);
+    else throw failure("SHARE_INVALID", `${path} cannot be shared: it is ${kindOf(stats)}`);
+    return stats.isDirectory();
   }
 
   async #folder(path: string, prefix: string): Promise<void> {
@@ -99,7 +110,8 @@ class Walker {
       const stats = await Promise.all(lot.map((entry) => this.#stat(join(path, entry.name), entry)));
       for (const [index, entry] of lot.entries()) {
         const whole = join(path, entry.name);
-        if (entry.isDirectory()) await this.#folder(whole, `${prefix}${entry.name}/`);
+        if (this.#isOwn(whole)) this.#leave(whole, OWN);
+        else if (entry.isDirectory()) await this.#folder(whole, `${prefix}${entry.name}/`);
         else this.#entry(whole, `${prefix}${entry.name}`, entry, stats[index]);
       }
     }
@@ -138,9 +150,29 @@ class Walker {
     return entry.isFile() ? lstat(path).catch(() => undefined) : undefined;
   }
 
+  /** Links are not followed on the way: paths can be compared as they are. */
+  #isOwn(path: string): boolean {
+    const { paths, except } = this.#own;
+    return paths.some(
+      (own) => isWithin(path, own) && !except.some((other) => isWithin(other, own) && isWithin(path, other)),
+    );
+  }
+
   #leave(path: string, why: string): void {
     this.leftOut.push({ path, why });
   }
+}
+
+/** Without symbolic links; what is not there is left away. */
+async function resolved({ paths, except }: OwnPlaces): Promise<OwnPlaces> {
+  const real = async (all: readonly string[]): Promise<readonly string[]> =>
+    (await Promise.all(all.map((path) => realpath(path).catch(() => [])))).flat();
+  return { paths: await real(paths), except: await real(except) };
+}
+
+/** True if a path is a folder or lies in it. */
+function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
 }
 
 async function look(path: string): Promise<{ readonly real: string; readonly stats: Stats }> {

@@ -122,12 +122,12 @@ export class DownloadServable implements Servable {
     }
   }
 
-  sent(bytes: number): void {
-    this.#successors.at(-1)?.sent(bytes);
+  sent(bytes: number, peerId: string): void {
+    this.#successors.at(-1)?.sent(bytes, peerId);
   }
 
-  fetched(): void {
-    this.#successors.at(-1)?.fetched();
+  fetched(peerId: string): boolean {
+    return this.#successors.at(-1)?.fetched(peerId) ?? false;
   }
 
   #gained(file: number, chunk: number): void {

@@ -96,7 +96,9 @@ function plan(url: ShareUrl, files: SharedFiles): Plan {
     candidates: [{ url: shareUrl(url), headers: [] }],
     manifest,
     size: entry.size,
-    ...(kind === "folder" ? { filename: `${name}/${entry.name}`, nested: true } : { filename: entry.name }),
+    ...(kind === "folder"
+      ? { filename: `${name}/${entry.name}`, nested: true, exact: true }
+      : { filename: entry.name }),
     final: true,
     alone: true,
   };

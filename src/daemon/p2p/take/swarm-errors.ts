@@ -27,13 +27,23 @@ export function nobodyGives({ here, since, now, problem, lastEnd }: VainSearch):
   const looked = formatDuration(now - since);
   if (problem?.code === "PEERS_UNREACHABLE")
     return failure("PEERS_UNREACHABLE", `${problem.message} (tried for ${looked})`, { cause: problem });
-  const gone = lastEnd ? ` The last one who was here has gone: ${lastEnd.message}.` : "";
+  // Then the code was right, and what the last one said tells more than that there is nobody else.
+  if (lastEnd)
+    return failure("PEERS_NOT_FOUND", `${lastEnd.message}; nobody else was found who shares by this code`, {
+      cause: lastEnd,
+    });
   return failure(
     "PEERS_NOT_FOUND",
-    `${problem?.message ?? "nobody was found who shares by this code"} (looked for ${looked}).${gone} ` +
+    `${problem?.message ?? "nobody was found who shares by this code"} (looked for ${looked}). ` +
       "With a wrong code it looks just the same.",
     problem && { cause: problem },
   );
+}
+
+/** Somebody said no, and there was time for another to come: it is of no use to ask again at once. */
+export function lastWord(answer: DownloadError): DownloadError {
+  const { code, message, retryable, metadata } = answer;
+  return failure(code, message, { cause: answer, retryable, metadata: { ...metadata, last_word: "true" } });
 }
 
 /** Somebody was there, and this was the answer. */

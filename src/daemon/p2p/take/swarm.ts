@@ -12,7 +12,7 @@ import type { Channel, ChannelTaker, Offer, PeerNetwork, ShareKeys } from "../ty
 import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
 import { type LinkHost, PeerLink } from "./peer-link.ts";
-import { checkOffer, isAnswer, nobodyGives } from "./swarm-errors.ts";
+import { checkOffer, isAnswer, lastWord, nobodyGives } from "./swarm-errors.ts";
 import { Waiting } from "./swarm-waiting.ts";
 
 /** Milliseconds until it is said that nobody is there. */
@@ -21,10 +21,13 @@ const PATIENCE_MS = 30_000;
 /** The same after somebody was there and said no, or offered what cannot be taken: another may do better. */
 const SECOND_CHANCE_MS = 5000;
 
+/** Milliseconds after which whoever lost a peer has come back to wait for another. */
+const RECENT_MS = 1000;
+
 /** Bytes that all requests together may have on the way or set aside, and one of them. */
 const ALL_WINDOWS = 32 * 1024 * 1024;
 const LEAST_WINDOW = 256 * 1024;
-const MOST_WINDOW = 4 * 1024 * 1024;
+const MOST_WINDOW = 2 * 1024 * 1024;
 
 /** Peers for the catalogue alone. */
 const ENOUGH_TO_LOOK = 3;
@@ -326,7 +329,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const start = this.#parts.clock.monotonic();
     const ended = (): DownloadError | undefined => {
       const last = this.#lastEnd;
-      return last && last.at >= start && isAnswer(last.error) ? last.error : undefined;
+      return last && last.at >= start - RECENT_MS && isAnswer(last.error) ? last.error : undefined;
     };
     return this.#waiting.until(
       () => {
@@ -341,7 +344,9 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       },
       () => {
         const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };
-        return ended() ?? nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
+        const answer = ended();
+        if (answer) return lastWord(answer);
+        return nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
       },
       signal,
     );

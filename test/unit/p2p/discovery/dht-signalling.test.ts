@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { SystemClock } from "../../../../src/daemon/os/clock.ts";
 import { type Item, targetOf } from "../../../../src/daemon/p2p/discovery/dht-items.ts";
 import { DhtSignalling } from "../../../../src/daemon/p2p/discovery/dht-signalling.ts";
@@ -241,6 +241,43 @@ test("a message of another day, or to somebody else, is not handed over; one tha
   stop.abort();
   await now.advance(100_000);
   assert.equal(now.pending, 0, "something still polls");
+});
+
+test("what is said of oneself in the turn in which one comes is in the first word", async () => {
+  const items = new MemoryItems();
+  const time = new TestClock();
+  const keys = someKeys();
+  const self = somePeerId();
+  const signalling = new DhtSignalling({ items, clock: time, logger: new RecordLogger() });
+  let shares = false;
+  const here = signalling.announce(keys, () => presenceOf(self, { shares, time: time.now() }));
+  shares = true;
+  await time.advance(0);
+  const board = new PresenceBoard(keys, { items, clock: time });
+  await board.look(true);
+  assert.deepEqual(
+    board.present.map((presence) => presence.shares),
+    [true],
+  );
+  const left = here[Symbol.asyncDispose]();
+  await time.advance(2000);
+  await left;
+});
+
+test("a node that has gone is not waited for until its time is over", async (t: TestContext) => {
+  await using network = await localDht(16);
+  await using own = await ownNode(network.bootstrap);
+  const key = signingKey(someKeys().signalSeed);
+  const salts = ["a", "b", "c"].map((name) => Buffer.from(name));
+  await own.dht.get(key.publicKey, Buffer.from("first"));
+  await network.lose(3);
+  for (const salt of salts) {
+    const began = performance.now();
+    const { stored } = await own.dht.put(key, salt, { value: Buffer.from("x"), sequence: 1 });
+    const ms = performance.now() - began;
+    t.diagnostic(`put with 3 of 16 nodes gone: ${ms.toFixed(0)} ms`);
+    assert.ok(stored >= 4 && ms < 2000, `${stored} nodes, ${ms} ms`);
+  }
 });
 
 test("polling slows down, and who can be reached hardly asks", async () => {

@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 import { stat } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { encode } from "../../../../src/daemon/p2p/discovery/bencode.ts";
-import { draw } from "../../../../src/daemon/p2p/discovery/dht.ts";
+import { draw } from "../../../../src/daemon/p2p/discovery/dht-lookup.ts";
 import { EndpointFilter } from "../../../../src/daemon/p2p/discovery/endpoint-filter.ts";
 import { ownNode, peerAt } from "../../../support/p2p/dht-node.ts";
 import { localDht } from "../../../support/p2p/local-dht.ts";

@@ -2,13 +2,8 @@ import assert from "node:assert/strict";
 import { SocketAddress } from "node:net";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import {
-  BINDING,
-  decodeStun,
-  encodeStun,
-  type StunMessage,
-  stunLength,
-} from "../../../../src/daemon/p2p/nat/stun-message.ts";
+import { BINDING, decodeStun, encodeStun, type StunMessage } from "../../../../src/daemon/p2p/nat/stun-message.ts";
+import { stunLength } from "../../../../src/daemon/p2p/nat/stun-wire.ts";
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ""), "hex");
 

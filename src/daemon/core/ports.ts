@@ -243,6 +243,8 @@ export interface ChunkSource {
    * has what is asked for; meanwhile other gaps are asked about again and again.
    */
   choose?(gaps: readonly ByteRange[]): ByteRange | undefined;
+  /** How many requests at once are of use; absent: that shows. */
+  readonly lanes?: number;
   /** A chunk that came from here is not what its manifest says; it is asked for again. Whoever sent it is not to be asked. */
   reject?(chunk: ByteRange): void;
   /**

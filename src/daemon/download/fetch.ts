@@ -230,12 +230,13 @@ class Fetch {
       cancel = clock.timer(LOOK_MS, look);
       const workers = [...this.#workers];
       this.#redirect(workers);
-      const wanted = this.#count.see({
+      const seen = this.#count.see({
         now: clock.monotonic(),
         received: this.#run.received,
         left: this.#spans.left,
         held: workers.some(({ lane }) => lane.held),
       });
+      const wanted = Math.min(seen, this.#file.sources.first.source.lanes ?? seen);
       for (let running = this.#workers.size; running < wanted && this.#spans.left > 0; running++) this.#start();
       for (const { span } of workers.slice(wanted)) this.#spans.shorten(span);
       this.#rouse(workers);

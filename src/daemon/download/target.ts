@@ -3,7 +3,7 @@ import { realpath } from "node:fs/promises";
 import { basename, dirname, join, parse } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
-import type { Claim } from "../core/ports.ts";
+import type { Claim, FileStore } from "../core/ports.ts";
 import type { IfExists, ResourceInfo } from "../core/session.ts";
 import { fits, safeName } from "../disk/filename.ts";
 import type { Run } from "./run.ts";
@@ -44,6 +44,32 @@ async function claimBelow(
   const segments = path.split("/").filter((segment) => segment !== "" && segment !== "." && segment !== "..");
   const names = segments.map((segment, depth) => (exact && depth > 0 && fits(segment) ? segment : safeName(segment)));
   const name = names.pop() ?? safeName("");
+  const folder = await folderBelow(run, directory, names);
+  return files.claimPath(join(folder, name), policy);
+}
+
+/** Folders that were made, or looked at, a moment ago: a folder of many files asks for the same ones again and again. */
+const LOOKED_AT = new WeakMap<FileStore, Map<string, { readonly at: number; readonly folder: Promise<string> }>>();
+const LOOK_MS = 1000;
+const MOST_LOOKED_AT = 1000;
+
+function folderBelow({ engine }: Run, directory: string, names: readonly string[]): Promise<string> {
+  const { files, clock } = engine;
+  const known = LOOKED_AT.get(files) ?? new Map<string, { readonly at: number; readonly folder: Promise<string> }>();
+  LOOKED_AT.set(files, known);
+  const key = [directory, ...names].join("\0");
+  const now = clock.monotonic();
+  const found = known.get(key);
+  if (found && now - found.at < LOOK_MS) return found.folder;
+  if (known.size >= MOST_LOOKED_AT) known.clear();
+  const folder = makeBelow(files, directory, names);
+  known.set(key, { at: now, folder });
+  folder.catch(() => known.delete(key));
+  return folder;
+}
+
+/** @throws FileSystemError TARGET_NOT_ALLOWED if a link leads out of the directory */
+async function makeBelow(files: FileStore, directory: string, names: readonly string[]): Promise<string> {
   const root = await realpath(directory);
   let folder = directory;
   for (const each of names) {
@@ -56,7 +82,7 @@ async function claimBelow(
       });
     await files.ensureDirectory(folder);
   }
-  return files.claimPath(join(folder, name), policy);
+  return folder;
 }
 
 /** The same target under another ending, where what was made is not what was expected. A name that was given stays. */

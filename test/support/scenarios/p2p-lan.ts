@@ -10,6 +10,16 @@ import { Home } from "../program.ts";
 import { natRig } from "../rigs.ts";
 import { Findings, type Outcome } from "./outcome.ts";
 
+/** Packets that leave the local network, by a host's own count. */
+const WATCH = `table inet watch {
+  chain out {
+    type filter hook output priority 0
+    ip daddr != { 10.1.0.0/24, 224.0.0.0/4, 127.0.0.0/8, 255.255.255.255 } counter
+    ip6 daddr != { ff00::/8, fe80::/10, ::1/128 } counter
+  }
+}
+`;
+
 /** What is fetched. */
 export interface LanFetch {
   /** Of each file. */
@@ -60,16 +70,51 @@ export async function lanFetch({ bytes, runs, boundMs }: LanFetch): Promise<Outc
   return findings.outcome();
 }
 
-function machine(): Promise<Home> {
-  const config = [
-    'log.level = "debug"',
-    "[p2p]",
-    "mdns = true",
-    "upnp = false",
-    "nat_pmp = false",
-    "stun = []",
-    "[p2p.dht]",
-    "enabled = false",
-  ];
+/**
+ * The mode "lan-only" with a DHT, STUN and TURN that are configured and there: not a packet leaves the network. The same with
+ * the mode "auto" shows that such packets are seen.
+ */
+export async function nothingLeaves(options: { readonly bytes: number }): Promise<Outcome> {
+  const findings = new Findings();
+  for (const mode of ["lan-only", "auto"] as const) {
+    await using rig = await natRig("cone", "cone");
+    const { url, username, credential } = rig.turn;
+    const outside = [
+      `mode = "${mode}"`,
+      `stun = ["${rig.stun}", "${rig.otherStun}"]`,
+      `turn = [{ url = "${url}", username = "${username}", credential = "${credential}" }]`,
+    ];
+    const dht = ["[p2p.dht]", `bootstrap = ["${rig.address("srv")}:25401"]`];
+    await using giver = await machine(outside, dht);
+    await using taker = await machine(outside, dht);
+    for (const host of ["A", "A2"] as const) {
+      const { code, stderr } = await rig.run(host, "nft", ["-f", "-"], { input: WATCH }).finished;
+      if (code !== 0) throw new Error(`nft exited ${code}: ${stderr}`);
+    }
+    await giver.start([], ["ip", "netns", "exec", rig.namespace("A")]);
+    await taker.start([], ["ip", "netns", "exec", rig.namespace("A2")]);
+    const file = join(giver.path, "shared.bin");
+    await makeFile(file, options.bytes);
+    const [made] = (await giver.ctl(["share", file, "--json"])).json();
+    const input = String(made?.["code"]);
+    const result = await taker.ctl(["fetch", "-", "-d", join(taker.path, "out"), "--json"], { input });
+    findings.expect(result.code === 0, `${mode}: fetch exited ${result.code}: ${result.stderr}`);
+    let packets = 0;
+    for (const host of ["A", "A2"] as const) {
+      const { stdout } = await rig.run(host, "nft", ["list", "table", "inet", "watch"]).finished;
+      for (const [, count = "0"] of stdout.matchAll(/counter packets (\d+)/g)) packets += Number(count);
+    }
+    findings.note(`packets that left the network, ${mode}`, packets);
+    findings.expect(mode === "lan-only" ? packets === 0 : packets > 0, `${mode}: ${packets} packets left`);
+  }
+  return findings.outcome();
+}
+
+/** A daemon's home. @param more - of the section p2p */
+function machine(
+  more: readonly string[] = ["stun = []"],
+  dht: readonly string[] = ["[p2p.dht]", "enabled = false"],
+): Promise<Home> {
+  const config = ['log.level = "debug"', "[p2p]", "mdns = true", "upnp = false", "nat_pmp = false", ...more, ...dht];
   return Home.create({ config: config.join("\n") });
 }

@@ -8,6 +8,7 @@ import { IceLibrary } from "../../../src/daemon/p2p/path/ice-library.ts";
 import type { Channel, ShareKeys } from "../../../src/daemon/p2p/types.ts";
 import { MemorySignalling } from "../../support/p2p/memory-signalling.ts";
 import { emptyServable, fetchSample, giveSample, TestTaker, testNetwork } from "../../support/p2p/test-network.ts";
+import { TestClock } from "../../support/test-clock.ts";
 import { waitFor } from "../../support/wait.ts";
 
 const NEVER = new AbortController().signal;
@@ -147,4 +148,45 @@ test("the port is closed when the network ends", async () => {
   const late = connect({ port, host: "127.0.0.1" });
   const [error] = await once(late, "error");
   assert.equal(error.code, "ECONNREFUSED");
+});
+
+test("the port stays open for a minute after the last use, and closes then", async () => {
+  const clock = new TestClock();
+  await using peer = await testNetwork({ clock });
+  const isListening = async () => (await peer.network.state(false, new AbortController().signal)).listening;
+  const share = await peer.network.publish(emptyServable(newKeys()), giveSample);
+  await share[Symbol.asyncDispose]();
+  await clock.advance(59_000);
+  assert.equal(await isListening(), true);
+  // Used again meanwhile: the minute begins anew.
+  const again = await peer.network.publish(emptyServable(newKeys()), giveSample);
+  await clock.advance(59_000);
+  await again[Symbol.asyncDispose]();
+  await clock.advance(59_000);
+  assert.equal(await isListening(), true);
+  await clock.advance(1000);
+  assert.equal(await isListening(), false);
+});
+
+test("a place that was found and is of no use is told to who found it", async () => {
+  const failed: object[] = [];
+  const told = Promise.withResolvers<void>();
+  await using taker = await testNetwork({
+    finder: {
+      discover: (_hash, onPeer) => {
+        const place = { peerId: "", publicKey: new Uint8Array(), natType: "unknown" as const, capabilities: [] };
+        onPeer({ ...place, externalIp: "127.0.0.1", externalPort: 1 });
+      },
+      failed: (fileHash, { externalIp, externalPort }) => {
+        failed.push({ fileHash, externalIp, externalPort });
+        told.resolve();
+      },
+      announce: () => ({ [Symbol.asyncDispose]: async () => undefined }),
+      states: () => [],
+    },
+  });
+  const keys = newKeys();
+  await using _seek = await taker.network.seek(new TestTaker(keys));
+  await told.promise;
+  assert.deepEqual(failed, [{ fileHash: keys.lookupKey, externalIp: "127.0.0.1", externalPort: 1 }]);
 });

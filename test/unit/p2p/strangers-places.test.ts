@@ -68,10 +68,9 @@ test("a taker calls no service of its own machine because a presence names it", 
   };
   signalling.announce(keys, () => presence);
   await using taker = await testNetwork({ signalling });
-  const wants = new TestTaker(keys);
-  await using _seek = await taker.network.seek(wants);
-  const problem = await waitFor("a reason", () => wants.problems[0]);
-  assert.equal(problem.code, "PEERS_UNREACHABLE");
+  await using _seek = await taker.network.seek(new TestTaker(keys));
+  // It has been called where it may be by then, and asked to call.
+  await waitFor("a knock", () => signalling.sent[0]);
   assert.equal(service.calls(), 0);
 });
 

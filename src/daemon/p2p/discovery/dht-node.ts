@@ -1,9 +1,9 @@
 /** A node of the DHT that runs: the library, its socket, the way that packets take, and what is kept for the next time. */
-import { lookup as resolveName } from "node:dns/promises";
 import { once } from "node:events";
 import { isIPv4 } from "node:net";
 import type DHT from "bittorrent-dht";
 import type { Clock, Logger } from "../../core/ports.ts";
+import { resolveHost } from "../resolve-host.ts";
 import { DhtItems } from "./dht-items.ts";
 import { lookup, until } from "./dht-lookup.ts";
 import { type DhtRelays, DhtRoute } from "./dht-route.ts";
@@ -18,6 +18,9 @@ const BOOTSTRAP_MS = 15_000;
 
 /** Nodes that are enough to begin with: every walk finds nearer ones by itself. */
 const ENOUGH_NODES = 8;
+
+/** Addresses of one of them that are asked. */
+const MOST_ADDRESSES = 4;
 
 /** Milliseconds that more than the first is waited for. */
 const FEW_MS = 700;
@@ -62,9 +65,13 @@ export class DhtNode {
 
   /** Starts one, and waits until nodes answer; not for ever, since there may be no network yet. @throws Error; the signal's reason */
   static async start(init: DhtNodeInit, signal: AbortSignal): Promise<DhtNode> {
-    const { bootstrap, port, file, relays, clock, logger } = init;
-    const [state, { default: Node }] = await Promise.all([readDhtState(file), import("bittorrent-dht")]);
-    const filter = await filterFor(bootstrap);
+    const { port, file, relays, clock, logger } = init;
+    const [state, { default: Node }, bootstrap] = await Promise.all([
+      readDhtState(file),
+      import("bittorrent-dht"),
+      placesOf(init.bootstrap, signal),
+    ]);
+    const filter = filterFor(init.bootstrap, bootstrap);
     signal.throwIfAborted();
     const socket = new DhtSocket(filter, clock, relays?.only !== true);
     let dht: DHT | undefined;
@@ -166,7 +173,7 @@ export class DhtNode {
     const { signal } = this.#ended;
     let saved = clock.monotonic();
     while (!signal.aborted) {
-      if (dht.nodes.toArray().length === 0) askFirst(dht, bootstrap);
+      if (dht.nodes.toArray().length === 0) askFirst(dht, await placesOf(bootstrap, signal));
       else if (clock.monotonic() - saved >= SAVE_MS) {
         saved = clock.monotonic();
         await this.#save();
@@ -197,12 +204,21 @@ function ended(dht: DHT): Promise<void> {
   return new Promise((resolve) => dht.destroy(resolve));
 }
 
-/** What a person configured may be called, wherever it lies. */
-async function filterFor(bootstrap: readonly string[]): Promise<EndpointFilter> {
-  const hosts = bootstrap.map((place) => place.slice(0, place.lastIndexOf(":")));
-  const named = hosts.filter((host) => !isIPv4(host) && /^[^.]+$|\.(local|lan|internal)$/i.test(host));
-  const found = await Promise.all(named.map((name) => resolveName(name, { all: true, family: 4 }).catch(() => [])));
-  const addresses = [...hosts.filter((host) => isIPv4(host)), ...found.flat().map(({ address }) => address)];
+/** The configured nodes by their addresses; those whose names are not known now are left out. */
+async function placesOf(bootstrap: readonly string[], signal: AbortSignal): Promise<string[]> {
+  const places = bootstrap.map(async (place) => {
+    const at = place.lastIndexOf(":");
+    const found = await resolveHost(place.slice(0, at), { signal, family: 4 }).catch(() => []);
+    return found.slice(0, MOST_ADDRESSES).map((address) => `${address}${place.slice(at)}`);
+  });
+  return (await Promise.all(places)).flat();
+}
+
+/** What a person configured by an address, or by a name of the own network, may be called wherever it lies. */
+function filterFor(bootstrap: readonly string[], places: readonly string[]): EndpointFilter {
+  const hostOf = (place: string): string => place.slice(0, place.lastIndexOf(":"));
+  const own = bootstrap.map(hostOf).every((host) => isIPv4(host) || /^[^.]+$|\.(local|lan|internal)$/i.test(host));
+  const addresses = own ? places.map(hostOf) : bootstrap.map(hostOf).filter((host) => isIPv4(host));
   return new EndpointFilter({
     networks: [...ownNetworks(), ...addresses.map((address) => `${address}/32`)],
     loopback: addresses.some((address) => reachOf(address) === "loopback"),

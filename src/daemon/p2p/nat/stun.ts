@@ -2,11 +2,11 @@
  * The STUN client (RFC 8489, RFC 5780): how this machine is seen from outside. Servers are asked side by side, since one
  * that is down or lies would else decide alone; what they answer is a hint like everything that strangers say.
  */
-import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { type AddressInfo, createServer, isIP } from "node:net";
 import { asDownloadError, failure } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
+import { resolveHost } from "../resolve-host.ts";
 import { classifyNat, type NatReport } from "./nat-type.ts";
 import { familyOf, StunSocket } from "./stun-socket.ts";
 import { askOverTcp, type OuterTcpPort } from "./stun-tcp.ts";
@@ -20,6 +20,9 @@ const MOST_SERVERS = 4;
 
 /** Between two questions that keep a mapping, in milliseconds: NATs drop one after 30 s and more (RFC 4787 §4.3). */
 const KEEP_ALIVE_MS = 25_000;
+
+/** Milliseconds for a name that nobody waits for. */
+const RESOLVE_MS = 5000;
 
 /** What the client is made of. */
 export interface StunOptions {
@@ -82,7 +85,7 @@ export class StunClient {
     servers: readonly string[] = this.#servers,
   ): Promise<readonly OuterTcpPort[]> {
     const port = localPort === 0 ? await freePort() : localPort;
-    const tries = servers.map(async (name) => askOverTcp(await resolveServer(name), port, this.#clock, signal));
+    const tries = servers.map(async (name) => askOverTcp(await resolveServer(name, signal), port, this.#clock, signal));
     const settled = await Promise.allSettled(tries);
     const ports = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     if (ports.length > 0 && !signal.aborted) return ports;
@@ -96,7 +99,7 @@ export class StunClient {
 
   /** Kind of NAT, by RFC 5780's tests where a server can do them. Takes up to about 4 s. @throws the signal's reason */
   async classify(signal: AbortSignal): Promise<NatReport> {
-    const found = await Promise.allSettled(this.#servers.map(resolveServer));
+    const found = await Promise.allSettled(this.#servers.map((name) => resolveServer(name, signal)));
     const servers = found.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     return classifyNat(servers, this.#clock, signal);
   }
@@ -112,7 +115,7 @@ export class StunClient {
   async keepAlive(localPort: number, onChange: (seen: StunAddress) => void): Promise<Disposable> {
     const [name] = this.#servers;
     if (name === undefined) throw failure("CONNECT_FAILED", "no STUN server is configured");
-    const server = await resolveServer(name);
+    const server = await resolveServer(name, AbortSignal.timeout(RESOLVE_MS));
     const socket = await StunSocket.open(familyOf(server.address), localPort, this.#clock);
     const ended = new AbortController();
     let last = "";
@@ -138,7 +141,7 @@ export class StunClient {
   }
 
   async #overUdp(servers: readonly string[], localPort: number, signal: AbortSignal): Promise<ExternalAddress> {
-    const found = await Promise.allSettled(servers.map(resolveServer));
+    const found = await Promise.allSettled(servers.map((name) => resolveServer(name, signal)));
     const resolved = found.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     const [first] = resolved;
     const family = first && familyOf(first.address);
@@ -185,16 +188,17 @@ function noAnswer(servers: readonly string[], problems: readonly string[], cause
 }
 
 /** "host:port" as an address; IPv4 where the name has both. @throws NetworkError DNS_FAILED */
-async function resolveServer(text: string): Promise<StunAddress> {
+async function resolveServer(text: string, signal: AbortSignal): Promise<StunAddress> {
   const match = /^(?:stun:)?(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3] ?? STUN_PORT);
   if (host === undefined || port < 1 || port > 65535) throw failure("DNS_FAILED", `"${text}" is not host:port`);
   if (isIP(host) !== 0) return { address: host, port };
   try {
-    const found = await lookup(host, { all: true, order: "ipv4first" });
-    return { address: found[0]?.address ?? "", port };
+    const [address = ""] = await resolveHost(host, { signal });
+    return { address, port };
   } catch (cause) {
+    signal.throwIfAborted();
     throw failure("DNS_FAILED", `the STUN server ${host} cannot be found`, { cause });
   }
 }

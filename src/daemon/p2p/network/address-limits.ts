@@ -140,6 +140,8 @@ export class AddressLimits {
 
   #failed(caller: Caller): void {
     const now = this.#clock.monotonic();
+    // One that was let through: it has been silenced for what was before.
+    if (caller.silentUntil > now) return;
     if (now - caller.since > MINUTE_MS) {
       caller.since = now;
       caller.failures = 0;

@@ -2,10 +2,10 @@
  * Dialling: TCP to the places where a peer may be, the best first and the next a moment later, side by side (RFC 8305 does
  * so with two families). Each connection is handed on as it comes; whether there is a peer behind it is for others to prove.
  */
-import { lookup } from "node:dns/promises";
 import { isIP, isIPv6, type NetConnectOpts, Socket } from "node:net";
 import type { PeerPath } from "../../core/peers.ts";
 import type { Clock } from "../../core/ports.ts";
+import { resolveHost } from "../resolve-host.ts";
 import type { Endpoint, PeerStream } from "../types.ts";
 
 /** One connection. */
@@ -61,11 +61,11 @@ function timeOut(address: string, port: number, ms: number): Error {
 }
 
 /** Addresses of an endpoint: itself, or what the name that a person gave stands for. @throws the system's error */
-async function resolveEndpoint(endpoint: Endpoint): Promise<Endpoint[]> {
+async function resolveEndpoint(endpoint: Endpoint, signal: AbortSignal): Promise<Endpoint[]> {
   const host = endpoint.host.replace(/^\[|\]$/g, "");
   if (isIP(host) !== 0) return [{ ...endpoint, host }];
-  const found = await lookup(host, { all: true });
-  return found.slice(0, 4).map(({ address }) => ({ ...endpoint, host: address }));
+  const found = await resolveHost(host, { signal });
+  return found.slice(0, 4).map((address) => ({ ...endpoint, host: address }));
 }
 
 /** How a group of endpoints is dialled. */
@@ -116,7 +116,7 @@ async function callOne(
   if (delayMs > 0) await clock.sleep(delayMs, signal);
   signal.throwIfAborted();
   try {
-    const places = (await resolveEndpoint(endpoint)).filter(({ host }) => group.allows(host));
+    const places = (await resolveEndpoint(endpoint, group.signal)).filter(({ host }) => group.allows(host));
     if (places.length === 0) throw new Error("the address is not one that may be called");
     await Promise.any(
       places.map(async (place) => {

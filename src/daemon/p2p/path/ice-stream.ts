@@ -9,14 +9,17 @@ import { failure } from "../../core/errors.ts";
 import type { DataChannel } from "./ice-library.ts";
 
 /** Bytes that may be on their way without having been read. */
-const WINDOW = 4 * 1024 * 1024;
+const WINDOW = 2 * 1024 * 1024;
 /** So much is read before it is told. */
 const TELL_EVERY = WINDOW / 16;
-/** The longest message: larger ones are cut into pieces by every implementation, small ones cost. */
-const LONGEST_MESSAGE = 64 * 1024;
+/**
+ * The longest message. Small ones cost time, large ones memory: the library makes each a buffer of its own, of which the
+ * collector of garbage does not know how large it is, and lets hundreds of them lie.
+ */
+const LONGEST_MESSAGE = 16 * 1024;
 /** With more than this in the library's own buffer, nothing is handed over. */
-const HIGH_WATER = 1024 * 1024;
-const LOW_WATER = 256 * 1024;
+const HIGH_WATER = 512 * 1024;
+const LOW_WATER = 128 * 1024;
 /** How often an end says that it is still here, and how long it may say nothing, in milliseconds. */
 const BEAT_MS = 2000;
 const SILENCE_MS = 8000;

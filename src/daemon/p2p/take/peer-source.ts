@@ -54,6 +54,9 @@ interface KnownFile {
   readonly sent: SentRanges;
 }
 
+/** Requests to a peer at once. */
+const LANES = 2;
+
 /** The source of one file. */
 export class PeerSource implements ChunkSource {
   readonly id: string;
@@ -72,6 +75,11 @@ export class PeerSource implements ChunkSource {
 
   get via(): readonly PeerPath[] {
     return [...this.#paths];
+  }
+
+  /** All requests to a peer go over one channel: two keep it full, more only take memory. */
+  get lanes(): number {
+    return LANES * Math.max(1, [...(this.#swarm?.links ?? [])].length);
   }
 
   /** @throws ResourceError RESOURCE_CHANGED if the share's peers have another file now; NetworkError PEERS_NOT_FOUND … */

@@ -67,6 +67,19 @@ test("who announces a share is found within 200 ms, by those who know its key", 
   assert.deepEqual(await taker.discoverPeers(key, AbortSignal.timeout(300)), [], "it was taken back");
 });
 
+test("neighbours are told the port that listens here, whatever the router's is", multicast, async () => {
+  await using giver = onLoopback();
+  await using taker = onLoopback();
+  const key = someKeys().lookupKey;
+  const self = { ...peerAt(54_321, "198.41.0.4"), localPort: 4711, peerId: somePeerId() };
+  await using _announced = await giver.announce(key, self);
+  const found = await taker.discoverPeers(key, AbortSignal.timeout(5000));
+  assert.deepEqual(
+    found.map(({ externalPort }) => externalPort),
+    [4711],
+  );
+});
+
 test("nothing of the key is to be seen on the network", multicast, async () => {
   const key = someKeys().lookupKey;
   const packets: Buffer[] = [];

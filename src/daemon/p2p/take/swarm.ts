@@ -11,7 +11,8 @@ import { type DecodedEntry, decodeCatalogue } from "../share/catalogue.ts";
 import type { Channel, ChannelTaker, Offer, PeerNetwork, ShareKeys } from "../types.ts";
 import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
-import { type LinkHost, PeerLink } from "./peer-link.ts";
+import { isQuicker } from "./pace.ts";
+import { type LinkHost, type Others, PeerLink, type Wait } from "./peer-link.ts";
 import { checkOffer, isAnswer, lastWord, nobodyGives } from "./swarm-errors.ts";
 import { Waiting } from "./swarm-waiting.ts";
 
@@ -31,6 +32,10 @@ const MOST_WINDOW = 4 * 1024 * 1024;
 
 /** Peers for the catalogue alone. */
 const ENOUGH_TO_LOOK = 3;
+
+/** Lists of files that come at once, and milliseconds that one may take before another peer is asked for it too. */
+const MOST_LISTS = 2;
+const LATE_LIST_MS = 10_000;
 
 /** What a share consists of, as its peers have agreed. */
 export interface SharedFiles {
@@ -62,6 +67,8 @@ export interface Wish {
   /** Asked already, in vain; with why. */
   readonly avoid: ReadonlySet<PeerLink>;
   readonly failed: DownloadError | undefined;
+  /** Too slow with it: asked if there is nobody else. */
+  readonly slow: ReadonlySet<PeerLink>;
   /** Nobody but this peer, while it is there. */
   readonly only?: string | undefined;
   /** The least suspected one. */
@@ -80,7 +87,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /** With another catalogue than the one that is fetched. */
   readonly #leftOut = new Set<string>();
   #files: SharedFiles | undefined;
-  #loading = false;
+  /** Peers that send their list of files. */
+  readonly #loading = new Set<PeerLink>();
   /** Streams under way. */
   #streams = 0;
   #inUse = true;
@@ -184,7 +192,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     if (this.#ended || !this.#inUse) return 0;
     const most = this.#parts.maxPeers();
     const here = this.#links.size;
-    if (!this.#files) return Math.max(0, Math.min(most, ENOUGH_TO_LOOK) - here);
+    if (!this.#files) {
+      const late = [...this.#loading].filter(isLate).length;
+      return Math.max(0, Math.min(most, ENOUGH_TO_LOOK + late) - here);
+    }
     if (here > 0 && this.#streams === 0 && this.#waiting.size === 0) return 0;
     const busy = [...this.#links].filter(({ load }) => load > 0);
     // Disk and limits keep up with no more than what comes already.
@@ -251,6 +262,19 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     return Math.max(LEAST_WINDOW, Math.min(Math.floor(ALL_WINDOWS / Math.max(requests, 1)), MOST_WINDOW));
   }
 
+  others(link: PeerLink, wait: Wait): Others {
+    const entry = this.#files?.entries[wait.file];
+    if (!entry) return "none";
+    const chunk = Math.floor(wait.position / entry.chunkSize);
+    const having = [...this.#links].filter((one) => one !== link && !one.closed && one.has(wait.file, chunk));
+    if (having.some((one) => one.ready && isQuicker(one, wait))) return "quicker";
+    return having.length > 0 ? "same" : "none";
+  }
+
+  late(): void {
+    this.#load();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
     for (const link of [...this.#links]) link.close();
@@ -270,14 +294,22 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     }
   }
 
-  /** Fetches the catalogue from one peer after the other, until one has it. */
+  /** Fetches the catalogue from one peer after the other, until one has it; from another as well where it takes long. */
   #load(): void {
-    if (this.#loading || this.#files || this.#ended) return;
-    const link = [...this.#links].find(({ offer, closed }) => offer && !closed);
+    if (this.#files || this.#ended) return;
+    const loading = [...this.#loading];
+    if (!loading.every(isLate)) return;
+    const link = [...this.#links].find((one) => one.offer && !one.closed && !this.#loading.has(one));
     if (!link?.offer) return;
-    this.#loading = true;
+    if (loading.length >= MOST_LISTS) {
+      const [slowest] = loading.sort((a, b) => b.catalogueMsLeft - a.catalogueMsLeft);
+      // Its place is taken when it has gone.
+      slowest?.close(failure("TIMED_OUT", `${slowest.name} sends its list of files too slowly, and others offer one`));
+      return;
+    }
+    this.#loading.add(link);
     void this.#loadFrom(link, link.offer).finally(() => {
-      this.#loading = false;
+      this.#loading.delete(link);
       this.#load();
       this.#waiting.changed();
     });
@@ -288,11 +320,14 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       const bytes = await link.catalogue();
       const entries = await decodeCatalogue(bytes);
       checkOffer(offer, entries);
+      // Another was first.
+      if (this.#files || this.#ended) return;
       this.#files = { offer, bytes, entries };
     } catch (error) {
-      link.close(asDownloadError(error));
+      if (!this.#files) link.close(asDownloadError(error));
       return;
     }
+    for (const other of this.#loading) if (other !== link) other.dropCatalogue();
     for (const other of [...this.#links]) if (other.offer) this.#join(other, this.#files);
     this.#parts.onFiles(this.#files);
   }
@@ -310,7 +345,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     link.close(failure("PEER_REFUSED", "by the same code something else is being fetched already, from others"));
   }
 
-  #best({ file, chunk, avoid, failed, only, trusted }: Wish): PeerLink | undefined {
+  #best({ file, chunk, avoid, failed, slow, only, trusted }: Wish): PeerLink | undefined {
     const { bans } = this.#parts;
     const having = [...this.#links].filter((link) => !(link.closed || avoid.has(link)) && link.has(file, chunk));
     const sole = having.filter((link) => link.channel.peerId === only);
@@ -319,10 +354,13 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     if (failed && having.length === 0) throw failed;
     const doubts = ({ channel }: PeerLink): number => (trusted ? bans.doubts(channel.peerId) : 0);
     const fastest = Math.max(1, ...asked.map(({ meter }) => meter.rate ?? 0));
+    const late = (link: PeerLink): number => Number(slow.has(link));
     const worth = ({ meter, load }: PeerLink): number => (meter.rate ?? fastest) / (load + 1);
     return asked
       .filter(({ ready }) => ready)
-      .sort((a, b) => doubts(a) - doubts(b) || worth(b) - worth(a) || a.meter.total - b.meter.total)[0];
+      .sort(
+        (a, b) => late(a) - late(b) || doubts(a) - doubts(b) || worth(b) - worth(a) || a.meter.total - b.meter.total,
+      )[0];
   }
 
   #wait<T>(look: () => T | undefined, signal: AbortSignal): Promise<T> {
@@ -351,4 +389,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       signal,
     );
   }
+}
+
+function isLate(link: PeerLink): boolean {
+  return link.catalogueMsLeft >= LATE_LIST_MS;
 }

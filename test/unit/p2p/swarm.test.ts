@@ -237,6 +237,43 @@ test("a list of files that trickles keeps nobody waiting, if another offers it t
   assert.ok(clock.monotonic() - begun < 20_000, `it took ${clock.monotonic() - begun} ms`);
 });
 
+for (const [name, manner] of Object.entries<Manner>({
+  "wrong bytes": { lies: (chunk) => chunk === 2 },
+  "a breach": { onRequest: (channel) => void channel.send(FRAME.end, numbers(77)) },
+  "a stall": { stallsAfter: 100_000 },
+})) {
+  test(`${name} in the clear: that proves nothing, nobody is blamed, and the same peer gives over TLS`, async (t) => {
+    const { network, logger, fetch } = taker(t);
+    const content = file(6);
+    const bad = scriptGiver(content, manner);
+    const good = scriptGiver(content);
+    const { peerId } = bad;
+    // Whoever sits between changes what comes in the clear, and cannot change what comes over TLS.
+    network.givers.push({
+      peerId,
+      clear: true,
+      give: (channel, ends) => (channel.inClear ? bad : good).give(channel, ends),
+    });
+    let last: unknown;
+    const { bytes } = await fetch({ lanes: 1, patience: 5 }).catch(async (error: unknown) => {
+      last = error;
+      return fetch({ lanes: 1 });
+    });
+    assert.deepEqual(bytes, content.files[0], String(last));
+    assert.ok(good.saw.requests > 0 && bad.saw.requests > 0);
+    assert.ok(!logger.lines.some(({ message }) => /banned/.test(message)));
+  });
+}
+
+test("wrong bytes over TLS ban, also after it was tried in the clear", async (t) => {
+  const { network, logger, fetch } = taker(t);
+  const content = file(6);
+  const bad = scriptGiver(content, { lies: (chunk) => chunk === 2 });
+  network.givers.push({ ...bad, clear: true });
+  await assert.rejects(fetch({ lanes: 1, patience: 3 }));
+  assert.ok(logger.lines.some(({ message, fields }) => /banned/.test(message) && fields["peer"] === bad.peerId));
+});
+
 test("with no other peer a stall ends the stream with an error that may be tried again", async (t) => {
   const { network, swarms, url, clock } = taker(t, { flow: false });
   network.givers.push(scriptGiver(file(6), { stallsAfter: 50_000 }, { most: 1 }));

@@ -71,7 +71,7 @@ export class Network implements PeerNetwork, AsyncDisposable {
     const seeker = new Seeker({
       ...{ taker, clock, logger, order: orderEndpoints, self: () => encryption.peerId },
       allowsTcp: (address) => allowsTcp(mode, address),
-      connect: (peer, of, signal) => encryption.connect(peer, of, { signal, plain: true }),
+      connect: (peer, of, signal) => encryption.connect(peer, of, { signal, plain: taker.plain }),
       reach: (target, signal) => race(this.#raceParts(awake), target, signal),
     });
     this.#seekers.add(seeker);

@@ -114,6 +114,9 @@ export class PeerTransfer implements RangeStream {
     if (signal.aborted) abort();
     try {
       await request.done;
+    } catch (error) {
+      if (error instanceof Overtaken || asDownloadError(error).code === "TIMED_OUT") range.left = true;
+      throw error;
     } finally {
       signal.removeEventListener("abort", abort);
     }

@@ -105,6 +105,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     this.#waiting = new Waiting(parts.clock);
   }
 
+  get plain(): boolean {
+    return this.#parts.bans.plain;
+  }
+
   get explicit(): readonly string[] {
     return [...this.#explicit];
   }
@@ -154,8 +158,15 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     return this.#wait(() => this.#best(wish), signal);
   }
 
-  /** Not to be asked any more; nor are others of an address from which several came. */
+  /**
+   * Not to be asked any more; nor are others of an address from which several came. What came in the clear proves nothing of
+   * a peer: then everything comes over TLS from now on, and who is wrong there is banned.
+   */
   ban(peer: BanSubject, why: string): void {
+    if (peer.inClear) {
+      this.#giveUpPlain(peer, why);
+      return;
+    }
     const { bans, logger } = this.#parts;
     bans.ban(peer);
     const { peerId, remoteAddress: address, path } = peer;
@@ -163,8 +174,15 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     for (const link of [...this.#links]) if (bans.refuses(link.channel)) link.close(failure("PEER_MISBEHAVED", why));
   }
 
-  /** It had a part in what went wrong. */
-  doubt(peer: BanSubject, why: string): void {
+  /** They had a part in what went wrong. */
+  doubt(peers: readonly BanSubject[], why: string): void {
+    const cleared = peers.filter(({ inClear }) => inClear);
+    for (const peer of cleared) this.#giveUpPlain(peer, why);
+    // Whoever sits between may have done it all.
+    if (cleared.length === 0) for (const peer of peers) this.#doubt(peer, why);
+  }
+
+  #doubt(peer: BanSubject, why: string): void {
     if (this.#parts.bans.doubt(peer.peerId)) this.ban(peer, why);
   }
 
@@ -249,7 +267,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const { code, message } = reason;
     logger.info({ share: this.keys.publicId, peer: peerId, path, code }, `a peer has gone: ${message}`);
     const broke = code === "PEER_MISBEHAVED" || code === "SHARE_REFUSED";
-    const stalled = code === "TIMED_OUT" && bans.stalled(peerId);
+    const { inClear } = link.channel;
+    const stalled = code === "TIMED_OUT" && (inClear || bans.stalled(peerId));
     if ((broke || stalled) && !bans.isBanned(peerId)) this.ban(link.channel, message);
     this.#lastEnd = { error: reason, at: clock.monotonic() };
     this.#load();
@@ -281,6 +300,16 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     this.#waiting.changed();
     const seeking = await this.#seeking;
     await seeking?.[Symbol.asyncDispose]();
+  }
+
+  /** Chunks come over TLS alone from now on: who gave in the clear is called anew. */
+  #giveUpPlain(peer: BanSubject, why: string): void {
+    const { bans, logger } = this.#parts;
+    bans.plain = false;
+    const about = { share: this.keys.publicId, peer: peer.peerId };
+    logger.warn(about, `nothing of this share is taken in the clear any more: ${why}`);
+    for (const link of [...this.#links])
+      if (link.channel === peer) link.close(failure("CONNECTION_LOST", `what came in the clear was wrong: ${why}`));
   }
 
   async #seek(former: Promise<AsyncDisposable | undefined>): Promise<AsyncDisposable | undefined> {
@@ -348,7 +377,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #best({ file, chunk, avoid, failed, slow, only, trusted }: Wish): PeerLink | undefined {
     const { bans } = this.#parts;
     const having = [...this.#links].filter((link) => !(link.closed || avoid.has(link)) && link.has(file, chunk));
-    const sole = having.filter((link) => link.channel.peerId === only);
+    const sole = having.filter((link) => link.channel.peerId === only && !slow.has(link));
     const asked = sole.length > 0 ? sole : having;
     // Somebody was asked in vain, and there is no other one.
     if (failed && having.length === 0) throw failed;

@@ -149,6 +149,8 @@ export interface Channel {
   readonly suite: string;
   /** Bytes of chunks may go in the clear: the path is local, and both ends want it. */
   readonly mayBePlain: boolean;
+  /** Bytes of chunks have come in the clear: what is wrong with them may be another's work. */
+  readonly inClear: boolean;
   /** Begins to hand frames over. To be called once, in the turn in which the channel is handed over, or later: nothing is lost. */
   start(handlers: ChannelHandlers): void;
   /** Sends a frame. @returns resolves when more should be sent; undefined if that is now. Never rejects */
@@ -209,8 +211,8 @@ export interface ChannelTaker {
   readonly explicit: readonly string[];
   /** A caller over TCP asked for it: no private address is called. */
   readonly remote: boolean;
-  /** Chunks may come in the clear, where the giver and the path have it so; default true. Asked for each channel anew. */
-  readonly plain?: boolean;
+  /** Chunks may come in the clear, where the share and the path have it so; may change. */
+  readonly plain: boolean;
   /** How many more channels would be of use now. */
   wanted(): number;
   /** A channel, in the role of the taker. */

@@ -10,8 +10,8 @@ export interface FakeGiver {
   readonly peerId: string;
   readonly address?: string;
   readonly path?: PeerPath;
-  /** It gives in the clear, to those who take that. */
-  readonly plain?: boolean;
+  /** It gives in the clear to who takes that. */
+  readonly clear?: boolean;
   /** Takes the giver's end of a channel. */
   give(channel: Channel, ends: MemoryChannels): void;
   /** Connections that it takes; default: any number, one at a time. */
@@ -72,8 +72,9 @@ export class FakeNetwork implements PeerNetwork {
         continue;
       this.met.set(giver, met + 1);
       const ends = memoryChannels({ publicId: taker.keys.publicId, giverId: giver.peerId });
-      Object.assign(ends.taker, { remoteAddress: giver.address ?? "192.168.7.7", path: giver.path ?? "lan" });
-      Object.assign(ends.taker, { mayBePlain: giver.plain === true && taker.plain !== false });
+      const { address: remoteAddress = "192.168.7.7", path = "lan", clear = false } = giver;
+      for (const end of [ends.taker, ends.giver]) Object.assign(end, { inClear: clear && taker.plain });
+      Object.assign(ends.taker, { remoteAddress, path });
       this.open.set(giver, ends.taker);
       giver.give(ends.giver, ends);
       taker.take(ends.taker);

@@ -77,6 +77,7 @@ export class MemoryChannel implements Channel {
   readonly remoteAddress = "127.0.0.1";
   readonly suite = "memory";
   readonly mayBePlain = false;
+  readonly inClear = false;
   readonly publicId: string;
   readonly peerId: string;
   readonly #piece: number;

@@ -1,6 +1,7 @@
 /** A giver that misbehaves as a test wants it to; without a manner it is an honest one. */
 import { createHash, randomBytes } from "node:crypto";
 import { makeManifest } from "../../../src/daemon/core/manifest.ts";
+import type { Clock } from "../../../src/daemon/core/ports.ts";
 import { type CatalogueEntry, catalogueRoot, encodeCatalogue } from "../../../src/daemon/p2p/share/catalogue.ts";
 import { type Channel, FRAME, type Offer } from "../../../src/daemon/p2p/types.ts";
 import type { FakeGiver } from "./fake-network.ts";
@@ -66,6 +67,13 @@ export interface Manner {
   /** After so many bytes in all it says nothing any more; or the connection breaks. */
   readonly stallsAfter?: number;
   readonly diesAfter?: number;
+  /** After so many bytes in all it sends single ones, so many milliseconds apart. */
+  readonly trickles?: { readonly clock: Clock; readonly ms: number; readonly after?: number };
+  /** Requests of which it sends single bytes, so far apart, while others go on; asked once for each. */
+  readonly ignores?: () => boolean;
+  readonly drips?: { readonly clock: Clock; readonly ms: number };
+  /** The same of its catalogue, from the first byte on. */
+  readonly tricklesCatalogue?: { readonly clock: Clock; readonly ms: number };
   /** It breaks when this resolves. */
   readonly diesWhen?: Promise<void>;
   /** Bytes of a data frame. */
@@ -95,6 +103,7 @@ interface Asked {
   position: number;
   readonly end: number;
   credit: number;
+  readonly drips: boolean;
 }
 
 /** Makes such a peer. */
@@ -121,11 +130,36 @@ function run(channel: Channel, cut: () => void, content: Content, manner: Manner
   if (manner.has) content.files.forEach((bytes, file) => void send(FRAME.haveMap, numbers(file), mapOf(bytes, file)));
   manner.onStart?.(channel);
   let sent = 0;
+  let dry = false;
+  const trickling = (): boolean => manner.trickles !== undefined && sent >= (manner.trickles.after ?? 0);
+  const timers = new Set<() => void>();
+  const later = ({ clock, ms }: { readonly clock: Clock; readonly ms: number }, call: () => void): void => {
+    const cancel = clock.timer(ms, () => {
+      timers.delete(cancel);
+      call();
+    });
+    timers.add(cancel);
+  };
+  const drip = (request: Asked): void => {
+    if (asked.get(request.id) !== request) return;
+    const bytes = content.files[request.file]?.subarray(request.position, ++request.position) ?? Buffer.alloc(0);
+    void send(FRAME.data, numbers(request.id), bytes);
+    if (manner.drips) later(manner.drips, () => drip(request));
+  };
   const pump = (): void => {
     for (const request of asked.values()) {
+      if (request.drips) continue;
       while (!silent && request.position < request.end && (request.credit > 0 || manner.greedy)) {
+        if (dry) break;
         const bytes = next(request);
         if (bytes === undefined) break;
+        if (manner.trickles && trickling()) {
+          dry = true;
+          later(manner.trickles, () => {
+            dry = false;
+            pump();
+          });
+        }
         void send(FRAME.data, numbers(request.id), bytes);
         sent += bytes.length;
         saw.sent += bytes.length;
@@ -151,7 +185,8 @@ function run(channel: Channel, cut: () => void, content: Content, manner: Manner
       void send(FRAME.refuse, numbers(id), Buffer.from(JSON.stringify(words)));
       return undefined;
     }
-    const most = Math.min(end, (chunk + 1) * chunkSize, position + (manner.piece ?? 16 * 1024));
+    const piece = trickling() ? 1 : (manner.piece ?? 16 * 1024);
+    const most = Math.min(end, (chunk + 1) * chunkSize, position + piece);
     const to = manner.greedy ? most : Math.min(most, position + credit);
     const bytes = Buffer.from(content.files[file]?.subarray(position, to) ?? []);
     if (manner.lies?.(chunk)) bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0);
@@ -168,18 +203,30 @@ function run(channel: Channel, cut: () => void, content: Content, manner: Manner
     frame: (type, payload) => {
       if (type === FRAME.catalogueRequest) {
         const bytes = manner.catalogue ?? content.catalogue;
+        const slow = manner.tricklesCatalogue;
+        if (slow) {
+          const drop = (at: number): void => {
+            void send(FRAME.catalogue, bytes.subarray(at, at + 1));
+            if (at + 1 < bytes.length) later(slow, () => drop(at + 1));
+          };
+          drop(0);
+          return;
+        }
         for (let at = 0; at < bytes.length; at += 100_000) void send(FRAME.catalogue, bytes.subarray(at, at + 100_000));
       } else if (type === FRAME.request) {
         saw.requests++;
         const id = payload.readUInt32BE(0);
         const position = Number(payload.readBigUInt64BE(8));
-        asked.set(id, {
+        const request = {
           id,
           file: payload.readUInt32BE(4),
           position,
           end: position + Number(payload.readBigUInt64BE(16)),
           credit: payload.readUInt32BE(24),
-        });
+          drips: manner.ignores?.() === true,
+        };
+        asked.set(id, request);
+        if (request.drips) drip(request);
         manner.onRequest?.(channel, id);
       } else if (type === FRAME.credit) {
         const request = asked.get(payload.readUInt32BE(0));
@@ -196,6 +243,7 @@ function run(channel: Channel, cut: () => void, content: Content, manner: Manner
       saw.reasons.push(reason.message);
       silent = true;
       asked.clear();
+      for (const cancel of timers) cancel();
     },
   });
 }

@@ -28,7 +28,7 @@ export class SocketNetwork implements PeerNetwork {
         const here = open.get(port);
         if (here === "calling" || here?.closed === false || taker.wanted() <= 0) continue;
         open.set(port, "calling");
-        take(this.#encryption, port, taker.keys, { signal: stop.signal }).then(
+        take(this.#encryption, port, taker.keys, { signal: stop.signal, plain: taker.plain }).then(
           (channel) => {
             open.set(port, channel);
             if (stop.signal.aborted || taker.isBanned(channel.peerId)) channel.close();

@@ -110,6 +110,7 @@ export class TestTaker implements ChannelTaker {
   readonly keys: ShareKeys;
   readonly explicit: readonly string[];
   readonly remote: boolean;
+  readonly plain = true;
   readonly channels: Channel[] = [];
   readonly problems: DownloadError[] = [];
   readonly banned = new Set<string>();

@@ -10,6 +10,7 @@ const peer = (peerId: string, remoteAddress = `10.0.0.${peerId}`, path: "lan" | 
   peerId,
   remoteAddress,
   path,
+  inClear: false,
 });
 
 test("bytes are held against whoever sent them, and against nobody else", () => {

@@ -98,6 +98,10 @@ export class PeerChannel implements Channel {
     return this.#reason !== undefined;
   }
 
+  get inClear(): boolean {
+    return this.#switched;
+  }
+
   start(handlers: ChannelHandlers): void {
     if (this.#handlers) throw new Error("the channel has been started already");
     this.#handlers = handlers;

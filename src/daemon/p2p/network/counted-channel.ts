@@ -41,6 +41,9 @@ export class CountedChannel implements Channel {
   get mayBePlain(): boolean {
     return this.#inner.mayBePlain;
   }
+  get inClear(): boolean {
+    return this.#inner.inClear;
+  }
   get closed(): boolean {
     return this.#inner.closed;
   }

@@ -81,7 +81,7 @@ export class Network implements PeerNetwork, AsyncDisposable {
       allowsTcp: (address) => allowsTcp(mode, address),
       ...{ mayBeCalled, mayBeAskedByIce },
       failed: (place) => finder.failed(keys.lookupKey, place),
-      connect: (peer, of, signal) => encryption.connect(peer, of, { signal, plain: taker.plain ?? true }),
+      connect: (peer, of, signal) => encryption.connect(peer, of, { signal, plain: taker.plain }),
       reach: (target, signal) => race(this.#raceParts(awake), target, signal),
     });
     this.#seekers.add(seeker);

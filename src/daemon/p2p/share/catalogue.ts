@@ -7,7 +7,7 @@
  * UTF-8, the mode (16), the time of the last change (48, signed, milliseconds since the epoch), the size (64), the chunk size
  * (32) and the SHA-256 of each chunk.
  */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { setImmediate as breathe } from "node:timers/promises";
 import { failure } from "../../core/errors.ts";
 import { chunkCount, type Manifest, makeManifest } from "../../core/manifest.ts";
@@ -90,7 +90,12 @@ function encodedSize({ name, manifest }: CatalogueEntry): number {
 
 /** The root of a share, lower-case hex. */
 export function catalogueRoot(bytes: Uint8Array): string {
-  return createHash("sha256").update(`snatch-catalogue-${VERSION}\n`).update(bytes).digest("hex");
+  return catalogueHash().update(bytes).digest("hex");
+}
+
+/** What makes a root out of a catalogue that comes in pieces. */
+export function catalogueHash(): Hash {
+  return createHash("sha256").update(`snatch-catalogue-${VERSION}\n`);
 }
 
 /**

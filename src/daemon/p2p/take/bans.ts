@@ -19,8 +19,8 @@ export interface BanSubject {
   readonly peerId: string;
   readonly remoteAddress: string;
   readonly path: PeerPath;
-  /** Others may have changed on the way what it sent. */
-  readonly mayBePlain?: boolean;
+  /** What it sent may have been changed on the way. */
+  readonly inClear: boolean;
 }
 
 /** Bans of one share. */
@@ -29,6 +29,8 @@ export class Bans {
   readonly #addresses = new Map<string, Set<string>>();
   readonly #doubts = new Map<string, number>();
   readonly #stalls = new Map<string, number>();
+  /** Chunks of this share may come in the clear; not any more once something was wrong with what came so. */
+  plain = true;
 
   /** Not to be asked any more. */
   ban({ peerId, remoteAddress, path }: BanSubject): void {

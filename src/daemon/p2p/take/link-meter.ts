@@ -1,9 +1,18 @@
-/** How fast a peer gives while it is asked: an average over some seconds, of the time in which anything was asked for. */
+/**
+ * How fast a peer gives while it is asked: an average over some seconds, of the time in which anything was waited for. Silence
+ * counts while it lasts, not only when the next byte has come: who trickles would look fast until then.
+ */
 import type { Clock } from "../../core/ports.ts";
 
-/** Milliseconds of a sample, and the weight of the newest one. */
+/** Milliseconds of a sample at least, and what is left of the average after so long. */
 const SAMPLE_MS = 500;
-const WEIGHT = 0.3;
+const KEPT = 0.7;
+
+/** Milliseconds after which something can be said though nothing came. */
+const SILENT_MS = 1000;
+
+/** Milliseconds without being asked after which a peer may have become another: it is worth a try again. */
+const STALE_MS = 60_000;
 
 /** Measures one link. */
 export class LinkMeter {
@@ -42,16 +51,24 @@ export class LinkMeter {
     this.last = this.#clock.monotonic();
     const ms = this.#ms + (this.#busy ? this.last - this.#since : 0);
     if (ms < SAMPLE_MS) return;
-    const rate = (this.#bytes / ms) * 1000;
-    this.#rate = this.#rate === undefined ? rate : this.#rate + WEIGHT * (rate - this.#rate);
+    this.#rate = this.#average(ms);
     this.#bytes = 0;
     this.#ms = 0;
     this.#since = this.last;
   }
 
-  /** Bytes a second; undefined while that cannot be told. */
+  /** Bytes a second; undefined while that cannot be told, or not any more. */
   get rate(): number | undefined {
-    return this.#rate;
+    const passed = this.#clock.monotonic() - this.#since;
+    if (!this.#busy && passed >= STALE_MS) return undefined;
+    const ms = this.#ms + (this.#busy ? passed : 0);
+    return ms < SILENT_MS ? this.#rate : this.#average(ms);
+  }
+
+  /** With the sample that grows. */
+  #average(ms: number): number {
+    const rate = (this.#bytes / ms) * 1000;
+    return this.#rate === undefined ? rate : rate + KEPT ** (ms / SAMPLE_MS) * (this.#rate - rate);
   }
 
   /** Milliseconds without a byte since something was asked for. */

@@ -5,8 +5,14 @@
 import type { ByteSink } from "../../core/ports.ts";
 import { breach } from "../channel/wire.ts";
 
+/** A request was given up since another peer is that much quicker: what is missing is to be had there. */
+export class Overtaken extends Error {}
+
 /** Grants are sent when they are worth a frame: this part of the window. */
 const WORTHWHILE = 4;
+
+/** Milliseconds after which a request's own rate is told: before, its turn may not have come. */
+const STRETCH_MS = 15_000;
 
 /** What a request needs of its link. */
 export interface LinkRequestParts {
@@ -17,6 +23,8 @@ export interface LinkRequestParts {
   readonly sink: ByteSink;
   /** Tells the peer that it may send so many bytes more. */
   grant(bytes: number): void;
+  /** The sink takes nothing for a while, or takes bytes again. */
+  heldChanged(): void;
   /** Called once, when nothing is waited for any more; `remaining`: bytes of the grant that may still come. */
   ended(remaining: number, failed: boolean): void;
   /** Milliseconds that never go back. */
@@ -38,6 +46,12 @@ export class LinkRequest {
   readonly #done = Promise.withResolvers<void>();
   /** When the last byte came, or waiting for one began. */
   #since: number;
+  /** Of the newest stretch in which bytes were waited for: how long it was before the last pause, and what has come. */
+  #stretchMs = 0;
+  #stretchBytes = 0;
+  #stretchRate: number | undefined;
+  /** When bytes were waited for again. */
+  #resumed: number;
   /** Bytes that the sink was given. */
   received = 0;
 
@@ -46,6 +60,25 @@ export class LinkRequest {
     this.#left = parts.length;
     this.#credit = Math.min(parts.length, parts.window());
     this.#since = parts.now();
+    this.#resumed = this.#since;
+  }
+
+  /** Bytes that have not come. */
+  get left(): number {
+    return this.#left;
+  }
+
+  /** Bytes a second over the last quarter of a minute in which some were waited for; undefined before that has passed. */
+  get rate(): number | undefined {
+    const now = this.#parts.now();
+    const ms = this.#stretchMs + (this.#holding ? 0 : now - this.#resumed);
+    if (ms >= STRETCH_MS) {
+      this.#stretchRate = (this.#stretchBytes / ms) * 1000;
+      this.#stretchMs = 0;
+      this.#stretchBytes = 0;
+      this.#resumed = now;
+    }
+    return this.#stretchRate;
   }
 
   /** Resolves when the sink has all of it; rejects with why it cannot be had, or with what the sink threw. */
@@ -74,6 +107,7 @@ export class LinkRequest {
       throw breach(`it sent more than the ${this.#parts.length} bytes that it was asked for, or before it was to`);
     this.#credit -= bytes.length;
     this.#left -= bytes.length;
+    this.#stretchBytes += bytes.length;
     this.#since = this.#parts.now();
     if (this.#holding) {
       this.#queue.push(Buffer.from(bytes));
@@ -118,19 +152,27 @@ export class LinkRequest {
     this.received += bytes.length;
     if (held !== undefined) {
       this.#holding = true;
+      this.#stretchMs += this.#parts.now() - this.#resumed;
+      if (this.#open) this.#parts.heldChanged();
       held.then(
         () => this.#goOn(),
         (error: unknown) => {
-          this.#holding = false;
+          this.#resume();
           this.abort(error);
         },
       );
     } else this.#taken();
   }
 
+  #resume(): void {
+    this.#holding = false;
+    this.#resumed = this.#parts.now();
+    if (this.#open) this.#parts.heldChanged();
+  }
+
   /** The sink takes bytes again. */
   #goOn(): void {
-    this.#holding = false;
+    this.#resume();
     if (this.#failed) {
       this.#done.reject(this.#failed.error);
       return;

@@ -10,7 +10,7 @@ import { type Channel, FRAME, type FrameType, type Offer } from "../types.ts";
 import { CatalogueTransfer } from "./catalogue-transfer.ts";
 import { type ChunkCount, HeldChunks } from "./held-chunks.ts";
 import { LinkMeter } from "./link-meter.ts";
-import { LinkRequest } from "./link-request.ts";
+import { LinkRequest, Overtaken } from "./link-request.ts";
 import { LAST_REQUEST, PastRequests } from "./past-requests.ts";
 import { encodeNumbers, encodeRequest, readOffer, readReason } from "./taker-messages.ts";
 
@@ -27,8 +27,11 @@ const STALL_MS = 15_000;
 /** Milliseconds without a byte for one request, while others of the same peer go on: its turn may be late. */
 const TURN_MS = 60_000;
 
+/** Bytes a second below which a peer counts as stalled where others give the same. */
+const LEAST_RATE = 1000;
+
 /** How often requests are looked at. */
-const LOOK_MS = 1000;
+const LOOK_MS = 500;
 
 /** Requests to one peer at once; givers take 64. */
 const MOST_REQUESTS = 16;
@@ -46,7 +49,23 @@ export interface LinkHost {
   ended(link: PeerLink, reason: DownloadError): void;
   /** Bytes that one request may have on the way. */
   window(): number;
+  /** What others would do with what a request waits for. */
+  others(link: PeerLink, wait: Wait): Others;
+  /** Its list of files takes long. */
+  late(): void;
 }
+
+/** Bytes that a request waits for. */
+export interface Wait {
+  readonly file: number;
+  readonly position: number;
+  readonly left: number;
+  /** Bytes a second that come of it. */
+  readonly rate: number;
+}
+
+/** "quicker": one would have it that much sooner that it is to be asked; "same": one has it; "none": nobody else has. */
+export type Others = "quicker" | "same" | "none";
 
 /** One peer that gives. */
 export class PeerLink {
@@ -57,6 +76,8 @@ export class PeerLink {
   readonly #host: LinkHost;
   readonly #clock: Clock;
   readonly #requests = new Map<number, LinkRequest>();
+  /** Where each request began. */
+  readonly #places = new WeakMap<LinkRequest, { readonly file: number; readonly start: number }>();
   readonly #timers = new Map<string, () => void>();
   /** Files of which it gives nothing, whatever it says. */
   readonly #lost = new Set<number>();
@@ -177,6 +198,16 @@ export class PeerLink {
     return this.#catalogue.done;
   }
 
+  /** Milliseconds that the list of files, which was asked for, will still take; 0 while that cannot be told. */
+  get catalogueMsLeft(): number {
+    return this.#catalogue?.msLeft(this.#clock.monotonic()) ?? 0;
+  }
+
+  /** Its list of files is not needed any more. */
+  dropCatalogue(): void {
+    this.#catalogue?.fail(failure("CANCELLED", "the list of files has come from another peer"));
+  }
+
   /** Asks for `length` bytes of a file from `start` on; they go to the sink. */
   request(file: number, start: number, length: number, sink: ByteSink): LinkRequest {
     const id = this.#past.nextId();
@@ -186,9 +217,11 @@ export class PeerLink {
       sink,
       grant: (bytes) => this.#send(FRAME.credit, encodeNumbers(id, bytes)),
       now: () => this.#clock.monotonic(),
+      // What waits for this end says nothing of the other one.
+      heldChanged: () => this.meter.busy(!this.held),
       ended: (remaining, failed) => {
         if (!this.#requests.delete(id)) return;
-        if (this.#requests.size === 0) this.meter.busy(false);
+        this.meter.busy(this.#requests.size > 0 && !this.held);
         this.#past.ended(remaining);
         if (failed) this.#send(FRAME.cancel, encodeNumbers(id));
         this.#host.changed();
@@ -199,6 +232,7 @@ export class PeerLink {
       return request;
     }
     this.#requests.set(id, request);
+    this.#places.set(request, { file, start });
     this.meter.busy(true);
     this.#send(FRAME.request, encodeRequest(id, file, start, length, request.credit));
     this.#watch();
@@ -298,7 +332,7 @@ export class PeerLink {
     if (this.#timers.has("look") || this.closed) return;
     this.#timer("look", LOOK_MS, () => {
       this.#look();
-      if (this.#requests.size > 0 || (this.#catalogue && this.#catalogue.missing > 0)) this.#watch();
+      if (this.#requests.size > 0 || this.#catalogue?.open) this.#watch();
     });
   }
 
@@ -307,11 +341,31 @@ export class PeerLink {
       failure("TIMED_OUT", `${this.name} sent no byte of ${what} for ${STALL_MS / 1000} s`);
     const catalogue = this.#catalogue;
     const idle = [...this.#requests.values()].filter((request) => request.idleMs >= STALL_MS);
-    if (catalogue && catalogue.missing > 0 && this.#clock.monotonic() - catalogue.last >= STALL_MS)
+    if (catalogue?.open && this.#clock.monotonic() - catalogue.last >= STALL_MS)
       this.close(stalled("its list of files"));
     // A peer of which nothing comes at all may be reached anew by another way.
     else if (idle.length > 0 && this.meter.idleMs >= STALL_MS) this.close(stalled("what it was asked for"));
-    else for (const request of idle) if (request.idleMs >= TURN_MS) request.fail(stalled("a range"));
+    else {
+      for (const request of idle) if (request.idleMs >= TURN_MS) request.fail(stalled("a range"));
+      if (catalogue?.open) this.#host.late();
+      for (const request of [...this.#requests.values()]) if (!this.#ended) this.#compare(request);
+    }
+  }
+
+  /** Whoever is slow is left where another is that much quicker. */
+  #compare(request: LinkRequest): void {
+    const place = this.#places.get(request);
+    const whole = this.meter.rate;
+    if (request.held || !place || whole === undefined) return;
+    const own = request.rate;
+    const rate = own === undefined ? whole / this.load : Math.min(own, whole);
+    const { left, received } = request;
+    const others = this.#host.others(this, { file: place.file, position: place.start + received, left, rate });
+    if (others !== "none" && own !== undefined && Math.max(own, whole) < LEAST_RATE)
+      this.close(
+        failure("TIMED_OUT", `${this.name} sends ${Math.round(whole)} bytes a second, where others give more`),
+      );
+    else if (others === "quicker") request.fail(new Overtaken("another peer has it sooner"));
   }
 
   #timer(name: string, ms: number, callback: () => void): void {

@@ -122,6 +122,8 @@ export class PeerSource implements ChunkSource {
     if (!this.#file || !this.#swarm) return;
     const { sent } = this.#file;
     const senders = sent.senders(chunk);
+    // Who begins a chunk wrongly and then trickles shall not have those suspected who go on.
+    const suspects = senders.some(({ inClear }) => inClear) ? senders : sent.suspects(chunk);
     sent.forget(chunk);
     const where = `${chunk.start} to ${chunk.end}`;
     const [sole] = senders;
@@ -130,8 +132,7 @@ export class PeerSource implements ChunkSource {
       return;
     }
     sent.setAlone(Math.floor(chunk.start / this.#file.manifest.chunkSize));
-    for (const sender of senders)
-      this.#swarm.doubt(sender, `it had a part in bytes ${where}, which are wrong, too often`);
+    this.#swarm.doubt(suspects, `it had a part in bytes ${where}, which are wrong, too often`);
   }
 
   attach(held: HeldPart): Disposable {

@@ -7,9 +7,10 @@ import { asDownloadError, type DownloadError, failure } from "../../core/errors.
 import type { PeerPath } from "../../core/peers.ts";
 import type { ByteSink, ByteTarget, RangeStream } from "../../core/ports.ts";
 import type { ResourceInfo } from "../../core/session.ts";
+import { Overtaken } from "./link-request.ts";
 import type { PeerLink } from "./peer-link.ts";
 import type { SentRanges } from "./sent-ranges.ts";
-import type { Swarm } from "./swarm.ts";
+import type { Swarm, Wish } from "./swarm.ts";
 
 /** Milliseconds for which a peer that refused is asked nothing. */
 const REFUSED_MS = 5000;
@@ -51,15 +52,20 @@ export class PeerTransfer implements RangeStream {
     const signal = AbortSignal.any([this.#parts.signal, this.#cancelled.signal]);
     using _streaming = swarm.streaming();
     const tried = new Set<PeerLink>();
+    const slow = new Set<PeerLink>();
     let failed: DownloadError | undefined;
     while (this.#position < this.end) {
-      const link = await this.#pick(tried, failed, signal);
+      const link = await this.#pick({ avoid: tried, slow, failed }, signal);
       const from = this.#position;
       try {
         await this.#from(link, sink, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof SinkFailure) throw error.cause;
+        if (error instanceof Overtaken) {
+          slow.add(link);
+          continue;
+        }
         failed = asDownloadError(error);
         if (this.#position > from) tried.clear();
         this.#leave(link, failed);
@@ -79,12 +85,12 @@ export class PeerTransfer implements RangeStream {
     this.#cancelled.abort(failure("CANCELLED", "the transfer from a peer was given up"));
   }
 
-  #pick(avoid: ReadonlySet<PeerLink>, failed: DownloadError | undefined, signal: AbortSignal): Promise<PeerLink> {
+  #pick(whom: Pick<Wish, "avoid" | "slow" | "failed">, signal: AbortSignal): Promise<PeerLink> {
     const { swarm, file, chunkSize, sent } = this.#parts;
     const chunk = Math.floor(this.#position / chunkSize);
     const alone = sent.isAlone(chunk);
     const [sender] = alone ? sent.senders({ start: chunk * chunkSize, end: (chunk + 1) * chunkSize }) : [];
-    return swarm.pick({ file, chunk, avoid, failed, only: sender?.peerId, trusted: alone }, signal);
+    return swarm.pick({ ...whom, file, chunk, only: sender?.peerId, trusted: alone }, signal);
   }
 
   async #from(link: PeerLink, sink: ByteSink, signal: AbortSignal): Promise<void> {
@@ -108,6 +114,9 @@ export class PeerTransfer implements RangeStream {
     if (signal.aborted) abort();
     try {
       await request.done;
+    } catch (error) {
+      if (error instanceof Overtaken || asDownloadError(error).code === "TIMED_OUT") range.left = true;
+      throw error;
     } finally {
       signal.removeEventListener("abort", abort);
     }

@@ -17,6 +17,8 @@ export interface SentRange {
   /** Exclusive. */
   end: number;
   readonly sender: BanSubject;
+  /** It was too slow with what came next, so that another had to go on. */
+  left?: boolean;
 }
 
 /** What is remembered of one file. */
@@ -45,6 +47,14 @@ export class SentRanges {
       if (range.start < range.end && range.start < end && range.end > start)
         found.set(range.sender.peerId, range.sender);
     return [...found.values()];
+  }
+
+  /** Of all who sent some of these bytes: who was left for being slow, or all of them. */
+  suspects(range: ByteRange): readonly BanSubject[] {
+    const { start, end } = range;
+    const slow = this.#ranges.filter((one) => one.left && one.start < one.end && one.start < end && one.end > start);
+    if (slow.length === 0) return this.senders(range);
+    return [...new Map(slow.map(({ sender }) => [sender.peerId, sender])).values()];
   }
 
   /** These bytes were judged: what comes in their place is another matter. */

@@ -11,7 +11,8 @@ import { type DecodedEntry, decodeCatalogue } from "../share/catalogue.ts";
 import type { Channel, ChannelTaker, Offer, PeerNetwork, ShareKeys } from "../types.ts";
 import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
-import { type LinkHost, PeerLink } from "./peer-link.ts";
+import { isQuicker } from "./pace.ts";
+import { type LinkHost, type Others, PeerLink, type Wait } from "./peer-link.ts";
 import { checkOffer, isAnswer, lastWord, nobodyGives } from "./swarm-errors.ts";
 import { Waiting } from "./swarm-waiting.ts";
 
@@ -35,6 +36,10 @@ const MOST_WINDOW = 2 * 1024 * 1024;
 
 /** Peers for the catalogue alone. */
 const ENOUGH_TO_LOOK = 3;
+
+/** Lists of files that come at once, and milliseconds that one may take before another peer is asked for it too. */
+const MOST_LISTS = 2;
+const LATE_LIST_MS = 10_000;
 
 /** What a share consists of, as its peers have agreed. */
 export interface SharedFiles {
@@ -66,6 +71,8 @@ export interface Wish {
   /** Asked already, in vain; with why. */
   readonly avoid: ReadonlySet<PeerLink>;
   readonly failed: DownloadError | undefined;
+  /** Too slow with it: asked if there is nobody else. */
+  readonly slow: ReadonlySet<PeerLink>;
   /** Nobody but this peer, while it is there. */
   readonly only?: string | undefined;
   /** The least suspected one. */
@@ -84,12 +91,12 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /** With another catalogue than the one that is fetched. */
   readonly #leftOut = new Set<string>();
   #files: SharedFiles | undefined;
-  #loading = false;
+  /** Peers that send their list of files. */
+  readonly #loading = new Set<PeerLink>();
   /** Streams under way. */
   #streams = 0;
   #inUse = true;
   /** Nothing that came in the clear was wrong. */
-  #plain = true;
   #problem: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
@@ -105,9 +112,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     this.#waiting = new Waiting(parts.clock);
   }
 
-  /** Once it was meddled with, chunks come inside of TLS alone. */
   get plain(): boolean {
-    return this.#plain;
+    return this.#parts.bans.plain;
   }
 
   get explicit(): readonly string[] {
@@ -160,29 +166,31 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     return this.#wait(() => this.#best(wish), signal);
   }
 
-  /** Not to be asked any more; nor are others of an address from which several came. */
+  /**
+   * Not to be asked any more; nor are others of an address from which several came. What came in the clear proves nothing of
+   * a peer: then everything comes over TLS from now on, and who is wrong there is banned.
+   */
   ban(peer: BanSubject, why: string): void {
-    const { bans, logger } = this.#parts;
-    if (peer.mayBePlain === true) {
-      this.#distrustPlain(why);
+    if (peer.inClear) {
+      this.#giveUpPlain(peer, why);
       return;
     }
+    const { bans, logger } = this.#parts;
     bans.ban(peer);
     const { peerId, remoteAddress: address, path } = peer;
     logger.warn({ share: this.keys.publicId, peer: peerId, address, path }, `a peer is banned: ${why}`);
     for (const link of [...this.#links]) if (bans.refuses(link.channel)) link.close(failure("PEER_MISBEHAVED", why));
   }
 
-  /** What came in the clear was wrong: that may have been anybody on the local network. TLS will tell who it is. */
-  #distrustPlain(why: string): void {
-    this.#plain = false;
-    this.#parts.logger.warn({ share: this.keys.publicId }, `nothing is taken in the clear any more: ${why}`);
-    for (const link of [...this.#links])
-      if (link.channel.mayBePlain) link.close(failure("CONNECTION_LOST", "what came in the clear was wrong"));
+  /** They had a part in what went wrong. */
+  doubt(peers: readonly BanSubject[], why: string): void {
+    const cleared = peers.filter(({ inClear }) => inClear);
+    for (const peer of cleared) this.#giveUpPlain(peer, why);
+    // Whoever sits between may have done it all.
+    if (cleared.length === 0) for (const peer of peers) this.#doubt(peer, why);
   }
 
-  /** It had a part in what went wrong. */
-  doubt(peer: BanSubject, why: string): void {
+  #doubt(peer: BanSubject, why: string): void {
     if (this.#parts.bans.doubt(peer.peerId)) this.ban(peer, why);
   }
 
@@ -210,7 +218,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     if (this.#ended || !this.#inUse) return 0;
     const most = this.#parts.maxPeers();
     const here = this.#links.size;
-    if (!this.#files) return Math.max(0, Math.min(most, ENOUGH_TO_LOOK) - here);
+    if (!this.#files) {
+      const late = [...this.#loading].filter(isLate).length;
+      return Math.max(0, Math.min(most, ENOUGH_TO_LOOK + late) - here);
+    }
     if (here > 0 && this.#streams === 0 && this.#waiting.size === 0) return 0;
     const busy = [...this.#links].filter(({ load }) => load > 0);
     // Disk and limits keep up with no more than what comes already.
@@ -264,7 +275,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const { code, message } = reason;
     logger.info({ share: this.keys.publicId, peer: peerId, path, code }, `a peer has gone: ${message}`);
     const broke = code === "PEER_MISBEHAVED" || code === "SHARE_REFUSED";
-    const stalled = code === "TIMED_OUT" && bans.stalled(peerId);
+    const { inClear } = link.channel;
+    const stalled = code === "TIMED_OUT" && (inClear || bans.stalled(peerId));
     if ((broke || stalled) && !bans.isBanned(peerId)) this.ban(link.channel, message);
     this.#lastEnd = { error: reason, at: clock.monotonic() };
     if (this.#links.size === 0) this.#aloneSince = clock.monotonic();
@@ -279,12 +291,35 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     return Math.max(LEAST_WINDOW, Math.min(Math.floor(all / Math.max(requests, 1)), MOST_WINDOW));
   }
 
+  others(link: PeerLink, wait: Wait): Others {
+    const entry = this.#files?.entries[wait.file];
+    if (!entry) return "none";
+    const chunk = Math.floor(wait.position / entry.chunkSize);
+    const having = [...this.#links].filter((one) => one !== link && !one.closed && one.has(wait.file, chunk));
+    if (having.some((one) => one.ready && isQuicker(one, wait))) return "quicker";
+    return having.length > 0 ? "same" : "none";
+  }
+
+  late(): void {
+    this.#load();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
     for (const link of [...this.#links]) link.close();
     this.#waiting.changed();
     const seeking = await this.#seeking;
     await seeking?.[Symbol.asyncDispose]();
+  }
+
+  /** Chunks come over TLS alone from now on: who gave in the clear is called anew. */
+  #giveUpPlain(peer: BanSubject, why: string): void {
+    const { bans, logger } = this.#parts;
+    bans.plain = false;
+    const about = { share: this.keys.publicId, peer: peer.peerId };
+    logger.warn(about, `nothing of this share is taken in the clear any more: ${why}`);
+    for (const link of [...this.#links])
+      if (link.channel === peer) link.close(failure("CONNECTION_LOST", `what came in the clear was wrong: ${why}`));
   }
 
   async #seek(former: Promise<AsyncDisposable | undefined>): Promise<AsyncDisposable | undefined> {
@@ -298,14 +333,22 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     }
   }
 
-  /** Fetches the catalogue from one peer after the other, until one has it. */
+  /** Fetches the catalogue from one peer after the other, until one has it; from another as well where it takes long. */
   #load(): void {
-    if (this.#loading || this.#files || this.#ended) return;
-    const link = [...this.#links].find(({ offer, closed }) => offer && !closed);
+    if (this.#files || this.#ended) return;
+    const loading = [...this.#loading];
+    if (!loading.every(isLate)) return;
+    const link = [...this.#links].find((one) => one.offer && !one.closed && !this.#loading.has(one));
     if (!link?.offer) return;
-    this.#loading = true;
+    if (loading.length >= MOST_LISTS) {
+      const [slowest] = loading.sort((a, b) => b.catalogueMsLeft - a.catalogueMsLeft);
+      // Its place is taken when it has gone.
+      slowest?.close(failure("TIMED_OUT", `${slowest.name} sends its list of files too slowly, and others offer one`));
+      return;
+    }
+    this.#loading.add(link);
     void this.#loadFrom(link, link.offer).finally(() => {
-      this.#loading = false;
+      this.#loading.delete(link);
       this.#load();
       this.#waiting.changed();
     });
@@ -316,11 +359,14 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       const bytes = await link.catalogue();
       const entries = await decodeCatalogue(bytes);
       checkOffer(offer, entries);
+      // Another was first.
+      if (this.#files || this.#ended) return;
       this.#files = { offer, bytes, entries };
     } catch (error) {
-      link.close(asDownloadError(error));
+      if (!this.#files) link.close(asDownloadError(error));
       return;
     }
+    for (const other of this.#loading) if (other !== link) other.dropCatalogue();
     for (const other of [...this.#links]) if (other.offer) this.#join(other, this.#files);
     this.#parts.onFiles(this.#files);
   }
@@ -338,19 +384,22 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     link.close(failure("PEER_REFUSED", "by the same code something else is being fetched already, from others"));
   }
 
-  #best({ file, chunk, avoid, failed, only, trusted }: Wish): PeerLink | undefined {
+  #best({ file, chunk, avoid, failed, slow, only, trusted }: Wish): PeerLink | undefined {
     const { bans } = this.#parts;
     const having = [...this.#links].filter((link) => !(link.closed || avoid.has(link)) && link.has(file, chunk));
-    const sole = having.filter((link) => link.channel.peerId === only);
+    const sole = having.filter((link) => link.channel.peerId === only && !slow.has(link));
     const asked = sole.length > 0 ? sole : having;
     // Somebody was asked in vain, and there is no other one.
     if (failed && having.length === 0) throw failed;
     const doubts = ({ channel }: PeerLink): number => (trusted ? bans.doubts(channel.peerId) : 0);
     const fastest = Math.max(1, ...asked.map(({ meter }) => meter.rate ?? 0));
+    const late = (link: PeerLink): number => Number(slow.has(link));
     const worth = ({ meter, load }: PeerLink): number => (meter.rate ?? fastest) / (load + 1);
     return asked
       .filter(({ ready }) => ready)
-      .sort((a, b) => doubts(a) - doubts(b) || worth(b) - worth(a) || a.meter.total - b.meter.total)[0];
+      .sort(
+        (a, b) => late(a) - late(b) || doubts(a) - doubts(b) || worth(b) - worth(a) || a.meter.total - b.meter.total,
+      )[0];
   }
 
   #wait<T>(look: () => T | undefined, signal: AbortSignal): Promise<T> {
@@ -386,4 +435,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       signal,
     );
   }
+}
+
+function isLate(link: PeerLink): boolean {
+  return link.catalogueMsLeft >= LATE_LIST_MS;
 }

@@ -4,9 +4,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { DownloadServiceService, type FollowDownloadsRequest } from "../gen/snatch/v1/download_service.ts";
+import type { Session } from "../gen/snatch/v1/session.ts";
 import { SessionServiceService } from "../gen/snatch/v1/session_service.ts";
 import { type Connection, isGone } from "./connect.ts";
-import { messageOf } from "./failure.ts";
+import { ClientError, messageOf } from "./failure.ts";
 import type { Occurrence, Tally } from "./tally.ts";
 import { answers } from "./target.ts";
 
@@ -30,13 +31,14 @@ export async function follow(connection: Connection, options: FollowOptions): Pr
   const { request, tally, signal, onNews, say } = options;
   while (!signal.aborted) {
     try {
-      for await (const message of connection.receive(DownloadServiceService.followDownloads, request, signal)) {
+      // The daemon ends the stream when all has settled: a summary may be ahead of the sessions that follow it.
+      for await (const message of connection.receive(DownloadServiceService.followDownloads, request, signal))
         await onNews(tally.take(message));
-        if (tally.settled) break;
-      }
       if (signal.aborted) return;
-      if (tally.open.size > 0 || tally.endedCount !== tally.summary?.totalCount) await reconcile(connection, options);
-      if (tally.allOpenPaused) return;
+      if (tally.settled) {
+        await reconcile(connection, options);
+        if (tally.allOpenPaused) return;
+      }
       // The stream ended before the downloads did: the daemon is about to go.
       await sleep(250, undefined, { signal }).catch(() => {});
     } catch (error) {
@@ -48,31 +50,52 @@ export async function follow(connection: Connection, options: FollowOptions): Pr
   }
 }
 
-/** A batch may have sessions that ended before the first message, or while nobody was connected: ask for them. */
-async function reconcile(connection: Connection, { request, tally, onNews }: FollowOptions): Promise<void> {
-  if (request.batchId === "") {
-    for (const sessionId of request.sessionIds) {
-      if (tally.knows(sessionId)) continue;
-      const { session } = await connection.ask(SessionServiceService.getSession, { sessionId });
-      if (session) await onNews([tally.note(session)].filter((news) => news !== undefined));
-    }
-    return;
+/**
+ * Sessions may have ended before the first message, or been removed, or brought back by a person, while nobody was connected:
+ * asks for those.
+ */
+async function reconcile(connection: Connection, options: FollowOptions): Promise<void> {
+  const { request, tally, onNews } = options;
+  if (tally.open.size === 0 && tally.endedCount === tally.summary?.totalCount) return;
+  const note = async (sessions: readonly Session[]): Promise<void> =>
+    onNews(sessions.map((session) => tally.note(session)).filter((news) => news !== undefined));
+  const looked = new Set<string>();
+  for (const sessionId of request.sessionIds) {
+    if (tally.knows(sessionId)) continue;
+    const { session } = await connection.ask(SessionServiceService.getSession, { sessionId });
+    looked.add(sessionId);
+    if (session) await note([session]);
   }
-  const gone = new Set(tally.open.keys());
   let pageToken = "";
-  do {
+  while (request.batchId !== "") {
     const page = await connection.ask(SessionServiceService.listSessions, {
       pageSize: 1000,
       pageToken,
       filter: `batch_id = "${request.batchId}"`,
       orderBy: "",
     });
-    const news = page.sessions.filter(({ sessionId }) => !tally.knows(sessionId)).map((session) => tally.note(session));
-    await onNews(news.filter((entry) => entry !== undefined));
-    for (const { sessionId } of page.sessions) gone.delete(sessionId);
+    for (const { sessionId } of page.sessions) looked.add(sessionId);
+    await note(page.sessions.filter(({ sessionId }) => !tally.knows(sessionId)));
     pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  for (const sessionId of gone) tally.forget(sessionId);
+    if (pageToken === "") break;
+  }
+  // What others led to belongs to no batch that was asked for.
+  for (const sessionId of [...tally.open.keys()]) {
+    if (looked.has(sessionId)) continue;
+    const session = await find(connection, sessionId);
+    if (session) await note([session]);
+    else tally.forget(sessionId);
+  }
+}
+
+/** The session; undefined if it was removed. */
+async function find(connection: Connection, sessionId: string): Promise<Session | undefined> {
+  try {
+    return (await connection.ask(SessionServiceService.getSession, { sessionId })).session;
+  } catch (error) {
+    if (error instanceof ClientError && error.code === "SESSION_NOT_FOUND") return undefined;
+    throw error;
+  }
 }
 
 async function comeBack(connection: Connection, options: FollowOptions, cause: unknown): Promise<void> {

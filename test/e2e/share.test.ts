@@ -116,7 +116,9 @@ describe("whole daemons share", { concurrency: 3 }, () => {
     child.stderr?.on("data", (bytes: Buffer) => {
       said += bytes.toString();
     });
-    await waitFor("a word on it", () => /WAITING .*whoever shared it has ended the share/.test(said));
+    await waitFor("a word on it", () =>
+      /WAITING .*the peer says: the share was ended by its owner: ask for a new code/.test(said),
+    );
     child.kill("SIGINT");
     const { code, stderr } = await finished;
     assert.equal(code, EXIT.interrupted);

@@ -4,7 +4,8 @@ import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { DownloadRequest, DownloadServiceClient } from "../../src/gen/snatch/v1/download_service.ts";
+import { DownloadServiceClient } from "../../src/gen/snatch/v1/download_service.ts";
+import { DownloadOptions } from "../../src/gen/snatch/v1/session.ts";
 import {
   CreateShareRequest,
   type CreateShareResponse,
@@ -166,17 +167,23 @@ describe("shares over the wire", () => {
       assert.equal((await errorOf(refused)).code, status.PERMISSION_DENIED);
     assert.equal(fixture.daemon.sharing.asked.length, length);
     assert.equal((await sharing()).length, 1);
-  });
 
-  test("a caller over TCP cannot have shared what it has fetched either", async () => {
-    const client = new DownloadServiceClient(fixture.tcp()[0] ?? "", credentials.createInsecure());
-    const downloads = [{ urls: ["https://example.org/a.bin"], options: { share: true } }].map((one) =>
-      DownloadRequest.fromPartial(one),
-    );
-    const { results } = await call(client.addDownloads.bind(client, { downloads }), { metadata: withToken });
-    client.close();
-    const result = results[0]?.result;
-    assert.equal(result?.$case === "error" && result.value.code, "PERMISSION_DENIED");
+    const downloads = new DownloadServiceClient(fixture.tcp()[0] ?? "", credentials.createInsecure());
+    try {
+      const wanted = { urls: ["https://example.org/a"], options: DownloadOptions.fromPartial({ share: true }) };
+      const { results } = await call(downloads.addDownloads.bind(downloads, { downloads: [wanted] }), options);
+      const [refused] = results;
+      assert.equal(refused?.result?.$case === "error" && refused.result.value.code, "PERMISSION_DENIED");
+      const header = { part: { $case: "header" as const, value: { name: "list", options: wanted.options } } };
+      const { promise, resolve } = Promise.withResolvers<ServiceError | null>();
+      const list = downloads.addList(withToken, resolve);
+      list.on("error", () => {});
+      list.write(header);
+      list.end();
+      assert.equal((await promise)?.code, status.PERMISSION_DENIED);
+    } finally {
+      downloads.close();
+    }
   });
 
   const sharing = () => fixture.daemon.sharing.shares();

@@ -372,7 +372,7 @@ export class FakeDaemon implements AsyncDisposable {
       });
       if (first || news.length > 0) call.write({ sessions: news, summary });
       first = false;
-      if (summary.completedCount + summary.failedCount === all.length) break;
+      if (summary.completedCount + summary.failedCount + summary.pausedCount === all.length) break;
       await sleep(STEP_MS);
     }
     if (this.#end.signal.aborted) call.destroy();

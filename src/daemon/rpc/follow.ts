@@ -127,8 +127,8 @@ class Followed {
       found.set(session.id, session);
     }
     for (const session of found.values()) this.#apply(session);
-    this.#counting = false;
-    return [...found.values()].map((session) => this.#present(session));
+    const shown = [...found.values()].map((session) => this.#present(session));
+    return [...shown, ...(await this.#beginning())];
   }
 
   /** @returns the active ones */
@@ -142,8 +142,14 @@ class Followed {
       throw failure("SESSION_NOT_FOUND", `no session belongs to a batch ${this.#batchId}`, {
         metadata: { batch_id: this.#batchId ?? "" },
       });
+    return [...active, ...(await this.#beginning())];
+  }
+
+  /** What had been led to before anybody followed: without it the first summary would tell of an end that is none. */
+  async #beginning(): Promise<WireSession[]> {
+    await this.#readNew();
     this.#counting = false;
-    return active;
+    return this.takeChanges();
   }
 
   /** Sessions that joined the batch without an event: they existed before. @returns true if there are such */

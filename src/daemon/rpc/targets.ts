@@ -44,8 +44,9 @@ export function assertLocal(reach: Reach, what: string): void {
   if (!reach.local) throw failure("PERMISSION_DENIED", `${what} is only possible over the Unix socket`);
 }
 
-/** Checks the places that options name. */
+/** Checks the places that options name, and that nobody shares what is not his. */
 export async function assertTargets(options: DownloadOptions, reach: Reach): Promise<void> {
+  if (options.share) assertLocal(reach, "sharing what is downloaded");
   if (options.directory !== undefined) await reach.assertTarget(options.directory);
   if (options.output !== undefined) await reach.assertTarget(options.output);
 }

@@ -115,6 +115,8 @@ const BAD_NAMES: readonly (readonly [name: string, why: RegExp])[] = [
   ["a\0b", /control/],
   ["a\nb", /control/],
   ["a\u2028b", /control/],
+  ["invoice-\u202Efdp.exe", /direction/],
+  ["sub\u2066/a", /direction/],
   ["..\\x", /backslash/],
   ["C:\\x", /backslash/],
   ["C:x", /drive/],

@@ -404,7 +404,7 @@ test("unshare in the middle of a fetch: the peer is told, the file stays", async
   await peer.until(() => peer.receivedBytes > 0);
   const state = await fixture.shares.unshare(made.code.toLowerCase());
   assert.equal(state.id, made.state.id);
-  assert.match((await peer.untilClosed()).message, /has ended the share/);
+  assert.match((await peer.untilClosed()).message, /was ended by its owner: ask for a new code/);
   assert.equal((await stat(path)).size, 8 * MIB);
   await assert.rejects(fixture.shares.unshare(made.code), code("SHARE_NOT_FOUND"));
   for (const space of ["share", "share-file", "share-catalogue"])

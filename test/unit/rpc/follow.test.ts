@@ -173,6 +173,38 @@ describe("what a session has led to", () => {
   });
 });
 
+describe("following what led to others", () => {
+  for (const by of ["id", "batch"] as const)
+    test(`by ${by}: the first summary counts what it had led to before, and lists in lists`, async () => {
+      const daemon = new MemoryDaemon();
+      const list = daemon.add(undefined, {
+        status: "completed",
+        batchId: "b1",
+        expansion: { batchId: "led", count: 2 },
+      });
+      const inner = daemon.add(undefined, {
+        status: "completed",
+        batchId: "led",
+        expansion: { batchId: "inner", count: 1 },
+      });
+      const [here, last] = [
+        daemon.add(undefined, { status: "completed", batchId: "led" }),
+        daemon.add(undefined, { batchId: "inner" }),
+      ];
+      const stream = start(daemon, by === "id" ? { ids: [list.id] } : { batchId: "b1" });
+      await stream.clock.advance(0);
+      const first = stream.messages[0]?.summary;
+      assert.deepEqual([first?.totalCount, first?.completedCount], [4, 3]);
+      const told = stream.messages.flatMap(({ sessions }) => sessions.map(({ sessionId }) => sessionId));
+      for (const { id } of [inner, here, last]) assert.ok(told.includes(id));
+      await stream.clock.advance(1000);
+      assert.equal(stream.ended(), false, "the last one is queued");
+      daemon.change(last.id, { status: "cancelled" });
+      await stream.done;
+      assert.equal(stream.last()?.failedCount, 1);
+    });
+});
+
 describe("following a batch", () => {
   test("counts by pages, sessions that were adopted too; first sends the active ones only", async () => {
     const daemon = new MemoryDaemon(50);

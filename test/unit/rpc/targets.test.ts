@@ -62,6 +62,13 @@ describe("targets of callers over TCP", () => {
   });
 });
 
+test("nobody shares what is downloaded but the owner", async () => {
+  const anywhere = remote(() => ["/"]);
+  await assert.rejects(assertTargets({ share: true }, anywhere), { code: "PERMISSION_DENIED", message: /sharing/ });
+  await assertTargets({ share: false }, anywhere);
+  await assertTargets({ share: true }, LOCAL);
+});
+
 test("over the Unix socket everything is allowed", async () => {
   await assertTargets({ output: "/etc/passwd" }, LOCAL);
   assertLocal(LOCAL, "this");

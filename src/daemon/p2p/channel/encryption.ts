@@ -85,7 +85,9 @@ export class EncryptionManager {
       secured.socket.write(encodeHello(keys, "taker", plain, binding));
       const hello = decode(await readExactly(secured.socket, HELLO_BYTES, signal));
       if (hello === undefined || !isProved(hello, keys, "giver", binding)) {
-        const why = hello ? "somebody else answers in its place" : "it has ended the connection";
+        const why = hello
+          ? "somebody else answers in its place"
+          : "the share has ended there, or the code is another one; ask who shares it for a new code";
         throw failure(
           "PEER_REFUSED",
           `the peer at ${peer.remoteAddress} has not proved that it knows the code: ${why}`,

@@ -29,8 +29,8 @@ export function decodeGoodbye(payload: Buffer): DownloadError {
   const { code, message } = parse(payload);
   const known = typeof code === "string" && Object.hasOwn(FROM_PEERS, code) ? FROM_PEERS[code] : undefined;
   const said = typeof message === "string" ? clean(message) : "";
-  const words = said === "" ? "without a reason" : `and says: ${said}`;
-  return failure(known ?? "CONNECTION_LOST", `the peer has ended the connection ${words}`);
+  const words = said === "" ? "the peer has ended the connection without a reason" : `the peer says: ${said}`;
+  return failure(known ?? "CONNECTION_LOST", words);
 }
 
 function parse(payload: Buffer): { readonly code?: unknown; readonly message?: unknown } {

@@ -80,9 +80,13 @@ export class Publication implements Admission, Disposable {
     if (own >= MOST_OF_A_PEER) return failure("PEER_REFUSED", `you have ${own} connections for this share already`);
     const inside = new Set([...this.#coming.keys(), ...[...this.#taken].map(({ channel }) => channel.peerId)]);
     if (!inside.has(peerId) && inside.size >= servable.maxPeers)
-      return failure("PEER_REFUSED", `${inside.size} others fetch it now, and no more may at once; try again later`, {
-        retryAfterMs: 30_000,
-      });
+      return failure(
+        "PEER_REFUSED",
+        `${inside.size === 1 ? "somebody else fetches" : `${inside.size} others fetch`} it now, and no more may at once; try again later`,
+        {
+          retryAfterMs: 30_000,
+        },
+      );
     return undefined;
   }
 

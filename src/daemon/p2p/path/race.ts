@@ -81,7 +81,7 @@ class Race {
   readonly #signal: AbortSignal;
   readonly #won = Promise.withResolvers<Channel>();
   readonly #failures: string[] = [];
-  #refused = false;
+  readonly #answers: string[] = [];
   #winner: Channel | undefined;
 
   constructor(parts: RaceParts, target: RaceTarget, outer: AbortSignal) {
@@ -236,7 +236,8 @@ class Race {
       channel = await this.#target.authenticate(peer, signal);
     } catch (error) {
       peer.stream.destroy();
-      if (asDownloadError(error).code === "PEER_REFUSED") this.#refused = true;
+      const { code, message } = asDownloadError(error);
+      if (code === "PEER_REFUSED") this.#answers.push(message);
       throw error;
     }
     if (this.#winner !== undefined || this.#outer.aborted) {
@@ -258,7 +259,9 @@ class Race {
     const [first] = endpoints;
     const who = presence ? `peer ${presence.peerId.slice(0, 8)}` : `${first?.host} port ${first?.port}`;
     const tried = this.#failures.length > 0 ? this.#failures.join("; ") : "there is no way that p2p.mode allows";
-    const code = this.#refused && this.#failures.length === 1 ? "PEER_REFUSED" : "PEERS_UNREACHABLE";
-    return failure(code, `${who} was not reached: ${tried}`);
+    // It was reached, and says where it is itself.
+    if (this.#answers.length === this.#failures.length && this.#answers[0] !== undefined)
+      return failure("PEER_REFUSED", this.#answers[0]);
+    return failure("PEERS_UNREACHABLE", `${who} was not reached: ${tried}`);
   }
 }

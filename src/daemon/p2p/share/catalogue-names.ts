@@ -18,6 +18,12 @@ const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 /** Folders of all names together: twice as many as there can be files. Each is kept in memory. */
 const MAX_FOLDERS = 200_000;
 
+/**
+ * Embeddings, overrides and isolates turn text around: "exe.\u202Egpj" is shown as a picture (Unicode TR36 §3.3). Marks, which
+ * names in Arabic and Hebrew do have, turn nothing.
+ */
+const TURNING = /[\u202A-\u202E\u2066-\u2069]/;
+
 /** "C:\", "C:name": on Windows it names a drive. */
 const DRIVE = /^[a-z]:/i;
 
@@ -27,6 +33,7 @@ export function nameProblem(name: string): string | undefined {
   if (!name.isWellFormed()) return "it is no text";
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `it is longer than ${MAX_NAME_BYTES} bytes`;
   if (CONTROL.test(name)) return "it holds control characters";
+  if (TURNING.test(name)) return "it holds characters that turn the direction of text around";
   if (name.includes("\\")) return "it holds a backslash, which separates folders on Windows";
   if (name.startsWith("/")) return "it is absolute";
   if (DRIVE.test(name)) return "it begins with the letter of a drive";

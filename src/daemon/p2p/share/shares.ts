@@ -141,7 +141,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       }
       const content = this.#required(id);
       const state = this.#state(content);
-      await this.#end(content, failure("PEER_REFUSED", "whoever shared it has ended the share"));
+      await this.#end(content, failure("PEER_REFUSED", "the share was ended by its owner: ask for a new code"));
       return { ...state, peerCount: 0 };
     });
   }

@@ -29,6 +29,9 @@ const ALL_WINDOWS = 32 * 1024 * 1024;
 const LEAST_WINDOW = 256 * 1024;
 const MOST_WINDOW = 4 * 1024 * 1024;
 
+/** Who waits while nobody is here; more need not. */
+const ENOUGH_WAITING = 4;
+
 /** Peers for the catalogue alone. */
 const ENOUGH_TO_LOOK = 3;
 
@@ -53,6 +56,8 @@ export interface SwarmParts {
   readonly maxPeers: () => number;
   /** The catalogue is known; called once. */
   readonly onFiles: (files: SharedFiles) => void;
+  /** The first peer is here, or the last one has gone. */
+  readonly onPresence: (here: boolean) => void;
 }
 
 /** Whom to ask, see {@link Swarm.pick}. */
@@ -87,6 +92,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #problem: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
+  /** By the monotonic clock: since then it is sought in vain. */
+  #nobodySince = 0;
+  /** Whoever waited has left, and comes back by its schedule: it is sought on meanwhile. */
+  #inVain = false;
   #seeking: Promise<AsyncDisposable | undefined> = Promise.resolve(undefined);
   #ended = false;
 
@@ -106,6 +115,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const more = explicit.filter((peer) => !this.#explicit.has(peer));
     for (const peer of more) this.#explicit.add(peer);
     if (this.#since !== 0 && more.length === 0) return;
+    this.#nobodySince = this.#parts.clock.monotonic();
+    if (this.#since === 0) this.#parts.onPresence(false);
     this.#since ||= this.#parts.clock.now();
     const former = this.#seeking;
     this.#seeking = this.#seek(former);
@@ -114,6 +125,29 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /** Somebody needs it, or nobody for now: then no more peers are wanted. */
   used(inUse: boolean): void {
     this.#inUse = inUse;
+  }
+
+  /** Nobody is here. */
+  get deserted(): boolean {
+    return this.#links.size === 0;
+  }
+
+  /**
+   * For whoever is about to wait: others do so already, one patience is enough for all, and the first peer wakes them.
+   *
+   * @throws NetworkError PEERS_NOT_FOUND if so
+   */
+  join(): void {
+    if (!this.deserted || this.#waiting.size < ENOUGH_WAITING) return;
+    const left = PATIENCE_MS - (this.#parts.clock.monotonic() - this.#nobodySince);
+    throw failure(
+      "PEERS_NOT_FOUND",
+      "nobody is here who shares by this code; other files of it wait for the same peers",
+      {
+        retryAfterMs: Math.max(left, SECOND_CHANCE_MS),
+        metadata: { held: this.keys.publicId },
+      },
+    );
   }
 
   /** What is shared, if that is known. */
@@ -181,7 +215,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   }
 
   wanted(): number {
-    if (this.#ended || !this.#inUse) return 0;
+    if (this.#ended || !(this.#inUse || this.#inVain)) return 0;
     const most = this.#parts.maxPeers();
     const here = this.#links.size;
     if (!this.#files) return Math.max(0, Math.min(most, ENOUGH_TO_LOOK) - here);
@@ -209,6 +243,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     }
     const link = new PeerLink(channel, this, clock);
     this.#links.add(link);
+    this.#inVain = false;
+    if (this.#links.size === 1) this.#parts.onPresence(true);
     link.start();
   }
 
@@ -234,6 +270,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   ended(link: PeerLink, reason: DownloadError): void {
     const { bans, logger, clock } = this.#parts;
     this.#links.delete(link);
+    if (this.deserted) {
+      this.#nobodySince = clock.monotonic();
+      this.#parts.onPresence(false);
+    }
     const { peerId, path } = link.channel;
     const { code, message } = reason;
     logger.info({ share: this.keys.publicId, peer: peerId, path, code }, `a peer has gone: ${message}`);
@@ -339,12 +379,16 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       },
       (waited) => {
         const alone = this.#links.size === 0 && ended() !== undefined;
-        const since = this.#parts.clock.monotonic() - (this.#lastEnd?.at ?? 0);
-        return Math.min(PATIENCE_MS - waited, alone ? SECOND_CHANCE_MS - since : PATIENCE_MS);
+        const now = this.#parts.clock.monotonic();
+        const since = now - (this.#lastEnd?.at ?? 0);
+        // One patience for all files of the share.
+        const tried = this.deserted ? Math.max(waited, now - this.#nobodySince) : waited;
+        return Math.min(PATIENCE_MS - tried, alone ? SECOND_CHANCE_MS - since : PATIENCE_MS);
       },
       () => {
         const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };
         const answer = ended();
+        this.#inVain = this.deserted;
         if (answer) return lastWord(answer);
         return nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
       },

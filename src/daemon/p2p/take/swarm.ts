@@ -94,6 +94,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #since = 0;
   /** By the monotonic clock: since then it is sought in vain. */
   #nobodySince = 0;
+  /** Files that were let in to wait, since somebody was here. */
+  #joined = 0;
   /** Whoever waited has left, and comes back by its schedule: it is sought on meanwhile. */
   #inVain = false;
   #seeking: Promise<AsyncDisposable | undefined> = Promise.resolve(undefined);
@@ -138,8 +140,9 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
    * @throws NetworkError PEERS_NOT_FOUND if so
    */
   join(): void {
-    if (!this.deserted || this.#waiting.size < ENOUGH_WAITING) return;
     const left = PATIENCE_MS - (this.#parts.clock.monotonic() - this.#nobodySince);
+    // When the patience is over, waiting ends at once and says why.
+    if (!this.deserted || left <= 0 || this.#joined++ < ENOUGH_WAITING) return;
     throw failure(
       "PEERS_NOT_FOUND",
       "nobody is here who shares by this code; other files of it wait for the same peers",
@@ -244,6 +247,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const link = new PeerLink(channel, this, clock);
     this.#links.add(link);
     this.#inVain = false;
+    this.#joined = 0;
     if (this.#links.size === 1) this.#parts.onPresence(true);
     link.start();
   }

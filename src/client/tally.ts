@@ -109,7 +109,8 @@ export class Tally {
     const missed = known && when !== undefined && (status === "active" || status === "queued");
     const isNew = (missed || status === "waiting") && this.#told.get(id) !== failure;
     if (isNew || when !== undefined) this.#told.set(id, failure);
-    return isNew;
+    // It was not even tried: another file of the same share waits, and says why.
+    return isNew && !(error?.code === "PEERS_NOT_FOUND" && error.metadata["held"] !== undefined);
   }
 
   #end(session: Session): Occurrence | undefined {

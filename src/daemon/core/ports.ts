@@ -280,6 +280,10 @@ export interface SourceFactory {
 export interface PeerSources {
   /** @param url - `snatch:share/ID/INDEX`, as its resolver has named it */
   peer(url: string): ChunkSource;
+  /** True while nobody is here who shares what the URL names: whoever wants it only waits. */
+  seeking?(url: string): boolean;
+  /** @param listener - told when the first peer of a share is here, or the last one has gone. @returns ends it */
+  onPresence?(listener: (publicId: string, here: boolean) => void): () => void;
 }
 
 /** Shares finished files; implemented by the p2p room. */

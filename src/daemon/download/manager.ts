@@ -17,6 +17,7 @@ import { sha256 } from "./digest.ts";
 import type { Hooks } from "./hook-calls.ts";
 import { HookRunner } from "./hook-runner.ts";
 import { Meter } from "./meter.ts";
+import { Parked } from "./parked.ts";
 import { Queue } from "./queue.ts";
 import { checkRequest, concealed } from "./request.ts";
 import type { Engine, EngineParts } from "./run.ts";
@@ -27,6 +28,9 @@ import { Steering } from "./steering.ts";
 
 /** Memory that idle slabs may hold, in bytes. */
 const IDLE_SLAB_BYTES = 64 * 1024 * 1024;
+
+/** Sessions that only wait for peers, beside those that run. */
+const MOST_SEEKING = 32;
 
 /** Sessions of a batch that are read at once. */
 const PAGE = 1000;
@@ -63,9 +67,11 @@ export class DownloadManager implements Downloads, Startable {
   readonly #runner: Runner;
   readonly #queue: Queue;
   readonly #steering: Steering;
+  readonly #parked = new Parked();
   readonly #waiters = new Map<string, PromiseWithResolvers<Session>>();
   #unsubscribe: (() => void) | undefined;
   #stopReleasing: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
   #configuredLimit = 0;
   #accepting: Promise<void> = Promise.resolve();
 
@@ -88,6 +94,7 @@ export class DownloadManager implements Downloads, Startable {
       clock,
       logger,
       slots: () => (memory?.level === 2 ? 1 : settings().maxConcurrent),
+      idle: () => Math.min(this.#runner.seeking, MOST_SEEKING),
       launch: (session) => this.#runner.run(session),
     });
     this.#steering = new Steering(this.#engine, this.#runner, this.#queue);
@@ -101,10 +108,19 @@ export class DownloadManager implements Downloads, Startable {
     this.#unsubscribe = this.#engine.store.subscribe((event) => {
       memory?.wake();
       if (!this.#engine.hooks.idle) this.#engine.hooks.sessionEvent(event);
-      if (event.event.type === "updated") this.#tell(event.event.session);
+      if (event.event.type === "updated") {
+        this.#tell(event.event.session);
+        this.#parked.note(event.event.session);
+      }
       // Forgotten while somebody waits for it: as good as called off.
-      if (event.event.type === "cleaned") this.#tell({ ...event.event.session, status: "cancelled" });
+      if (event.event.type === "cleaned") {
+        this.#tell({ ...event.event.session, status: "cancelled" });
+        this.#parked.note({ ...event.event.session, status: "cancelled" });
+      }
     });
+    this.#stopListening = this.#engine.peers?.onPresence?.((share, here) =>
+      here ? this.#queue.hurry(this.#parked.take(share)) : this.#queue.wake(),
+    );
     this.#queue.start();
     return Promise.resolve();
   }
@@ -116,6 +132,7 @@ export class DownloadManager implements Downloads, Startable {
     await stopped;
     this.#unsubscribe?.();
     this.#stopReleasing?.();
+    this.#stopListening?.();
     await this.#engine.hooks.settled();
     this.#engine.slabs.clear();
     await this.#engine.hasher[Symbol.asyncDispose]();

@@ -18,6 +18,9 @@ export class Queue {
   readonly #logger: Logger;
   readonly #slots: () => number;
   readonly #launch: (session: Session) => Promise<void>;
+  readonly #idle: () => number;
+  /** Waiting sessions whose time has come early. */
+  #hurried: string[] = [];
   readonly #running = new Map<string, Promise<void>>();
   #ahead: Session[] = [];
   #filling: Promise<void> | undefined;
@@ -27,6 +30,7 @@ export class Queue {
 
   /**
    * @param init.slots - how many may run at once
+   * @param init.idle - how many of those that run do nothing but wait for somebody: they take no one's place
    * @param init.launch - brings a session on its way; resolves when it has ended or waits, and never rejects
    */
   constructor(init: {
@@ -34,12 +38,14 @@ export class Queue {
     clock: Clock;
     logger: Logger;
     slots: () => number;
+    idle?: () => number;
     launch: (session: Session) => Promise<void>;
   }) {
     this.#store = init.store;
     this.#clock = init.clock;
     this.#logger = init.logger;
     this.#slots = init.slots;
+    this.#idle = init.idle ?? (() => 0);
     this.#launch = init.launch;
   }
 
@@ -79,6 +85,12 @@ export class Queue {
       });
   }
 
+  /** What these waited for is here. */
+  hurry(ids: readonly string[]): void {
+    this.#hurried.push(...ids);
+    this.wake();
+  }
+
   /** The order has changed: what was read ahead is void. */
   reorder(): void {
     this.#ahead = [];
@@ -98,11 +110,15 @@ export class Queue {
   }
 
   #free(): number {
-    return this.#slots() - this.#running.size;
+    return this.#slots() - this.#running.size + this.#idle();
   }
 
   /** A session whose waiting time is over, else the first of the queue. */
   async #next(): Promise<Session | undefined> {
+    for (let id = this.#hurried.shift(); id !== undefined; id = this.#hurried.shift()) {
+      const session = this.#running.has(id) ? undefined : await this.#store.get(id);
+      if (session?.status === "waiting") return session;
+    }
     for (const session of await this.#store.due(this.#clock.now(), 1 + this.#running.size))
       if (!this.#running.has(session.id)) return session;
     for (;;) {

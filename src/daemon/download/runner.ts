@@ -74,6 +74,13 @@ export class Runner {
     return this.#runs.has(id);
   }
 
+  /** How many only wait for a peer to come. */
+  get seeking(): number {
+    const { peers } = this.#engine;
+    const runs = [...this.#runs.values()].map(({ run }) => run.session);
+    return runs.filter(({ url, stage }) => (stage === "resolve" || stage === "fetch") && peers?.seeking?.(url)).length;
+  }
+
   /** Stops a run, if there is one. @returns false if there is none */
   stop(id: string, why: StopReason): boolean {
     const found = this.#runs.get(id);

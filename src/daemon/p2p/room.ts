@@ -22,6 +22,7 @@ export class PeerRoom implements Startable, PeerSharing, PeerSources, FileSharer
   readonly #init: PeerRoomInit;
   readonly #secrets: SecretStore;
   readonly #discoveries = new Map<PeerDiscovery, (() => void) | undefined>();
+  readonly #listeners = new Set<(publicId: string, here: boolean) => void>();
   #loading: Promise<PeerParts> | undefined;
   #parts: PeerParts | undefined;
   #ended = false;
@@ -79,6 +80,15 @@ export class PeerRoom implements Startable, PeerSharing, PeerSources, FileSharer
     return this.#parts.swarms.peer(url);
   }
 
+  seeking(url: string): boolean {
+    return this.#parts?.swarms.seeking(url) ?? false;
+  }
+
+  onPresence(listener: (publicId: string, here: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   async shareFetched(session: Pick<Session, "url" | "options">, placed: PlacedFile): Promise<string> {
     return (await this.#load()).shares.shareFetched(session, placed);
   }
@@ -133,6 +143,9 @@ export class PeerRoom implements Startable, PeerSharing, PeerSources, FileSharer
     const parts = makePeerParts(this.#init, this.#secrets);
     for (const discovery of this.#discoveries.keys())
       this.#discoveries.set(discovery, parts.discoveries.register(discovery));
+    parts.swarms.onPresence((publicId, here) => {
+      for (const listener of this.#listeners) listener(publicId, here);
+    });
     try {
       await parts.shares.start();
     } catch (error) {

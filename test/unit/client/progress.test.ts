@@ -131,6 +131,18 @@ describe("the tally", () => {
     assert.equal(seen.take({ sessions: [again] }).length, 0, "once");
   });
 
+  test("a file that waits because others of its share wait already is not reported as well", () => {
+    const error = { code: "PEERS_NOT_FOUND", message: "nobody", hint: "", retryable: true, metadata: { held: "ab" } };
+    const tally = new Tally();
+    assert.equal(
+      tally.take({ sessions: [session({ status: "SESSION_STATUS_WAITING", attempt: 1, error })] }).length,
+      0,
+    );
+    const tried = { ...error, metadata: {} };
+    const waiting = session({ status: "SESSION_STATUS_WAITING", attempt: 2, error: tried });
+    assert.equal(tally.take({ sessions: [waiting] }).length, 1);
+  });
+
   test("an empty batch is not settled", () => {
     const tally = new Tally();
     tally.take({ sessions: [], summary: summary({ totalCount: 0 }) });

@@ -533,6 +533,42 @@ test("a swarm lingers, then ends; it is found again meanwhile", async (t) => {
   await waitFor("ended", () => network.takers.size === 0);
 });
 
+test("one patience for all files of a share: who comes later waits no longer, more than a few need not wait at all, and all are told who comes", async (t) => {
+  const { network, clock, resolver, swarms, url, publicId } = taker(t, { flow: false });
+  const { signal } = new AbortController();
+  const heard: boolean[] = [];
+  swarms.onPresence((share, here) => void (share === publicId && heard.push(here)));
+  const failures: Array<{ readonly at: number; readonly code: string; readonly held: boolean; readonly ms: number }> =
+    [];
+  const ask = (file: number) => {
+    void resolver.resolve({ url: `${url}/${file}`, mirrors: [], options: {} }, signal).catch((error: DownloadError) => {
+      const { code, metadata, retryAfterMs = 0 } = error;
+      failures.push({ at: clock.monotonic(), code, held: metadata["held"] !== undefined, ms: retryAfterMs });
+    });
+  };
+  for (let file = 0; file < 4; file++) ask(file);
+  await clock.advance(20_000);
+  assert.deepEqual(failures, []);
+  assert.equal(swarms.seeking(`${url}/0`), true);
+  for (let file = 4; file < 100; file++) ask(file);
+  await clock.advance(1);
+  assert.equal(failures.length, 96, "one waits for all of them");
+  assert.ok(failures.every(({ code, held, ms }) => code === "PEERS_NOT_FOUND" && held && ms === 10_000));
+  await clock.advance(10_000);
+  assert.equal(failures.length, 100);
+  assert.ok(failures.slice(96).every(({ held, at }) => !held && at <= 30_000));
+  using _use = swarms.use(publicId, { remote: false });
+  ask(0);
+  await clock.advance(1);
+  assert.equal(failures.length, 101, "nobody was here for so long already");
+  network.givers.push(scriptGiver(file(1)));
+  ask(0);
+  await clock.advance(1000);
+  await waitFor("somebody comes", () => heard.includes(true));
+  assert.equal(heard[0], false);
+  assert.equal(swarms.seeking(`${url}/0`), false);
+});
+
 test("the only one who gave ends the share: five seconds for another, then his word; later, that there is nobody else", async (t) => {
   const { network, clock, resolve, swarms, url } = taker(t, { flow: false });
   const content = file(3);
@@ -574,7 +610,11 @@ test("the only one who gave ends the share: five seconds for another, then his w
   assert.deepEqual([first.code, first.last, first.seconds], ["PEER_REFUSED", "true", 5]);
   assert.match(first.message, /whoever shared it has ended the share$/);
   const second = await wait();
-  assert.deepEqual([second.code, second.last, second.seconds], ["PEERS_NOT_FOUND", undefined, 25]);
+  assert.deepEqual(
+    [second.code, second.last, second.seconds],
+    ["PEERS_NOT_FOUND", undefined, 25],
+    "half a minute since he left",
+  );
   assert.match(second.message, /whoever shared it has ended the share; nobody else was found/);
   assert.doesNotMatch(second.message, /wrong code/, "the code was right");
 });

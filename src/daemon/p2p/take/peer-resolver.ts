@@ -63,6 +63,7 @@ export class PeerResolver implements Resolver {
       throw failure("INVALID_ARGUMENT", `${explicit.length} peers are named; at most ${MOST_PEERS} can be`);
     const swarms = await this.#parts.swarms();
     using use = swarms.use(named.publicId, { remote, explicit, share: options.share === true });
+    if (named.file !== undefined) use.swarm.join();
     const files = await use.swarm.files(signal);
     const { kind } = files.offer;
     if (kind === "folder" && named.file === undefined) return expansion(url, named.publicId, files);

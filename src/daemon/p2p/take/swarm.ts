@@ -22,9 +22,6 @@ const PATIENCE_MS = 30_000;
 /** The same after somebody was there and said no, or offered what cannot be taken: another may do better. */
 const SECOND_CHANCE_MS = 5000;
 
-/** The same for whoever begins to wait when nobody has been here for so long already: he would only keep others waiting. */
-const LATE_MS = 100;
-
 /** Milliseconds after which whoever lost a peer has come back to wait for another. */
 const RECENT_MS = 1000;
 
@@ -33,6 +30,9 @@ const ALL_WINDOWS = 32 * 1024 * 1024;
 const PEER_WINDOWS = 4 * 1024 * 1024;
 const LEAST_WINDOW = 256 * 1024;
 const MOST_WINDOW = 2 * 1024 * 1024;
+
+/** Who waits while nobody is here; more need not. */
+const ENOUGH_WAITING = 4;
 
 /** Peers for the catalogue alone. */
 const ENOUGH_TO_LOOK = 3;
@@ -62,6 +62,8 @@ export interface SwarmParts {
   readonly maxPeers: () => number;
   /** The catalogue is known; called once. */
   readonly onFiles: (files: SharedFiles) => void;
+  /** The first peer is here, or the last one has gone. */
+  readonly onPresence: (here: boolean) => void;
 }
 
 /** Whom to ask, see {@link Swarm.pick}. */
@@ -100,8 +102,12 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #problem: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
-  /** Since when nobody is here, by the monotonic clock. */
-  #aloneSince = 0;
+  /** By the monotonic clock: since then it is sought in vain. */
+  #nobodySince = 0;
+  /** Files that were let in to wait, since somebody was here. */
+  #joined = 0;
+  /** Whoever waited has left, and comes back by its schedule: it is sought on meanwhile. */
+  #inVain = false;
   #seeking: Promise<AsyncDisposable | undefined> = Promise.resolve(undefined);
   #ended = false;
 
@@ -125,8 +131,9 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const more = explicit.filter((peer) => !this.#explicit.has(peer));
     for (const peer of more) this.#explicit.add(peer);
     if (this.#since !== 0 && more.length === 0) return;
+    this.#nobodySince = this.#parts.clock.monotonic();
+    if (this.#since === 0) this.#parts.onPresence(false);
     this.#since ||= this.#parts.clock.now();
-    this.#aloneSince = this.#parts.clock.monotonic();
     const former = this.#seeking;
     this.#seeking = this.#seek(former);
   }
@@ -134,6 +141,30 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /** Somebody needs it, or nobody for now: then no more peers are wanted. */
   used(inUse: boolean): void {
     this.#inUse = inUse;
+  }
+
+  /** Nobody is here. */
+  get deserted(): boolean {
+    return this.#links.size === 0;
+  }
+
+  /**
+   * For whoever is about to wait: others do so already, one patience is enough for all, and the first peer wakes them.
+   *
+   * @throws NetworkError PEERS_NOT_FOUND if so
+   */
+  join(): void {
+    const left = PATIENCE_MS - (this.#parts.clock.monotonic() - this.#nobodySince);
+    // When the patience is over, waiting ends at once and says why.
+    if (!this.deserted || left <= 0 || this.#joined++ < ENOUGH_WAITING) return;
+    throw failure(
+      "PEERS_NOT_FOUND",
+      "nobody is here who shares by this code; other files of it wait for the same peers",
+      {
+        retryAfterMs: Math.max(left, SECOND_CHANCE_MS),
+        metadata: { held: this.keys.publicId },
+      },
+    );
   }
 
   /** What is shared, if that is known. */
@@ -215,7 +246,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   }
 
   wanted(): number {
-    if (this.#ended || !this.#inUse) return 0;
+    if (this.#ended || !(this.#inUse || this.#inVain)) return 0;
     const most = this.#parts.maxPeers();
     const here = this.#links.size;
     if (!this.#files) {
@@ -246,6 +277,9 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     }
     const link = new PeerLink(channel, this, clock);
     this.#links.add(link);
+    this.#inVain = false;
+    this.#joined = 0;
+    if (this.#links.size === 1) this.#parts.onPresence(true);
     link.start();
   }
 
@@ -271,6 +305,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   ended(link: PeerLink, reason: DownloadError): void {
     const { bans, logger, clock } = this.#parts;
     this.#links.delete(link);
+    if (this.deserted) {
+      this.#nobodySince = clock.monotonic();
+      this.#parts.onPresence(false);
+    }
     const { peerId, path } = link.channel;
     const { code, message } = reason;
     logger.info({ share: this.keys.publicId, peer: peerId, path, code }, `a peer has gone: ${message}`);
@@ -279,7 +317,6 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const stalled = code === "TIMED_OUT" && (inClear || bans.stalled(peerId));
     if ((broke || stalled) && !bans.isBanned(peerId)) this.ban(link.channel, message);
     this.#lastEnd = { error: reason, at: clock.monotonic() };
-    if (this.#links.size === 0) this.#aloneSince = clock.monotonic();
     this.#load();
     this.#waiting.changed();
   }
@@ -418,17 +455,14 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
         const alone = this.#links.size === 0 && ended() !== undefined;
         const now = this.#parts.clock.monotonic();
         const since = now - (this.#lastEnd?.at ?? 0);
-        // One patience for all that are fetched from here: a thousand files of a folder would wait one after the other.
-        const left = this.#links.size > 0 ? PATIENCE_MS : PATIENCE_MS - (now - this.#aloneSince);
-        return Math.min(
-          PATIENCE_MS - waited,
-          Math.max(left, LATE_MS - waited),
-          alone ? SECOND_CHANCE_MS - since : PATIENCE_MS,
-        );
+        // One patience for all files of the share.
+        const tried = this.deserted ? Math.max(waited, now - this.#nobodySince) : waited;
+        return Math.min(PATIENCE_MS - tried, alone ? SECOND_CHANCE_MS - since : PATIENCE_MS);
       },
       () => {
         const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };
         const answer = ended();
+        this.#inVain = this.deserted;
         if (answer) return lastWord(answer);
         return nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
       },

@@ -41,6 +41,7 @@ export class Swarms implements PeerSources, AsyncDisposable {
   readonly #parts: SwarmsParts;
   readonly #open = new Map<string, OpenSwarm>();
   readonly #bans = new Map<string, Bans>();
+  readonly #listeners = new Set<(publicId: string, here: boolean) => void>();
   #ended = false;
 
   constructor(parts: SwarmsParts) {
@@ -64,6 +65,17 @@ export class Swarms implements PeerSources, AsyncDisposable {
     const named = readShareUrl(url);
     if (!named) throw failure("INVALID_URL", "that is no URL of a share");
     return new PeerSource(named, () => this.use(named.publicId, named));
+  }
+
+  seeking(url: string): boolean {
+    const named = readShareUrl(url);
+    const open = named ? this.#of(named.publicId) : [];
+    return open.length > 0 && open.every(({ swarm }) => swarm.deserted);
+  }
+
+  onPresence(listener: (publicId: string, here: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** What a share that is being fetched, or was until just now, consists of. */
@@ -112,6 +124,9 @@ export class Swarms implements PeerSources, AsyncDisposable {
         bans: this.#bansOf(keys.publicId),
         maxPeers,
         onFiles: (files) => open.filesKnown(files),
+        onPresence: (here) => {
+          for (const listener of this.#listeners) listener(keys.publicId, here);
+        },
       }),
       network,
       clock,

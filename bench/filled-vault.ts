@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { CacheVault } from "../src/daemon/cache/cache-vault.ts";
-import type { Logger } from "../src/daemon/core/ports.ts";
+import type { Logger } from "../src/daemon/core/ports/runtime.ts";
 import { SystemClock } from "../src/daemon/os/clock.ts";
 import { Store } from "../src/daemon/store/store.ts";
 import { stop } from "./stop.ts";

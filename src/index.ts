@@ -43,23 +43,11 @@ export {
   type PluginApi,
   type RawOptions,
 } from "./daemon/core/plugin.ts";
-export type {
-  ByteSink,
-  CacheFreed,
-  CacheKind,
-  CacheKindStats,
-  CacheStats,
-  Check,
-  CheckOutcome,
-  CheckReport,
-  ChunkSource,
-  HttpClient,
-  HttpRequest,
-  HttpResponse,
-  RangeRequest,
-  RangeStream,
-  SessionStore,
-} from "./daemon/core/ports.ts";
+export type { CacheFreed, CacheKind, CacheKindStats, CacheStats } from "./daemon/core/ports/cache.ts";
+export type { Check, CheckOutcome, CheckReport } from "./daemon/core/ports/house.ts";
+export type { ByteSink, HttpClient, HttpRequest, HttpResponse } from "./daemon/core/ports/http.ts";
+export type { SessionStore } from "./daemon/core/ports/sessions.ts";
+export type { ChunkSource, RangeRequest, RangeStream } from "./daemon/core/ports/sources.ts";
 export type { Checksum, DownloadOptions, ResourceInfo, Session, SessionStatus, Stage } from "./daemon/core/session.ts";
 export type { BatchResult, DownloadResult, UrlOrMirrors } from "./daemon/download/manager.ts";
 export { DownloadManager, initializeConfig, type LibraryOptions, SessionManager } from "./daemon/library.ts";

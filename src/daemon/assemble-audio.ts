@@ -3,7 +3,8 @@
 import type { AudioSettings } from "./audio/processor.ts";
 import { AudioRoom } from "./audio/room.ts";
 import type { Config } from "./config/schema.ts";
-import type { Logger, MediaTool } from "./core/ports.ts";
+import type { MediaTool } from "./core/ports/media.ts";
+import type { Logger } from "./core/ports/runtime.ts";
 
 /** What the configuration says of audio. */
 export function audioSettings({ audio }: Config): AudioSettings {

@@ -5,7 +5,11 @@ import { ThumbnailCache } from "./cache/thumbnail-cache.ts";
 import { CacheUpkeep } from "./cache/upkeep.ts";
 import type { Config } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
-import type { CacheControl, Clock, HotRecords, HttpClient, KeyValue, Logger, Thumbnails } from "./core/ports.ts";
+import type { CacheControl, HotRecords } from "./core/ports/cache.ts";
+import type { HttpClient } from "./core/ports/http.ts";
+import type { KeyValue } from "./core/ports/key-value.ts";
+import type { Thumbnails } from "./core/ports/media.ts";
+import type { Clock, Logger } from "./core/ports/runtime.ts";
 import type { Scheduler } from "./schedule/scheduler.ts";
 import type { SessionManager } from "./session/session-manager.ts";
 

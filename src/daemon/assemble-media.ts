@@ -1,7 +1,9 @@
 /** Puts together what reads pages, playlists and feeds, and what makes files of media. Nothing here starts or asks anything. */
 import type { Environment } from "../shared/paths.ts";
 import type { Config } from "./config/schema.ts";
-import type { Clock, Logger, Resolver, SourceFactory } from "./core/ports.ts";
+import type { Resolver } from "./core/ports/resolve.ts";
+import type { Clock, Logger } from "./core/ports/runtime.ts";
+import type { SourceFactory } from "./core/ports/sources.ts";
 import { safeName } from "./disk/filename.ts";
 import { FfmpegTool } from "./ffmpeg/tool.ts";
 import { DashResolver } from "./resolve/dash.ts";

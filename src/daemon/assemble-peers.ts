@@ -2,7 +2,10 @@
 import { join } from "node:path";
 import type { Paths } from "../shared/paths.ts";
 import type { Config } from "./config/schema.ts";
-import type { Clock, KeyValue, Logger, ReceiptStore, SessionStore } from "./core/ports.ts";
+import type { KeyValue } from "./core/ports/key-value.ts";
+import type { ReceiptStore } from "./core/ports/receipts.ts";
+import type { Clock, Logger } from "./core/ports/runtime.ts";
+import type { SessionStore } from "./core/ports/sessions.ts";
 import { PeerRoom } from "./p2p/room.ts";
 import type { PeerReach, PeerSettings } from "./p2p/room-init.ts";
 

@@ -7,7 +7,7 @@ import { assembleMediaTool } from "./assemble-media.ts";
 import { EnhancedAudioProcessor as Enhanced } from "./audio/enhanced.ts";
 import { AudioProcessor as Processor } from "./audio/processor.ts";
 import type { ConfigInput } from "./config/schema.ts";
-import type { MediaTool } from "./core/ports.ts";
+import type { MediaTool } from "./core/ports/media.ts";
 import { type HomeOptions, libraryInit } from "./library-init.ts";
 
 /** What may be brought along. */

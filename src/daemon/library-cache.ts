@@ -14,13 +14,13 @@ import type {
   CacheFreed,
   CacheKind,
   CacheStats,
-  ChunkSource,
   HotRecords,
-  HttpClient,
-  KeyValue,
-  PlacedFile,
   DownloadCache as SourceCache,
-} from "./core/ports.ts";
+} from "./core/ports/cache.ts";
+import type { PlacedFile } from "./core/ports/files.ts";
+import type { HttpClient } from "./core/ports/http.ts";
+import type { KeyValue } from "./core/ports/key-value.ts";
+import type { ChunkSource } from "./core/ports/sources.ts";
 import { Holds } from "./http/holds.ts";
 import { type HomeOptions, libraryInit } from "./library-init.ts";
 import { Store } from "./store/store.ts";

@@ -2,7 +2,7 @@
 import { locate, type Paths } from "../shared/paths.ts";
 import { configOf } from "./config/load.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
-import type { Clock, Logger } from "./core/ports.ts";
+import type { Clock, Logger } from "./core/ports/runtime.ts";
 import { SystemClock } from "./os/clock.ts";
 
 /** What the parts of a class are put together from. */

@@ -9,7 +9,8 @@ import { type ConfigReport, type InitializeOptions, initializeConfig as initiali
 import type { ConfigInput } from "./config/schema.ts";
 import type { Startable } from "./core/lifecycle.ts";
 import type { PeerSharing } from "./core/peers.ts";
-import type { HttpClient, KeyValue } from "./core/ports.ts";
+import type { HttpClient } from "./core/ports/http.ts";
+import type { KeyValue } from "./core/ports/key-value.ts";
 import type { DownloadOptions, Session } from "./core/session.ts";
 import {
   type BatchResult,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { KeyRange, KeyValue, Write } from "../../src/daemon/core/ports.ts";
+import type { KeyRange, KeyValue, Write } from "../../src/daemon/core/ports/key-value.ts";
 
 /** An implementation under test, empty, and its end. */
 export interface KeyValueFixture extends AsyncDisposable {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { MediaTool } from "../../src/daemon/core/ports.ts";
+import type { MediaTool } from "../../src/daemon/core/ports/media.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** Declares the tests of one implementation. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { failure } from "../../src/daemon/core/errors.ts";
-import type { StepFactory } from "../../src/daemon/core/ports.ts";
+import type { StepFactory } from "../../src/daemon/core/ports/media.ts";
 import { DiskFileStore } from "../../src/daemon/disk/file-store.ts";
 import { DownloadManager } from "../../src/daemon/download/manager.ts";
 import type { DownloadSettings } from "../../src/daemon/download/settings.ts";

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import type { HttpResponse } from "../../src/daemon/core/ports.ts";
+import type { HttpResponse } from "../../src/daemon/core/ports/http.ts";
 import { httpChecks } from "../../src/daemon/http/check.ts";
 import { type HttpClientOptions, UndiciClient } from "../../src/daemon/http/client.ts";
 import { Identity } from "../../src/daemon/http/identity.ts";

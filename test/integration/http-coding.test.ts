@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, describe, test } from "node:test";
 import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
-import type { RangeStream } from "../../src/daemon/core/ports.ts";
+import type { RangeStream } from "../../src/daemon/core/ports/sources.ts";
 import { UndiciClient } from "../../src/daemon/http/client.ts";
 import { HttpSourceFactory } from "../../src/daemon/http/source.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { RangeStream } from "../../src/daemon/core/ports.ts";
+import type { RangeStream } from "../../src/daemon/core/ports/sources.ts";
 import { UndiciClient } from "../../src/daemon/http/client.ts";
 import { HttpSourceFactory } from "../../src/daemon/http/source.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";

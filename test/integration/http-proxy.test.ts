@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
-import type { HttpResponse } from "../../src/daemon/core/ports.ts";
+import type { HttpResponse } from "../../src/daemon/core/ports/http.ts";
 import { httpChecks } from "../../src/daemon/http/check.ts";
 import { type HttpClientOptions, UndiciClient } from "../../src/daemon/http/client.ts";
 import { Identity } from "../../src/daemon/http/identity.ts";

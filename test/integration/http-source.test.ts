@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { DownloadError } from "../../src/daemon/core/errors.ts";
-import type { RangeStream } from "../../src/daemon/core/ports.ts";
+import type { RangeStream } from "../../src/daemon/core/ports/sources.ts";
 import type { ResourceInfo } from "../../src/daemon/core/session.ts";
 import { UndiciClient } from "../../src/daemon/http/client.ts";
 import { HttpSourceFactory } from "../../src/daemon/http/source.ts";

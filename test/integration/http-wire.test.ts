@@ -12,7 +12,7 @@ import { after, describe, test } from "node:test";
 import fc from "fast-check";
 import { copyInto } from "../../src/daemon/core/byte-target.ts";
 import { DownloadError } from "../../src/daemon/core/errors.ts";
-import type { ByteTarget, HttpResponse } from "../../src/daemon/core/ports.ts";
+import type { ByteTarget, HttpResponse } from "../../src/daemon/core/ports/http.ts";
 import type { ResourceInfo } from "../../src/daemon/core/session.ts";
 import { type HttpClientOptions, UndiciClient } from "../../src/daemon/http/client.ts";
 import { HttpSourceFactory } from "../../src/daemon/http/source.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { failure } from "../../src/daemon/core/errors.ts";
-import type { HeldPart } from "../../src/daemon/core/ports.ts";
+import type { HeldPart } from "../../src/daemon/core/ports/sources.ts";
 import {
   CODE,
   type FakeFile,

@@ -17,7 +17,9 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import type { Clock, SourceFactory, VerifyEvent, VerifyOutcome, VerifyTarget } from "../../src/daemon/core/ports.ts";
+import type { VerifyEvent, VerifyOutcome, VerifyTarget } from "../../src/daemon/core/ports/receipts.ts";
+import type { Clock } from "../../src/daemon/core/ports/runtime.ts";
+import type { SourceFactory } from "../../src/daemon/core/ports/sources.ts";
 import { redactReceipt } from "../../src/daemon/core/receipt.ts";
 import { DiskFileStore } from "../../src/daemon/disk/file-store.ts";
 import { Verifier, type VerifierParts } from "../../src/daemon/download/verifier.ts";

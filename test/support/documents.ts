@@ -1,6 +1,6 @@
 /** Origins in memory: documents by their URLs, with a note of what was asked for, and who had named it. */
 import { failure } from "../../src/daemon/core/errors.ts";
-import type { SourceFactory } from "../../src/daemon/core/ports.ts";
+import type { SourceFactory } from "../../src/daemon/core/ports/sources.ts";
 
 /** A document, or what answers instead of one. */
 export type Served =

@@ -5,7 +5,8 @@
 import { randomUUID } from "node:crypto";
 import { failure } from "../../src/daemon/core/errors.ts";
 import { EventLog, type NumberedEvent } from "../../src/daemon/core/events.ts";
-import type { Accepted, AcceptOptions, Intake, KeyValue, Write } from "../../src/daemon/core/ports.ts";
+import type { Accepted, AcceptOptions, Intake } from "../../src/daemon/core/ports/intake.ts";
+import type { KeyValue, Write } from "../../src/daemon/core/ports/key-value.ts";
 import type { DownloadOptions, DownloadRequest, Session, SessionError } from "../../src/daemon/core/session.ts";
 
 const SESSIONS = "test-session";

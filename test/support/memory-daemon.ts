@@ -5,31 +5,31 @@
 import { randomUUID } from "node:crypto";
 import { failure } from "../../src/daemon/core/errors.ts";
 import { EventLog } from "../../src/daemon/core/events.ts";
+import type { CacheControl, CacheFreed } from "../../src/daemon/core/ports/cache.ts";
+import type { Downloads, LiveProgress, Selection, SteerOutcome } from "../../src/daemon/core/ports/downloads.ts";
+import type {
+  FeedControl,
+  FeedState,
+  WatchFolderControl,
+  WatchFolderState,
+} from "../../src/daemon/core/ports/followed.ts";
+import type { DaemonControl } from "../../src/daemon/core/ports/house.ts";
 import type {
   Accepted,
   AcceptOptions,
-  CacheControl,
-  CacheFreed,
-  DaemonControl,
-  Downloads,
-  FeedControl,
-  FeedState,
-  ImportOutcome,
   ListJob,
   ListTaken,
   ListTaker,
-  LiveProgress,
   RefusedEntry,
-  Resolver,
-  Selection,
+} from "../../src/daemon/core/ports/intake.ts";
+import type { Resolver } from "../../src/daemon/core/ports/resolve.ts";
+import type {
+  ImportOutcome,
   SessionFilter,
   SessionPage,
   SessionStore,
   SessionTransfer,
-  SteerOutcome,
-  WatchFolderControl,
-  WatchFolderState,
-} from "../../src/daemon/core/ports.ts";
+} from "../../src/daemon/core/ports/sessions.ts";
 import {
   assertTransition,
   type DownloadOptions,

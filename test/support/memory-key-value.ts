@@ -1,5 +1,5 @@
 /** The `KeyValue` port in memory, for tests of what is built on it. The same contract suite as the real one's holds it. */
-import type { KeyRange, KeyValue, Write } from "../../src/daemon/core/ports.ts";
+import type { KeyRange, KeyValue, Write } from "../../src/daemon/core/ports/key-value.ts";
 
 const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 

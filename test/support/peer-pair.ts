@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DownloadError } from "../../src/daemon/core/errors.ts";
 import type { PeerSuite } from "../../src/daemon/core/peers.ts";
-import type { Clock } from "../../src/daemon/core/ports.ts";
+import type { Clock } from "../../src/daemon/core/ports/runtime.ts";
 import { SystemClock } from "../../src/daemon/os/clock.ts";
 import { type Admission, EncryptionManager } from "../../src/daemon/p2p/channel/encryption.ts";
 import { makeCode, readCode } from "../../src/daemon/p2p/code.ts";

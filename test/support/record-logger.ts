@@ -1,5 +1,5 @@
 /** A logger that keeps what it is told. */
-import type { Logger } from "../../src/daemon/core/ports.ts";
+import type { Logger } from "../../src/daemon/core/ports/runtime.ts";
 
 /** One line of the log. */
 export interface LogLine {

@@ -1,5 +1,5 @@
 /** Documents by their URLs, as sources that remember what they were asked. */
-import type { SourceFactory } from "../../src/daemon/core/ports.ts";
+import type { SourceFactory } from "../../src/daemon/core/ports/sources.ts";
 
 /** A document, with the media type that it is served as. */
 export type Served = string | Uint8Array | { readonly body: string | Uint8Array; readonly type?: string };

@@ -1,5 +1,5 @@
 /** A session manager with everything it needs, for tests. */
-import type { KeyValue } from "../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../src/daemon/core/ports/key-value.ts";
 import type { DownloadOptions, DownloadRequest } from "../../src/daemon/core/session.ts";
 import { SessionManager, type SessionOptions } from "../../src/daemon/session/session-manager.ts";
 import { MemoryKeyValue } from "./memory-key-value.ts";

@@ -1,5 +1,5 @@
 /** A clock that stands still until the test moves it. */
-import type { Clock } from "../../src/daemon/core/ports.ts";
+import type { Clock } from "../../src/daemon/core/ports/runtime.ts";
 
 /** A {@link Clock} in the hand of a test: time passes only in {@link TestClock.advance}. */
 export class TestClock implements Clock {

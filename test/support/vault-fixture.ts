@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { CacheVault } from "../../src/daemon/cache/cache-vault.ts";
 import type { VaultKind, VaultLimits } from "../../src/daemon/cache/vault.ts";
-import type { KeyValue } from "../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../src/daemon/core/ports/key-value.ts";
 import { MemoryKeyValue } from "./memory-key-value.ts";
 import { RecordLogger } from "./record-logger.ts";
 import { temporaryFolder } from "./temporary-folder.ts";

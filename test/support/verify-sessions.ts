@@ -1,7 +1,7 @@
 /** Holds the session room's derived entries, counts and chunks against its records, by rules of its own. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { KeyValue } from "../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../src/daemon/core/ports/key-value.ts";
 
 interface PlainRecord {
   readonly session_id: string;

@@ -4,7 +4,7 @@
  * measured, not believed, and given back.
  */
 import { failure } from "../core/errors.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import type { NoiseFloor } from "./noise-floor.ts";
 
 /** What `nf` takes, dBFS. */

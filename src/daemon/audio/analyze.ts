@@ -2,7 +2,7 @@
  * What can be said and drawn of the audio of a file: its loudness as a whole and over time, what it sounds like, its waveform
  * and its spectrogram. The sound goes by in a stream: an hour needs no more memory than a minute.
  */
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type DetectedContent, detectIn } from "./detect.ts";
 import { Columns } from "./downsample.ts";
 import { type Loudness, type LoudnessPoint, measure } from "./measure.ts";

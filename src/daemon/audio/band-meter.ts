@@ -1,6 +1,6 @@
 /** The long-term spectrum of a file in critical bands, measured from a stream of samples: an hour needs no more memory than a second. */
 import type { MediaProgress } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { BARK_BANDS, BARK_LIMITS } from "./bark.ts";
 import { RealFft } from "./fft.ts";
 import { Blocks } from "./samples.ts";

@@ -1,5 +1,5 @@
 /** Runs filters by name over a file (the spec's `apply_filter_chain`): tried first, and if it normalises, normalised at the end. */
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { BUILT_IN } from "./filter-presets.ts";
 import { type FilterRegistry, tryChain } from "./filters.ts";
 import { finish, unpack } from "./finish.ts";

@@ -1,6 +1,7 @@
 /** Can audio be worked on as configured: is the voice detector there, do the filters of the configuration run? */
 import { asDownloadError } from "../core/errors.ts";
-import type { Check, MediaTool } from "../core/ports.ts";
+import type { Check } from "../core/ports/house.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import type { AudioSettings } from "./processor.ts";
 
 /**

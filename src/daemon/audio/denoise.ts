@@ -5,7 +5,7 @@
  */
 import { failure } from "../core/errors.ts";
 import type { MediaProgress } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { afftdnFilter, delayOf, withoutDelay } from "./afftdn.ts";
 import { type AudioContent, detectIn } from "./detect.ts";
 import { FloatWav } from "./float-wav.ts";

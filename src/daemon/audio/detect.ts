@@ -4,7 +4,7 @@
  * the acceptance judges by.
  */
 import type { MediaProgress } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type AudioFeatures, FEATURE_HOP, FEATURE_RATE, FeatureMeter, type Frame } from "./features.ts";
 import { Blocks } from "./samples.ts";
 import { type AudioSource, openSource } from "./source.ts";

@@ -2,7 +2,7 @@
  * The psychoacoustic part: how a file is heard in critical bands, and a gentle equaliser after what masks what. Measured, changed
  * by 3 dB at most in any band, and as loud as before, so that what is heard is the difference in colour and not in level.
  */
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { measureBands } from "./band-meter.ts";
 import { type HeardBand, hear, loudnessInSone } from "./bark.ts";
 import { type CurvePoint, curveChain, enhancementCurve } from "./enhance-curve.ts";

@@ -5,7 +5,7 @@
 import { rm } from "node:fs/promises";
 import { failure } from "../core/errors.ts";
 import type { MediaProgress } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type DenoiseResult, type DenoiseStrength, denoiseAudio } from "./denoise.ts";
 import { type DetectedContent, detectContent } from "./detect.ts";
 import { type EnhanceResult, enhanceAudio } from "./enhance.ts";

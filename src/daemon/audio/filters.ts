@@ -1,7 +1,7 @@
 /** The filters by name: those that are there from the start, and those that clients and plugins register. */
 import { failure } from "../core/errors.ts";
 import type { ChainTrial } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { BUILT_IN } from "./filter-presets.ts";
 import { type FilterText, parseFilters, relabelled } from "./filter-syntax.ts";
 import type { NormalizationPreset } from "./presets.ts";

@@ -5,7 +5,7 @@
  */
 import { rm } from "node:fs/promises";
 import type { MediaProgress } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type Loudness, measure } from "./measure.ts";
 import { normalizeAudio } from "./normalize.ts";
 import { type Draft, type OutputPlan, write } from "./output.ts";

@@ -5,7 +5,7 @@
  */
 import { open, stat } from "node:fs/promises";
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type FrameProblem, walkFrames } from "./flac/frames.ts";
 import { digestSamples, refusesDepth } from "./flac/samples-digest.ts";
 import { type HeadProblem, read, readHead, type StreamInfo } from "./flac/stream-info.ts";

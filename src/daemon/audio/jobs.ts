@@ -3,7 +3,7 @@
  * which results are told.
  */
 import type { AudioJob, AudioJobProgress, AudioOperation, AudioOutcome } from "../core/audio-work.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import type { EnhancedAudioProcessor } from "./enhanced.ts";
 import type { FlacVerdict } from "./flac.ts";
 import { planOutput } from "./output.ts";

@@ -4,7 +4,7 @@
  * where its summary has a tenth, and the series of them can be had on the way.
  */
 import type { MediaProgress } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { LoudnessHistogram } from "./loudness-histogram.ts";
 import type { AudioSource } from "./source.ts";
 

@@ -3,7 +3,7 @@
  * 2001, over the whole length), and between its tones. The bands are those of FFmpeg's afftdn, which takes the result as a profile.
  */
 import type { MediaProgress } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { RealFft } from "./fft.ts";
 import { Blocks } from "./samples.ts";
 import type { AudioSource } from "./source.ts";

@@ -4,7 +4,7 @@
  * the sample rate is given back.
  */
 import { failure } from "../core/errors.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type Loudness, METER_BESIDE, MeterReader, measure } from "./measure.ts";
 import type { NormalizeJob, NormalizeOptions, NormalizeResult } from "./normalize-types.ts";
 import { beginDraft, write } from "./output.ts";

@@ -3,7 +3,7 @@
  * is missing. Lossless files are measured while they are encoded, lossy ones are decoded again. The best one is kept.
  */
 import { rm } from "node:fs/promises";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type Loudness, METER_BESIDE, MeterReader, measure } from "./measure.ts";
 import { type Draft, type OutputPlan, write } from "./output.ts";
 import type { LoudnessTarget } from "./presets.ts";

@@ -3,7 +3,7 @@
  * where the peaks need it, measure what came out, correct. Dynamics stay as they are but for the limited peaks. FFmpeg's own
  * `loudnorm` is there as a mode of its own, since it misses the target by LUs where it has to be dynamic.
  */
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type Loudness, measure } from "./measure.ts";
 import { normalizeEbu } from "./normalize-ebu.ts";
 import { type Approach, approach } from "./normalize-rounds.ts";

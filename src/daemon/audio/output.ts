@@ -8,7 +8,7 @@ import { basename, dirname, extname, join, resolve } from "node:path";
 import { realTarget } from "../../shared/real-target.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { MediaMade, MediaProgress } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { assertAllThere, assertWholeSound, withoutLoudness } from "./completeness.ts";
 import { makeDraftFolder } from "./draft-folder.ts";
 import { assertWholeFrames } from "./flac.ts";

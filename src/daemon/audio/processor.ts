@@ -4,7 +4,7 @@
  */
 import type { AudioFilterDefinition } from "../core/audio-work.ts";
 import { failure } from "../core/errors.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { applyFilterChain, type ChainOptions, type ChainResult } from "./chain.ts";
 import { type DenoiseOptions, type DenoiseResult, type DenoiseStrength, denoiseAudio } from "./denoise.ts";
 import { type DetectedContent, detectContent } from "./detect.ts";

@@ -5,7 +5,7 @@
  */
 import { failure } from "../core/errors.ts";
 import type { Container } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { assertAllThere, withoutLoudness } from "./completeness.ts";
 import { formatLike } from "./format.ts";
 import { LoudnessHistogram } from "./loudness-histogram.ts";

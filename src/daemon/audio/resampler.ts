@@ -2,7 +2,7 @@
  * How samples are made denser and thinned out again around a limiter. What the filters of a resampler take away at the edge of
  * the band comes back as peaks that the limiter did not see: 0.2 dB of them with FFmpeg's defaults, 0.04 dB with these.
  */
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 
 const SOXR = "internal_sample_fmt=dblp:resampler=soxr:precision=28";
 /** FFmpeg's own, with a longer filter that ends at the edge of the band: as good, and slower. */

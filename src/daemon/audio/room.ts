@@ -11,7 +11,8 @@ import type {
   AudioWork,
 } from "../core/audio-work.ts";
 import { failure } from "../core/errors.ts";
-import type { Logger, MediaTool, ProcessStep, StepFactory } from "../core/ports.ts";
+import type { MediaTool, ProcessStep, StepFactory } from "../core/ports/media.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import type { EnhancedAudioProcessor } from "./enhanced.ts";
 import { BUILT_IN } from "./filter-presets.ts";
 import type { runJob as RunJob } from "./jobs.ts";

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { MediaInfo, MediaStream } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 
 /** Hz that the filters and meters of this room are right for. */
 const SAMPLE_RATES = { least: 4000, most: 384_000 };

@@ -1,7 +1,7 @@
 /** This side of the thread that filters speech: hands it samples, and what comes back to a sink; holds the sender back. */
 import { Worker } from "node:worker_threads";
 import { failure } from "../core/errors.ts";
-import type { ByteSink } from "../core/ports.ts";
+import type { ByteSink } from "../core/ports/http.ts";
 import type { SpeechAnswer, SpeechOrder } from "./rnnoise-worker.ts";
 import type { SpeechFilterOptions } from "./speech-filter.ts";
 import { workerUrl } from "./worker-url.ts";

@@ -1,5 +1,5 @@
 /** What the result of a step is called: as the file is, where its format stays. */
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { endingFor, formatLike } from "./format.ts";
 import { openSource } from "./source.ts";
 

@@ -4,7 +4,8 @@
  */
 import { extname } from "node:path";
 import { DownloadError, failure } from "../core/errors.ts";
-import type { Logger, MediaTool, ProcessStep } from "../core/ports.ts";
+import type { MediaTool, ProcessStep } from "../core/ports/media.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import type { EnhancedAudioProcessor } from "./enhanced.ts";
 import type { AudioResult } from "./types.ts";
 

@@ -1,6 +1,6 @@
 /** What an upmix is judged by: loudness before and as a stereo downmix afterwards, and the true peak of every channel. */
 import type { MediaProgress, MediaSource } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { oversampling } from "./upmix-graph.ts";
 import { CHANNELS_71, DOWNMIX_71 } from "./upmix-layout.ts";
 

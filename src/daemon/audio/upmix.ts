@@ -6,7 +6,7 @@
  */
 import { rm } from "node:fs/promises";
 import { failure } from "../core/errors.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { type AudioContent, detectContent } from "./detect.ts";
 import { beginDraft, planOutput, write } from "./output.ts";
 import { type AudioSource, openSource } from "./source.ts";

@@ -7,7 +7,7 @@
  * answer that varies by them is asked for on condition too. An error is kept only if the origin says for how long.
  */
 import { DownloadError, failure, NetworkError } from "../core/errors.ts";
-import type { HttpResponse } from "../core/ports.ts";
+import type { HttpResponse } from "../core/ports/http.ts";
 import { statusError } from "../core/status-error.ts";
 import type { AnswerCacheParts, AnswerKind, Taken, Usable } from "./answer-kind.ts";
 import { type KeptAnswer, readNote, writeNote } from "./answer-note.ts";

@@ -1,5 +1,6 @@
 /** What the cache of answers (answer-cache.ts) works with, and what a kind of answers has to say of itself. */
-import type { Clock, HttpClient, HttpResponse, Logger } from "../core/ports.ts";
+import type { HttpClient, HttpResponse } from "../core/ports/http.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import type { Json, KeptAnswer } from "./answer-note.ts";
 import type { Vault, VaultKind } from "./vault.ts";
 

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { isSecretHeader, redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
-import type { HttpRequest } from "../core/ports.ts";
+import type { HttpRequest } from "../core/ports/http.ts";
 
 /** Bytes of the longest URL. */
 export const LONGEST_URL = 64 * 1024;

@@ -7,7 +7,8 @@
 import { join } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type { Clock, KeyValue, Logger } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import { Bodies, type NoBody } from "./bodies.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { collect, digestOf } from "./collect.ts";

@@ -5,7 +5,8 @@
  * order; so no lock is needed, and what fails in the database is taken back in memory. A body is in its place before an entry
  * names it, and an entry is gone before its body is: what a kill leaves is at most a body without a name.
  */
-import type { KeyValue, Logger, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import type { Bodies } from "./bodies.ts";
 import { Ledger, type Slot } from "./ledger.ts";
 import { decodeEntry, decodeLine, ENTRIES, encodeEntry, encodeLine, INDEX, kindOf } from "./records.ts";

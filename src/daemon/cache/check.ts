@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { access, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { formatBytes } from "../../shared/format.ts";
-import type { Check, CheckOutcome } from "../core/ports.ts";
+import type { Check, CheckOutcome } from "../core/ports/house.ts";
 import { FOLDER } from "./cache-vault.ts";
 import { cacheFileError, isMissing } from "./file-error.ts";
 import { isOwned } from "./owner.ts";

@@ -8,7 +8,8 @@
 import { randomBytes } from "node:crypto";
 import { lstat } from "node:fs/promises";
 import { chunkCount } from "../core/manifest.ts";
-import type { KeyValue, PlacedFile, Write } from "../core/ports.ts";
+import type { PlacedFile } from "../core/ports/files.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
 import {
   blockOf,
   blocksOf,

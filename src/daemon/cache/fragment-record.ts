@@ -4,7 +4,8 @@
  * blocks, and an entry for each that leads to the head. Whatever cannot be read is treated as absent.
  */
 import { hash } from "node:crypto";
-import type { PlacedFile, Write } from "../core/ports.ts";
+import type { PlacedFile } from "../core/ports/files.ts";
+import type { Write } from "../core/ports/key-value.ts";
 import type { StoredFile } from "../core/session.ts";
 
 /** The spaces of the index. */

@@ -8,16 +8,11 @@
  */
 import { asDownloadError } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type {
-  CacheFreed,
-  CacheKindStats,
-  ChunkSource,
-  Clock,
-  DownloadCache,
-  KeyValue,
-  Logger,
-  PlacedFile,
-} from "../core/ports.ts";
+import type { CacheFreed, CacheKindStats, DownloadCache } from "../core/ports/cache.ts";
+import type { PlacedFile } from "../core/ports/files.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
+import type { ChunkSource } from "../core/ports/sources.ts";
 import { FragmentIndex, type Noted } from "./fragment-index.ts";
 import { digestKey } from "./fragment-record.ts";
 import { NotThere, readChunk, StoredFileSource } from "./stored-file.ts";

@@ -5,7 +5,7 @@
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from "node:zlib";
 import { failure } from "../core/errors.ts";
-import type { HttpResponse } from "../core/ports.ts";
+import type { HttpResponse } from "../core/ports/http.ts";
 
 const DECODERS = {
   gzip: promisify(gunzip),

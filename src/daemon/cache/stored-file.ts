@@ -10,7 +10,8 @@ import { constants, type FileHandle, open } from "node:fs/promises";
 import { copyInto } from "../core/byte-target.ts";
 import { failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
-import type { ByteSink, ChunkSource, RangeRequest, RangeStream } from "../core/ports.ts";
+import type { ByteSink } from "../core/ports/http.ts";
+import type { ChunkSource, RangeRequest, RangeStream } from "../core/ports/sources.ts";
 import type { StoredFile } from "../core/session.ts";
 
 /** Bytes of a stored file that are chunks of something. */

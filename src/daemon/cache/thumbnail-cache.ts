@@ -2,7 +2,7 @@
  * Thumbnails by URL: fetched under the network policy of whoever named them, checked to be images that can be shown without
  * harm (image-check.ts), and kept and revalidated as RFC 9111 has it (answer-cache.ts).
  */
-import type { HttpResponse } from "../core/ports.ts";
+import type { HttpResponse } from "../core/ports/http.ts";
 import { AnswerCache } from "./answer-cache.ts";
 import type { AnswerCacheParts, Taken } from "./answer-kind.ts";
 import { type AskOptions, askFor } from "./ask.ts";

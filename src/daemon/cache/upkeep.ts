@@ -9,10 +9,10 @@ import type {
   CacheKind,
   CacheKindStats,
   CacheStats,
-  Clock,
   HotRecords,
-  KeyValue,
-} from "../core/ports.ts";
+} from "../core/ports/cache.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { SPACE } from "./fragment-record.ts";
 import type { FragmentCache } from "./fragments.ts";
 import type { Vault, VaultKind, VaultUpkeep } from "./vault.ts";

@@ -2,7 +2,7 @@
  * What is known of a URL from its origin's answer. Documents (text, HTML, JSON, XML) bring their body along, parsed if it is
  * JSON; of anything else only the head is read, so that the metadata of a film does not cost a film.
  */
-import type { HttpResponse } from "../core/ports.ts";
+import type { HttpResponse } from "../core/ports/http.ts";
 import type { Taken } from "./answer-kind.ts";
 import { type Json, type KeptAnswer, parse } from "./answer-note.ts";
 import { readBody } from "./read-body.ts";

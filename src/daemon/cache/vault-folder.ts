@@ -7,7 +7,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { Clock, KeyValue, Logger } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import type { Bodies } from "./bodies.ts";
 import { Catalogue } from "./catalogue.ts";
 import { Owner } from "./owner.ts";

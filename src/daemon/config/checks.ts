@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Paths } from "../../shared/paths.ts";
-import type { Check } from "../core/ports.ts";
+import type { Check } from "../core/ports/house.ts";
 import { folderState } from "./folders.ts";
 import type { Config } from "./schema.ts";
 

@@ -4,7 +4,7 @@
  */
 import type { Paths } from "../../shared/paths.ts";
 import { failure } from "../core/errors.ts";
-import type { Check, CheckOutcome, CheckReport } from "../core/ports.ts";
+import type { Check, CheckOutcome, CheckReport } from "../core/ports/house.ts";
 import { configChecks } from "./checks.ts";
 import { examineConfig, type LoadOptions } from "./load.ts";
 import { nearest } from "./nearest.ts";

@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import { type Environment, locate, type Paths } from "../../shared/paths.ts";
-import type { ConfigValue } from "../core/ports.ts";
+import type { ConfigValue } from "../core/ports/house.ts";
 import { FIELDS } from "./fields.ts";
 import { type ConfigFile, defaultFile, readConfigFile } from "./file.ts";
 import { environmentLayer, flagLayer, tableLayer } from "./layers.ts";

@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { dirname } from "node:path";
 import type * as z from "zod";
 import type { Environment, Paths } from "../../shared/paths.ts";
-import type { ConfigValue } from "../core/ports.ts";
+import type { ConfigValue } from "../core/ports/house.ts";
 import { type Field, fieldsOf, findField } from "./fields.ts";
 import { isTable, type Place } from "./kinds.ts";
 import type { Entry } from "./layers.ts";

@@ -2,7 +2,7 @@
 import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import { parseAddress } from "../../shared/address.ts";
-import type { ConfigValue } from "../core/ports.ts";
+import type { ConfigValue } from "../core/ports/house.ts";
 import { folderState } from "./folders.ts";
 import type { ConfigProblem } from "./problems.ts";
 import type { Config } from "./schema.ts";

@@ -1,6 +1,6 @@
 /** A configuration as a list of values, as `config show` prints it and a reload compares it. */
 import { redactUrl } from "../../shared/redact.ts";
-import type { ConfigChange, ConfigValue } from "../core/ports.ts";
+import type { ConfigChange, ConfigValue } from "../core/ports/house.ts";
 import { FIELDS, type Field, WILDCARD } from "./fields.ts";
 import { isTable } from "./kinds.ts";
 import type { Entry } from "./layers.ts";

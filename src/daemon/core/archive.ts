@@ -1,5 +1,5 @@
 /** What tells one wish from another: the same URL in another format, or under another name, is another thing. */
-import type { ArchiveKey } from "./ports.ts";
+import type { ArchiveKey } from "./ports/sessions.ts";
 import type { DownloadOptions } from "./session.ts";
 
 /** Under which a request is found again: its URL, the place that it was asked for, and what was to be made of it. */

@@ -1,5 +1,5 @@
 /** Fills a {@link ByteTarget} from pieces that came in somebody else's memory. */
-import type { ByteSink, ByteTarget } from "./ports.ts";
+import type { ByteSink, ByteTarget } from "./ports/http.ts";
 
 /** The sink that copies what it gets into the target. */
 export function copyInto(target: ByteTarget): ByteSink {

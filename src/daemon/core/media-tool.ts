@@ -2,7 +2,7 @@
  * What is said about media: what a file holds, what is to be made of it, and what came out. The words of the
  * `MediaTool` port, behind which FFmpeg is run; nothing here knows how.
  */
-import type { ByteSink } from "./ports.ts";
+import type { ByteSink } from "./ports/http.ts";
 
 /** What a stream carries. */
 export type StreamKind = "audio" | "video" | "subtitle" | "attachment" | "data";

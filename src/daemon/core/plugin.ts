@@ -5,7 +5,7 @@
 import type { AudioFilterDefinition } from "./audio-work.ts";
 import type { DownloadHooks, SessionHooks } from "./hooks.ts";
 import type { PeerDiscovery } from "./peers.ts";
-import type { Logger } from "./ports.ts";
+import type { Logger } from "./ports/runtime.ts";
 
 /** Validates a plugin's options: what zod, valibot, arktype and others make (standardschema.dev). */
 export interface OptionsSchema<Options> {

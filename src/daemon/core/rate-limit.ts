@@ -2,7 +2,7 @@
  * Token bucket: an average rate with a small burst. It lets the taker go into debt and tells how long the debt lasts, so
  * that bytes which are here already are never held in pieces.
  */
-import type { Clock } from "./ports.ts";
+import type { Clock } from "./ports/runtime.ts";
 
 /** The burst, in seconds of the rate. */
 const BURST_S = 0.1;

@@ -1,7 +1,7 @@
 /** Statuses that are not what was wanted, as errors: what each means for a download, and when to ask again. */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { type DownloadError, failure } from "./errors.ts";
-import type { HttpResponse } from "./ports.ts";
+import type { HttpResponse } from "./ports/http.ts";
 import { retryAfterMs } from "./retry-after.ts";
 
 const CODES: Readonly<Record<number, ErrorCode>> = {

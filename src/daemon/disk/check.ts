@@ -2,7 +2,8 @@
 import { access, constants, stat } from "node:fs/promises";
 import { formatBytes } from "../../shared/format.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { Check, CheckOutcome, FileStore } from "../core/ports.ts";
+import type { FileStore } from "../core/ports/files.ts";
+import type { Check, CheckOutcome } from "../core/ports/house.ts";
 import { naming } from "./file-error.ts";
 import { nearest } from "./nearest.ts";
 

@@ -5,7 +5,7 @@
 import type { Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { failure } from "../core/errors.ts";
-import type { Claim } from "../core/ports.ts";
+import type { Claim } from "../core/ports/files.ts";
 import type { IfExists } from "../core/session.ts";
 import { type Calls, called, POOLED } from "./calls.ts";
 import { fileError, isMissing } from "./file-error.ts";

@@ -6,7 +6,7 @@ import { constants, type Stats } from "node:fs";
 import { access, mkdir, open, rm, stat, statfs, utimes } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize } from "node:path";
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { Claim, FileStore, PartFile, ReadableFile } from "../core/ports.ts";
+import type { Claim, FileStore, PartFile, ReadableFile } from "../core/ports/files.ts";
 import type { IfExists } from "../core/session.ts";
 import { CALLS, type Calls, called, type Medium, mediumOf, POOLED } from "./calls.ts";
 import { Claims, kindOf } from "./claims.ts";

@@ -6,7 +6,7 @@ import { close, constants, fstat, ftruncate, read, statfs, write } from "node:fs
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { failure } from "../core/errors.ts";
-import type { PartFile, ReadableFile } from "../core/ports.ts";
+import type { PartFile, ReadableFile } from "../core/ports/files.ts";
 import { type Calls, POOLED } from "./calls.ts";
 import { DirectDescriptor } from "./direct-descriptor.ts";
 import { fileError, naming } from "./file-error.ts";

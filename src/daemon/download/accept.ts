@@ -5,7 +5,7 @@
 import { archiveKeyOf, archiveText } from "../core/archive.ts";
 import { asDownloadError } from "../core/errors.ts";
 import { chunkCount } from "../core/manifest.ts";
-import type { Accepted, AcceptOptions } from "../core/ports.ts";
+import type { Accepted, AcceptOptions } from "../core/ports/intake.ts";
 import type { DownloadOptions, DownloadRequest, Session } from "../core/session.ts";
 import type { EngineParts } from "./run.ts";
 import { share } from "./share.ts";

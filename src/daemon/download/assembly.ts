@@ -5,7 +5,7 @@
  */
 import { failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
-import type { PartFile } from "../core/ports.ts";
+import type { PartFile } from "../core/ports/files.ts";
 import type { ChunkHasher, SharedBytes } from "./chunk-hasher.ts";
 import type { Slabs } from "./slabs.ts";
 

@@ -1,6 +1,7 @@
 /** What a verification reads: chunks on the disk, and receipts in files. */
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { DamagedChunk, FileStore, ReadableFile } from "../core/ports.ts";
+import type { FileStore, ReadableFile } from "../core/ports/files.ts";
+import type { DamagedChunk } from "../core/ports/receipts.ts";
 import { sha256 } from "./digest.ts";
 
 /** Bytes of a receipt in a file: a petabyte in chunks of 256 MiB, or a terabyte in chunks of 256 KiB. */

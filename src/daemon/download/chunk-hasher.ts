@@ -5,7 +5,7 @@
 import { hash } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { failure } from "../core/errors.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import type { HashJob } from "./hash-worker.ts";
 import { workerUrl } from "./worker-url.ts";
 

@@ -4,7 +4,8 @@
  */
 import { type DownloadError, failure } from "../core/errors.ts";
 import { chunkRange, type Manifest } from "../core/manifest.ts";
-import type { ByteRange, Logger } from "../core/ports.ts";
+import type { Logger } from "../core/ports/runtime.ts";
+import type { ByteRange } from "../core/ports/sources.ts";
 import type { WrittenChunk } from "./assembly.ts";
 import type { Sources } from "./sources.ts";
 

@@ -3,7 +3,7 @@
  * nothing speaks against it: the origin, the disk, or a limit. Once they run, half of them are put down now and then, and
  * taken up again only if the rest is slower for it: connections that bring nothing are not kept.
  */
-import type { PressureLevel } from "../core/ports.ts";
+import type { PressureLevel } from "../core/ports/runtime.ts";
 
 /** Milliseconds between two steps of the climb. */
 const STEP_MS = 150;

@@ -4,7 +4,8 @@
  */
 import { asDownloadError } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
-import type { DescribedFile, RangeStream } from "../core/ports.ts";
+import type { DescribedFile } from "../core/ports/resolve.ts";
+import type { RangeStream } from "../core/ports/sources.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import type { Run } from "./run.ts";
 

@@ -1,7 +1,7 @@
 /** Digests, computed where they do not hold up the rest. */
 import { hash, webcrypto } from "node:crypto";
 import { setImmediate as breathe } from "node:timers/promises";
-import type { FileStore } from "../core/ports.ts";
+import type { FileStore } from "../core/ports/files.ts";
 import type { Checksum, ChecksumAlgorithm, DigestAlgorithm } from "../core/session.ts";
 import { Digester, type Digests } from "./digester.ts";
 import { FileDigest } from "./file-digest.ts";

@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import { asDownloadError, type DownloadError, failure, NetworkError, ResourceError } from "../core/errors.ts";
 import { chunkCount } from "../core/manifest.ts";
-import type { ChunkSource, RangeRequest, RangeStream } from "../core/ports.ts";
+import type { ChunkSource, RangeRequest, RangeStream } from "../core/ports/sources.ts";
 import { Assembly, type WrittenChunk } from "./assembly.ts";
 import { ChunkProof } from "./chunk-proof.ts";
 import { ConnectionCount } from "./connection-count.ts";

@@ -1,5 +1,5 @@
 /** What is here of a file that still comes, for those who give it on. */
-import type { HeldPart } from "../core/ports.ts";
+import type { HeldPart } from "../core/ports/sources.ts";
 import type { PlannedFile } from "./planned-file.ts";
 
 /** The chunks of a planned file. */

@@ -3,7 +3,7 @@
  * for each URL and never more than they can keep up with. A point that fails again and again is left out for a while.
  */
 import type { DownloadHooks, SessionHooks } from "../core/hooks.ts";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 
 /** Hooks under one name. */
 export type Hooks = DownloadHooks & SessionHooks;

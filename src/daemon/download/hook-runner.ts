@@ -9,7 +9,7 @@ import { failure } from "../core/errors.ts";
 import type { NumberedEvent, SessionEvent } from "../core/events.ts";
 import type { HookMetadata, Recovery, SessionHooks } from "../core/hooks.ts";
 import type { DownloadChunk } from "../core/manifest.ts";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import { describe, HookCalls, type Hooks, textOf } from "./hook-calls.ts";
 
 /** Milliseconds that a hook may take. */

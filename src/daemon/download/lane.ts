@@ -3,7 +3,8 @@
  * what is not yet lent can be taken over by another connection.
  */
 import { copyInto } from "../core/byte-target.ts";
-import type { ByteTarget, RangeStream } from "../core/ports.ts";
+import type { ByteTarget } from "../core/ports/http.ts";
+import type { RangeStream } from "../core/ports/sources.ts";
 import type { Assembly } from "./assembly.ts";
 import { Meter } from "./meter.ts";
 import type { Run } from "./run.ts";

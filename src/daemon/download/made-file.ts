@@ -1,7 +1,8 @@
 /** A file that a step made, described like one that was fetched: on the session's grid, in an epoch of its own. */
 import { createHash } from "node:crypto";
 import { chunkCount, chunkRange, type Manifest, makeManifest } from "../core/manifest.ts";
-import type { Claim, PartFile, SessionPatch } from "../core/ports.ts";
+import type { Claim, PartFile } from "../core/ports/files.ts";
+import type { SessionPatch } from "../core/ports/sessions.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import type { Beside } from "./media/beside.ts";
 import type { Run } from "./run.ts";

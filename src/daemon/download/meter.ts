@@ -1,5 +1,5 @@
 /** How fast bytes come: an average over the last seconds, weighted towards now. */
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 
 /** Seconds after which a sample has lost about two thirds of its weight. */
 const WINDOW_S = 3;

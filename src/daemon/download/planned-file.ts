@@ -1,7 +1,8 @@
 /** What the plan stage hands on: everything that the fetch needs, and what it has to let go of afterwards. */
 import { chunkRange, type Manifest } from "../core/manifest.ts";
 import type { Candidate } from "../core/plan.ts";
-import type { Claim, PartFile, RangeStream } from "../core/ports.ts";
+import type { Claim, PartFile } from "../core/ports/files.ts";
+import type { RangeStream } from "../core/ports/sources.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import type { FileDigest } from "./file-digest.ts";
 import type { Sources } from "./sources.ts";

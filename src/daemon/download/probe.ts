@@ -3,7 +3,7 @@ import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import type { Manifest } from "../core/manifest.ts";
 import type { Candidate, Plan } from "../core/plan.ts";
-import type { ChunkSource, RangeStream } from "../core/ports.ts";
+import type { ChunkSource, RangeStream } from "../core/ports/sources.ts";
 import type { Run } from "./run.ts";
 import { canResume } from "./sources.ts";
 

@@ -5,7 +5,7 @@
 import { basename, dirname, join, parse } from "node:path";
 import { failure } from "../core/errors.ts";
 import { makeManifest } from "../core/manifest.ts";
-import type { ProcessStep } from "../core/ports.ts";
+import type { ProcessStep } from "../core/ports/media.ts";
 import { MadeFile } from "./made-file.ts";
 import type { Run } from "./run.ts";
 import type { Storable } from "./store.ts";

@@ -1,5 +1,5 @@
 /** Stage 7: the world is told. */
-import type { PlacedFile } from "../core/ports.ts";
+import type { PlacedFile } from "../core/ports/files.ts";
 import type { Run } from "./run.ts";
 import { share } from "./share.ts";
 

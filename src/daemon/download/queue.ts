@@ -2,7 +2,8 @@
  * Who is next. Sessions stay on disk: the queue looks a few ahead, starts as many as may run at once, and wakes up when a
  * waiting session's time has come.
  */
-import type { Clock, Logger, SessionStore } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
+import type { SessionStore } from "../core/ports/sessions.ts";
 import type { Session } from "../core/session.ts";
 
 /** Sessions read ahead in one scan. */

@@ -2,7 +2,8 @@
  * Records chunks, never before their bytes are safe: write → datasync → record. Chunks that arrive while a sync is under
  * way share the next one.
  */
-import type { PartFile, RecordedChunk, SessionStore } from "../core/ports.ts";
+import type { PartFile } from "../core/ports/files.ts";
+import type { RecordedChunk, SessionStore } from "../core/ports/sessions.ts";
 import type { ChunkInfo } from "./assembly.ts";
 
 /** A chunk, or a segment, with what no grid says of it. */

@@ -3,7 +3,8 @@
  * found there may lie like anybody else; the digest of the chunk tells.
  */
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
-import type { ChunkSource, PeerSources, Resolver } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { ChunkSource, PeerSources } from "../core/ports/sources.ts";
 import type { Receipt } from "../core/receipt.ts";
 
 /** What finds the peers of a share; absent where there are none. */

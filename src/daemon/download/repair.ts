@@ -3,7 +3,9 @@
  * else from another. Whoever sends it, it counts only if its SHA-256 is the one that the receipt has.
  */
 import { asDownloadError, type DownloadError, failure, NetworkError } from "../core/errors.ts";
-import type { ChunkSource, Clock, DamagedChunk, SourceFactory } from "../core/ports.ts";
+import type { DamagedChunk } from "../core/ports/receipts.ts";
+import type { Clock } from "../core/ports/runtime.ts";
+import type { ChunkSource, SourceFactory } from "../core/ports/sources.ts";
 import type { Receipt } from "../core/receipt.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";

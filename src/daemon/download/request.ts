@@ -2,7 +2,7 @@
 import { isAbsolute, normalize } from "node:path";
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
-import type { Resolver } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
 import type { Checksum, DownloadOptions, DownloadRequest } from "../core/session.ts";
 import { readFormat } from "../resolve/choose.ts";
 import { readTemplate } from "../resolve/template.ts";

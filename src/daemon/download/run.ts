@@ -1,23 +1,13 @@
 /** What the stages share while they bring one session on its way: the engine's parts, and the run's own state. */
 import type { PeerPath } from "../core/peers.ts";
-import type {
-  Clock,
-  DownloadCache,
-  FileSharer,
-  FileStore,
-  Intake,
-  Logger,
-  MediaTool,
-  MemoryPressure,
-  PeerSources,
-  Resolver,
-  SessionPatch,
-  SessionStore,
-  SourceFactory,
-  StepFactory,
-  Thumbnails,
-  UpdateOptions,
-} from "../core/ports.ts";
+import type { DownloadCache } from "../core/ports/cache.ts";
+import type { FileStore } from "../core/ports/files.ts";
+import type { Intake } from "../core/ports/intake.ts";
+import type { MediaTool, StepFactory, Thumbnails } from "../core/ports/media.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { Clock, Logger, MemoryPressure } from "../core/ports/runtime.ts";
+import type { SessionPatch, SessionStore, UpdateOptions } from "../core/ports/sessions.ts";
+import type { FileSharer, PeerSources, SourceFactory } from "../core/ports/sources.ts";
 import type { RateLimit } from "../core/rate-limit.ts";
 import type { Digest, Session } from "../core/session.ts";
 import type { ChunkHasher } from "./chunk-hasher.ts";

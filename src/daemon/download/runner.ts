@@ -2,7 +2,8 @@
 import { asDownloadError, type DownloadError } from "../core/errors.ts";
 import type { Recovery } from "../core/hooks.ts";
 import type { Candidate } from "../core/plan.ts";
-import type { LiveProgress, SessionPatch } from "../core/ports.ts";
+import type { LiveProgress } from "../core/ports/downloads.ts";
+import type { SessionPatch } from "../core/ports/sessions.ts";
 import { RateLimit } from "../core/rate-limit.ts";
 import { type Session, sessionError } from "../core/session.ts";
 import { Meter } from "./meter.ts";

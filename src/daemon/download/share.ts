@@ -1,6 +1,7 @@
 /** Shares what is finished, where that was asked for. The file is here in any case: what goes wrong is told, and no more. */
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { PlacedFile, SessionPatch } from "../core/ports.ts";
+import type { PlacedFile } from "../core/ports/files.ts";
+import type { SessionPatch } from "../core/ports/sessions.ts";
 import { type Session, sessionError } from "../core/session.ts";
 import type { EngineParts } from "./run.ts";
 

@@ -7,7 +7,9 @@
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
 import type { PeerPath } from "../core/peers.ts";
-import type { ByteRange, ChunkSource, HeldPart, Logger, PartFile } from "../core/ports.ts";
+import type { PartFile } from "../core/ports/files.ts";
+import type { Logger } from "../core/ports/runtime.ts";
+import type { ByteRange, ChunkSource, HeldPart } from "../core/ports/sources.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import type { Choose } from "./spans.ts";
 

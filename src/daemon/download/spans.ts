@@ -4,7 +4,7 @@
  * one slow connection.
  */
 
-import type { ByteRange } from "../core/ports.ts";
+import type { ByteRange } from "../core/ports/sources.ts";
 
 /** Neighbouring bytes that one connection fetches in one request: `next` up to `end`, exclusive. `end` may shrink. */
 export interface Span {

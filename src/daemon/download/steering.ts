@@ -1,7 +1,8 @@
 /** Pause, resume, cancel, retry, remove: the same walk over a selection, each with its own deed. */
 
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { Selection, SessionPatch, SteerOutcome } from "../core/ports.ts";
+import type { Selection, SteerOutcome } from "../core/ports/downloads.ts";
+import type { SessionPatch } from "../core/ports/sessions.ts";
 import type { Session, SessionStatus } from "../core/session.ts";
 import { removeAll } from "./media/remains.ts";
 import type { Queue } from "./queue.ts";

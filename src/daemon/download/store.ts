@@ -5,7 +5,8 @@
 import { basename, dirname } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
 import { chunkRange, makeManifest } from "../core/manifest.ts";
-import type { Claim, PartFile, PlacedFile, SessionPatch } from "../core/ports.ts";
+import type { Claim, PartFile, PlacedFile } from "../core/ports/files.ts";
+import type { SessionPatch } from "../core/ports/sessions.ts";
 import type { IfExists, ResourceInfo } from "../core/session.ts";
 import { sha256 } from "./digest.ts";
 import { type Beside, placeBeside } from "./media/beside.ts";

@@ -3,7 +3,7 @@ import { realpath } from "node:fs/promises";
 import { basename, dirname, join, parse } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
-import type { Claim, FileStore } from "../core/ports.ts";
+import type { Claim, FileStore } from "../core/ports/files.ts";
 import type { IfExists, ResourceInfo } from "../core/session.ts";
 import { fits, safeName } from "../disk/filename.ts";
 import type { Run } from "./run.ts";

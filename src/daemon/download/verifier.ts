@@ -8,16 +8,16 @@
 import { setImmediate as breathe } from "node:timers/promises";
 import { asDownloadError, failure } from "../core/errors.ts";
 import { chunkRange } from "../core/manifest.ts";
+import type { FileStore } from "../core/ports/files.ts";
 import type {
   DamagedChunk,
-  FileStore,
   FileVerifier,
   ReceiptStore,
   VerifyEvent,
   VerifyOptions,
   VerifyOutcome,
   VerifyTarget,
-} from "../core/ports.ts";
+} from "../core/ports/receipts.ts";
 import { isUnprocessed, type Receipt, type ReceiptChunk } from "../core/receipt.ts";
 import type { StoredFile } from "../core/session.ts";
 import { problemOf, readReceiptFile } from "./chunk-check.ts";

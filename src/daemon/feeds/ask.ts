@@ -2,7 +2,7 @@
 import type { ErrorCode } from "../../shared/errors.ts";
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
-import type { HttpClient, HttpResponse } from "../core/ports.ts";
+import type { HttpClient, HttpResponse } from "../core/ports/http.ts";
 import type { FeedRecord } from "./record.ts";
 
 /** Bytes of a feed. */

@@ -6,16 +6,11 @@ import { randomUUID } from "node:crypto";
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type {
-  Clock,
-  FeedControl,
-  FeedPolled,
-  FeedReader,
-  FeedSettings,
-  FeedState,
-  HttpClient,
-  Write,
-} from "../core/ports.ts";
+import type { FeedControl, FeedPolled, FeedSettings, FeedState } from "../core/ports/followed.ts";
+import type { HttpClient } from "../core/ports/http.ts";
+import type { Write } from "../core/ports/key-value.ts";
+import type { FeedReader } from "../core/ports/resolve.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { askFeed } from "./ask.ts";
 import { EPISODES, episodesOf, FEEDS, type FeedRecord, putFeed, readFeedRecord } from "./record.ts";
 import { type TakeParts, takeEpisodes } from "./take.ts";

@@ -1,6 +1,7 @@
 /** Feeds and their episodes as the database keeps them. What cannot be read any more is left out, and said. */
 import { createHash } from "node:crypto";
-import type { FeedSettings, Write } from "../core/ports.ts";
+import type { FeedSettings } from "../core/ports/followed.ts";
+import type { Write } from "../core/ports/key-value.ts";
 
 /** Feeds by id, and episodes by feed and key. */
 export const FEEDS = "feed";

@@ -5,7 +5,10 @@
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError } from "../core/errors.ts";
 import { ownHeaders } from "../core/own-headers.ts";
-import type { FeedItem, Intake, KeyValue, Logger, Write } from "../core/ports.ts";
+import type { Intake } from "../core/ports/intake.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { FeedItem } from "../core/ports/resolve.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import type { DownloadOptions, DownloadRequest } from "../core/session.ts";
 import { EPISODES, episodeKey, type FeedRecord, putEpisode } from "./record.ts";
 

@@ -4,7 +4,10 @@
  * file stays until as many newer ones as are kept have come.
  */
 import { redactUrl } from "../../shared/redact.ts";
-import type { FileStore, KeyValue, Logger, SessionStore } from "../core/ports.ts";
+import type { FileStore } from "../core/ports/files.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Logger } from "../core/ports/runtime.ts";
+import type { SessionStore } from "../core/ports/sessions.ts";
 import { EPISODES, type EpisodeRecord, episodesOf, type FeedRecord, putEpisode, readEpisode } from "./record.ts";
 
 /** What is tidied up with. */

@@ -1,6 +1,6 @@
 /** Short questions to FFmpeg and ffprobe: the whole answer as text, within a time limit. */
 import { failure } from "../core/errors.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { LogTail } from "./log-tail.ts";
 import { start } from "./process.ts";
 

@@ -4,7 +4,7 @@
  */
 import { DownloadError } from "../core/errors.ts";
 import type { ChainTrial, MediaPart, MediaRun } from "../core/media-tool.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { ask } from "./ask.ts";
 import type { ProgramFinder } from "./find.ts";
 import type { Runner } from "./run.ts";

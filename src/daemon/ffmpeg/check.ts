@@ -1,7 +1,8 @@
 /** Is FFmpeg there, new enough, with the filters and encoders that media and audio work with? Downloads do without it. */
 import { asDownloadError } from "../core/errors.ts";
 import type { MediaPart } from "../core/media-tool.ts";
-import type { Check, MediaTool } from "../core/ports.ts";
+import type { Check } from "../core/ports/house.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 
 /** What is worked with (ffmpeg-filters(1), ffmpeg-codecs(1)). */
 const NEEDED: Readonly<Partial<Record<MediaPart, readonly string[]>>> = {

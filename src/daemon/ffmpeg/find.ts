@@ -7,7 +7,7 @@ import { access, readFile, realpath, stat } from "node:fs/promises";
 import { basename, delimiter, dirname, isAbsolute, join } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { MediaToolVersion } from "../core/media-tool.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { ask } from "./ask.ts";
 import { installHint } from "./install-hint.ts";
 import { isTooOld, MINIMUM, versionIn } from "./version.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { Cover, MediaInfo, MediaJob, MediaMade, MediaSource } from "../core/media-tool.ts";
-import type { MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
 import { traitsOf } from "./containers.ts";
 import { chapterComments, mergedTags, metadataFile, type PictureKind, pictureBlock, pictureKind } from "./dress.ts";
 import { fileUrl } from "./escape.ts";

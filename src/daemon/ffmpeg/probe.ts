@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { MediaChapter, MediaInfo, MediaStream, StreamKind } from "../core/media-tool.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { fence } from "./arguments.ts";
 import { ask } from "./ask.ts";
 import { fileUrl } from "./escape.ts";

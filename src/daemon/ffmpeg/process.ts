@@ -10,7 +10,7 @@ import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 
 /** Milliseconds from the request to end to the signal that nothing can refuse. */
 const GRACE_MS = 2000;

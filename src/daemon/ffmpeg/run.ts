@@ -9,7 +9,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import type { MediaRun, MediaRunResult } from "../core/media-tool.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { argumentsOf } from "./arguments.ts";
 import { concatList } from "./escape.ts";
 import type { FoundProgram, ProgramFinder } from "./find.ts";

@@ -13,7 +13,8 @@ import type {
   MediaRunResult,
   MediaToolVersion,
 } from "../core/media-tool.ts";
-import type { Clock, MediaTool } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { Capabilities } from "./capabilities.ts";
 import { containerFor } from "./containers.ts";
 import { ProgramFinder } from "./find.ts";

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { passLinesOn } from "./output-lines.ts";
 
 /** Milliseconds from the request to end to the command that nothing can refuse. */

@@ -3,7 +3,8 @@
  * across restarts too. Nothing else waits for it.
  */
 import { asDownloadError } from "../core/errors.ts";
-import type { Clock, HttpClient, Logger } from "../core/ports.ts";
+import type { HttpClient } from "../core/ports/http.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import { signedHeaders } from "./webhook-message.ts";
 import type { Message, WebhookQueue } from "./webhook-queue.ts";
 

@@ -1,6 +1,6 @@
 /** Messages that wait to be delivered, in the database: a queue for each receiver, in the order of the events. */
 import { createHash, randomUUID } from "node:crypto";
-import type { KeyValue, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
 
 const SPACE = "webhook";
 

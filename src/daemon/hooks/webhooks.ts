@@ -6,7 +6,10 @@
 import type { SessionEvent } from "../core/events.ts";
 import type { WebhookEvent } from "../core/hooks.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type { Clock, HttpClient, KeyValue, Logger, Outbox, SessionStore, Write } from "../core/ports.ts";
+import type { HttpClient } from "../core/ports/http.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
+import type { Outbox, SessionStore } from "../core/ports/sessions.ts";
 import { WebhookDelivery } from "./webhook-delivery.ts";
 import { webhookBody, webhookEvent } from "./webhook-message.ts";
 import { WebhookQueue } from "./webhook-queue.ts";

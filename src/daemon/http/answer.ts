@@ -3,7 +3,8 @@
  * could be right, but is not proved, is asked for in another manner or refused.
  */
 import { failure } from "../core/errors.ts";
-import type { HttpResponse, RangeRequest, RangeStream } from "../core/ports.ts";
+import type { HttpResponse } from "../core/ports/http.ts";
+import type { RangeRequest, RangeStream } from "../core/ports/sources.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { statusError } from "../core/status-error.ts";
 import { checkCodings, isCodedFile, parseCodings, pipeDecoded } from "./coding.ts";

@@ -4,7 +4,8 @@
  */
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError } from "../core/errors.ts";
-import type { Check, HttpClient } from "../core/ports.ts";
+import type { Check } from "../core/ports/house.ts";
+import type { HttpClient } from "../core/ports/http.ts";
 import type { Identity } from "./identity.ts";
 import type { Proxies } from "./proxy.ts";
 

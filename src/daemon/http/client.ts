@@ -3,7 +3,8 @@
  * are the same everywhere. Plain answers are read by the wire, which has the least to do for each byte; all others by undici.
  */
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { ByteSink, ByteTarget, Clock, HttpClient, HttpRequest, HttpResponse, Logger } from "../core/ports.ts";
+import type { ByteSink, ByteTarget, HttpClient, HttpRequest, HttpResponse } from "../core/ports/http.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import { retryAfterMs } from "../core/retry-after.ts";
 import { statusError } from "../core/status-error.ts";
 import type { Lookup } from "./address-race.ts";

@@ -15,7 +15,7 @@ import {
   type ZlibOptions,
 } from "node:zlib";
 import { DownloadError, failure } from "../core/errors.ts";
-import type { ByteSink, HttpResponse } from "../core/ports.ts";
+import type { ByteSink, HttpResponse } from "../core/ports/http.ts";
 import type { ResourceInfo } from "../core/session.ts";
 
 /** Codings of one body, one over the other, that are gone along with. More is no honest origin. */

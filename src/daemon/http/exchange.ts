@@ -8,7 +8,8 @@
  */
 import { copyInto } from "../core/byte-target.ts";
 import { failure } from "../core/errors.ts";
-import type { ByteSink, ByteTarget, Clock } from "../core/ports.ts";
+import type { ByteSink, ByteTarget } from "../core/ports/http.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import { type Circumstance, networkError, notConnected } from "./network-error.ts";
 
 /** Bytes of a body that may wait for a sink before the socket is paused. */

@@ -5,7 +5,8 @@
 import { ERRORS, type ErrorCode } from "../../shared/errors.ts";
 import { asDownloadError, type DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type { Clock, KeyValue, Logger } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 
 /** The space of the database that is used. */
 const SPACE = "holds";

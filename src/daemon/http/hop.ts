@@ -5,7 +5,7 @@
 import { isSecretHeader, redactUrl } from "../../shared/redact.ts";
 import { basic, decoded } from "../core/basic-auth.ts";
 import { failure } from "../core/errors.ts";
-import type { HttpRequest } from "../core/ports.ts";
+import type { HttpRequest } from "../core/ports/http.ts";
 
 /** Statuses whose Location is followed (RFC 9110 §15.4). */
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);

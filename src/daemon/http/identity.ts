@@ -3,7 +3,7 @@
  * redirect, by the hop's own URL, so that what belongs to one host is told to no other.
  */
 import { basic } from "../core/basic-auth.ts";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import { type Cookie, cookieField, parseSetCookie, withCookie } from "./cookie.ts";
 import { parseCookieFile } from "./cookie-file.ts";
 import { type Hop, userOf } from "./hop.ts";

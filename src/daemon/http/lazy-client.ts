@@ -1,6 +1,6 @@
 /** The client, made at its first request: what it is built on takes a tenth of an idle daemon's memory. */
 import { failure } from "../core/errors.ts";
-import type { HttpClient, HttpRequest, HttpResponse } from "../core/ports.ts";
+import type { HttpClient, HttpRequest, HttpResponse } from "../core/ports/http.ts";
 import type { UndiciClient } from "./client.ts";
 
 /** An {@link UndiciClient} that is loaded when it is needed. */

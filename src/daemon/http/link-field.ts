@@ -2,7 +2,7 @@
  * The Link field (RFC 8288), as far as RFC 6249 uses it: `rel=duplicate` names another place with the same bytes, `rel=describedby` a Metalink. Relative
  * targets are resolved; what is not http or https is left out, and a field that breaks off counts up to there.
  */
-import type { HttpResponse } from "../core/ports.ts";
+import type { HttpResponse } from "../core/ports/http.ts";
 
 /** More mirrors than this of one file help nobody. */
 const MOST_MIRRORS = 16;

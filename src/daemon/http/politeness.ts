@@ -4,7 +4,7 @@
  * host and not only for the request that was told so.
  */
 import type { DownloadError } from "../core/errors.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import type { Holds } from "./holds.ts";
 
 /** Milliseconds of success until one more connection is tried. */

@@ -1,6 +1,7 @@
 /** An open range over an answer, with its bytes counted where the framing of the answer does not. */
 import { failure } from "../core/errors.ts";
-import type { ByteSink, HttpResponse, RangeStream } from "../core/ports.ts";
+import type { ByteSink, HttpResponse } from "../core/ports/http.ts";
+import type { RangeStream } from "../core/ports/sources.ts";
 import type { ResourceInfo } from "../core/session.ts";
 
 /**

@@ -4,15 +4,9 @@
  */
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError } from "../core/errors.ts";
-import type {
-  ChunkSource,
-  Clock,
-  HttpClient,
-  HttpResponse,
-  RangeRequest,
-  RangeStream,
-  SourceFactory,
-} from "../core/ports.ts";
+import type { HttpClient, HttpResponse } from "../core/ports/http.ts";
+import type { Clock } from "../core/ports/runtime.ts";
+import type { ChunkSource, RangeRequest, RangeStream, SourceFactory } from "../core/ports/sources.ts";
 import type { ResourceInfo } from "../core/session.ts";
 import { type Manner, readAnswer } from "./answer.ts";
 import { allLinks, descriptionLink } from "./link-field.ts";

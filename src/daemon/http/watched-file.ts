@@ -1,6 +1,6 @@
 /** A file of secrets that a person may edit at any time: read when it is needed, and again when it has changed. */
 import { readFile, stat } from "node:fs/promises";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 
 /** Milliseconds for which a look at the file holds. */
 const LOOK_MS = 1000;

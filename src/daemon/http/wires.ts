@@ -2,7 +2,7 @@
  * The wire's connections, kept while they are of use, and which origins they are of use for: one whose answers are not plain
  * is left to undici for a while.
  */
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import type { Dialer } from "./dial.ts";
 import { mayLead, type Sender } from "./network-policy.ts";
 import { WireConnection } from "./wire-connection.ts";

@@ -6,7 +6,8 @@
  * report is; `s!SESSION!BATCH!LINE` a line whose session's outcome is not in the report yet; `r!BATCH!LINE` a refused line
  * that is not in the report yet. `b!` is written by the taking side only, `p!` by the reporting side only.
  */
-import type { KeyValue, ListFiles, Write } from "../core/ports.ts";
+import type { ListFiles } from "../core/ports/intake.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
 import type { ListPosition } from "./list-parser.ts";
 
 const SPACE = "ledger";

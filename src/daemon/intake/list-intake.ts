@@ -7,21 +7,11 @@ import { redactUrl } from "../../shared/redact.ts";
 import { hideShareCodes } from "../../shared/share-code.ts";
 import { asDownloadError, DownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type {
-  Accepted,
-  Clock,
-  Intake,
-  KeyValue,
-  ListFiles,
-  ListJob,
-  ListTaken,
-  ListTaker,
-  Logger,
-  MetalinkReader,
-  RefusedEntry,
-  SessionStore,
-  Write,
-} from "../core/ports.ts";
+import type { Accepted, Intake, ListFiles, ListJob, ListTaken, ListTaker, RefusedEntry } from "../core/ports/intake.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { MetalinkReader } from "../core/ports/resolve.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
+import type { SessionStore } from "../core/ports/sessions.ts";
 import { type DownloadOptions, type DownloadRequest, hasEnded } from "../core/session.ts";
 import { AllowedTargets } from "./allowed-targets.ts";
 import {

@@ -8,7 +8,7 @@ import { isUtf8 } from "node:buffer";
 import { redactUrl } from "../../shared/redact.ts";
 import { linkOfBareCode } from "../../shared/share-code.ts";
 import { DownloadError, failure } from "../core/errors.ts";
-import type { ListEntry } from "../core/ports.ts";
+import type { ListEntry } from "../core/ports/intake.ts";
 import { LineSplitter, LONGEST_LINE, type RawLine } from "./line-splitter.ts";
 import { completeOptions, type OptionContext, type OptionDraft, readOption } from "./list-options.ts";
 

@@ -3,7 +3,7 @@
  * is given back as lines of an ordinary list, which can be put right and dropped again.
  */
 import { DownloadError, failure } from "../core/errors.ts";
-import type { DescribedFile, MetalinkReader } from "../core/ports.ts";
+import type { DescribedFile, MetalinkReader } from "../core/ports/resolve.ts";
 import { completeOptions, type OptionContext, type OptionDraft } from "./list-options.ts";
 import type { ListPosition, ParsedEntry } from "./list-parser.ts";
 

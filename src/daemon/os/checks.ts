@@ -5,7 +5,7 @@ import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { formatBytes, formatRate } from "../../shared/format.ts";
 import { asDownloadError } from "../core/errors.ts";
-import type { Check, CheckOutcome } from "../core/ports.ts";
+import type { Check, CheckOutcome } from "../core/ports/house.ts";
 import type { MemoryProbe } from "./memory.ts";
 
 /** The oldest Node that Snatch runs on, as in `engines` of package.json. */

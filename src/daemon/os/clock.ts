@@ -2,7 +2,7 @@
  * Time as the machine has it. Node's timers take at most 2^31 - 1 ms and fire at once beyond that, so a longer wait is
  * made of several.
  */
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 
 /** The longest wait that a timer of Node takes, in milliseconds: 24.8 days. */
 const LONGEST_MS = 2 ** 31 - 1;

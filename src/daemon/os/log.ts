@@ -4,7 +4,7 @@
  */
 import { fstatSync, statSync } from "node:fs";
 import { type Logger as Pino, pino, stdSerializers, stdTimeFunctions } from "pino";
-import type { Logger } from "../core/ports.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import { LogFile, type LogFileOptions } from "./log-file.ts";
 import { formatRecord } from "./log-text.ts";
 

@@ -4,7 +4,7 @@
  * is given back. Without work nothing is read, and no timer runs.
  */
 import { formatBytes } from "../../shared/format.ts";
-import type { Clock, Logger, MemoryPressure, MemoryReport, PressureLevel } from "../core/ports.ts";
+import type { Clock, Logger, MemoryPressure, MemoryReport, PressureLevel } from "../core/ports/runtime.ts";
 import type { HeapControl } from "./heap.ts";
 import type { MemoryState } from "./memory.ts";
 

@@ -1,5 +1,5 @@
 /** Again and again, by a clock that a test can hold. */
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 
 /** Calls back every `ms` milliseconds until it is disposed of. */
 export function repeat(clock: Clock, ms: number, callback: () => void): Disposable {

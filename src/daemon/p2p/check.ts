@@ -2,7 +2,7 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { asDownloadError } from "../core/errors.ts";
-import type { Check } from "../core/ports.ts";
+import type { Check } from "../core/ports/house.ts";
 import { IDENTITY_FILE, loadIdentity } from "./channel/identity.ts";
 import { IceLibrary } from "./path/ice-library.ts";
 

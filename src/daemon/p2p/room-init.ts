@@ -1,6 +1,8 @@
 /** What the room is made from. */
 import type { PeerMode, PeerSuite } from "../core/peers.ts";
-import type { Clock, KeyValue, Logger, ReceiptStore } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { ReceiptStore } from "../core/ports/receipts.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import type { TurnServer } from "./path/ice.ts";
 import type { OwnPlaces } from "./share/walk.ts";
 

@@ -1,5 +1,5 @@
 /** The check of this room: which plugins there are, and what is wrong with those that are not loaded. */
-import type { Check, CheckOutcome } from "../core/ports.ts";
+import type { Check, CheckOutcome } from "../core/ports/house.ts";
 import type { PluginState } from "./plugins.ts";
 
 /** @param states - how the plugins are: of a running daemon, or examined for this check alone */

@@ -6,7 +6,7 @@ import { registerHooks } from "node:module";
 import { pathToFileURL } from "node:url";
 import { failure } from "../core/errors.ts";
 import type { OptionsSchema, Plugin, RawOptions, SchemaIssue, SchemaResult } from "../core/plugin.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import type { FoundPlugin } from "./find.ts";
 
 /** Milliseconds that a plugin may take to be loaded, and again to be set up. */

@@ -9,7 +9,7 @@ import { asDownloadError } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
 import type { PeerSharing } from "../core/peers.ts";
 import type { HookRegistry, PluginApi } from "../core/plugin.ts";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import { type FoundPlugin, findPlugins, type PluginsConfig } from "./find.ts";
 import { inTime, loadPlugin } from "./load.ts";
 

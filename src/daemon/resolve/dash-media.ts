@@ -2,7 +2,7 @@
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Candidate } from "../core/plan.ts";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import type { Media, MediaFormat, Segment, Subtitle, Track } from "../core/resolved.ts";
 import type { DownloadRequest } from "../core/session.ts";
 import { type DashOffer, dashOffers, sameOffer } from "./dash-formats.ts";

@@ -1,5 +1,5 @@
 /** A format of a manifest as a track: the segments of its Representations, period after period, and of a live one what has come since. */
-import type { Logger } from "../core/ports.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import type { Segment } from "../core/resolved.ts";
 import { type Manifest, type Representation, unusable } from "./dash-manifest.ts";
 import { fileOf, type LiveTime, segmentsOf, type TimedSegment } from "./dash-segments.ts";

@@ -4,7 +4,9 @@
  */
 import { redactUrl } from "../../shared/redact.ts";
 import type { Plan, Resolved } from "../core/plan.ts";
-import type { Clock, Logger, Resolver, SourceFactory } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
+import type { SourceFactory } from "../core/ports/sources.ts";
 import type { Media } from "../core/resolved.ts";
 import type { DownloadRequest, ResourceInfo } from "../core/session.ts";
 import { readManifest, unusable } from "./dash-manifest.ts";

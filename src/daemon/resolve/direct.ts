@@ -1,6 +1,7 @@
 /** The plainest meaning of a URL: it names the file itself. */
 import type { Plan } from "../core/plan.ts";
-import type { Resolver, SourceFactory } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { SourceFactory } from "../core/ports/sources.ts";
 import type { DownloadRequest } from "../core/session.ts";
 import { Documents } from "./document.ts";
 import { sidecarDigest } from "./sidecar.ts";

@@ -2,7 +2,7 @@
 import { failure } from "../core/errors.ts";
 import { ownHeaders } from "../core/own-headers.ts";
 import type { Candidate } from "../core/plan.ts";
-import type { ChunkSource, SourceFactory } from "../core/ports.ts";
+import type { ChunkSource, SourceFactory } from "../core/ports/sources.ts";
 import type { DownloadRequest } from "../core/session.ts";
 
 /** A document. */

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import type { parseAtomFeed, parseJsonFeed, parseRdfFeed, parseRssFeed } from "feedsmith";
-import type { FeedItem } from "../core/ports.ts";
+import type { FeedItem } from "../core/ports/resolve.ts";
 import type { MediaAbout, MediaChapter } from "../core/resolved.ts";
 import type { Checksum, DownloadOptions } from "../core/session.ts";
 import { httpUrl, stableUrl } from "./address.ts";

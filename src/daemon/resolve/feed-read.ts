@@ -5,7 +5,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { parseAtomFeed, parseJsonFeed, parseRdfFeed, parseRssFeed } from "feedsmith";
 import { asDownloadError, failure } from "../core/errors.ts";
-import type { FeedItem, FeedReader } from "../core/ports.ts";
+import type { FeedItem, FeedReader } from "../core/ports/resolve.ts";
 import type { MediaAbout } from "../core/resolved.ts";
 import { httpUrl, stableUrl } from "./address.ts";
 import { charsetIn, decodeText } from "./charset.ts";

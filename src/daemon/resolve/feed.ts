@@ -2,7 +2,8 @@
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
-import type { Resolver, SourceFactory } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { SourceFactory } from "../core/ports/sources.ts";
 import type { Expansion } from "../core/resolved.ts";
 import type { DownloadOptions, DownloadRequest, ResourceInfo } from "../core/session.ts";
 import { Documents } from "./document.ts";

@@ -5,7 +5,9 @@
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Plan, Resolved } from "../core/plan.ts";
-import type { FormatList, FormatLister, MediaTool, Resolver, SourceFactory } from "../core/ports.ts";
+import type { MediaTool } from "../core/ports/media.ts";
+import type { FormatList, FormatLister, Resolver } from "../core/ports/resolve.ts";
+import type { SourceFactory } from "../core/ports/sources.ts";
 import type { Expansion, Media } from "../core/resolved.ts";
 import type { DownloadRequest } from "../core/session.ts";
 import { chooseFormats, type FormatPresets, readFormat, sortedFormats } from "./choose.ts";

@@ -1,6 +1,6 @@
 /** What playlists of HLS lead to: formats and words, whose tracks are read when they are opened. */
 import { redactUrl } from "../../shared/redact.ts";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import type { Media, MediaFormat, Subtitle, Track, TrackContainer, TrackKind } from "../core/resolved.ts";
 import type { DownloadRequest } from "../core/session.ts";
 import { containerByBytes, containerByName } from "./containers.ts";

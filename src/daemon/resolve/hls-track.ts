@@ -3,7 +3,7 @@
  * what is new is asked for as RFC 8216 §6.3.4 has it, told by its media sequence numbers.
  */
 import { failure } from "../core/errors.ts";
-import type { Logger } from "../core/ports.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import type { Segment, SegmentKey } from "../core/resolved.ts";
 import { absolute, invalid } from "./hls-lines.ts";
 import type { MediaPlaylist, PlaylistKey, PlaylistSegment } from "./hls-types.ts";

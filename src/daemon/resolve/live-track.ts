@@ -1,5 +1,5 @@
 /** Waits for what is new in the playlist or manifest of a live stream: asks again and again, and notices when it has ended. */
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import type { Segment } from "../core/resolved.ts";
 
 /** What a look brought. */

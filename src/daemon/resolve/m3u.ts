@@ -4,7 +4,8 @@
  */
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
-import type { Resolver, SourceFactory } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { SourceFactory } from "../core/ports/sources.ts";
 import type { Expansion, MediaAbout } from "../core/resolved.ts";
 import type { DownloadRequest } from "../core/session.ts";
 import { httpUrl } from "./address.ts";

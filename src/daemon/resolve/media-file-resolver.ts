@@ -2,7 +2,8 @@
  * A URL that is a media file itself: named by a list that told what it is, or answered as audio or video where a format,
  * a quality or a name by template was asked for. One format, so that what is asked of media can be asked of it.
  */
-import type { Resolver, SourceFactory } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { SourceFactory } from "../core/ports/sources.ts";
 import type { Media, MediaAbout, MediaDetails } from "../core/resolved.ts";
 import type { DownloadOptions, DownloadRequest, ResourceInfo } from "../core/session.ts";
 import { fileFormat, isMediaType, looksInside, manifestKind } from "./media-file.ts";

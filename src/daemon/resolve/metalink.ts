@@ -4,7 +4,7 @@
  * leads out of the folder is taken from it (RFC 5854 §4.1.2.1).
  */
 import { failure } from "../core/errors.ts";
-import type { DescribedFile } from "../core/ports.ts";
+import type { DescribedFile } from "../core/ports/resolve.ts";
 import type { ChecksumAlgorithm, Digest } from "../core/session.ts";
 import { parseXml, type XmlElement, XmlError } from "./xml.ts";
 

@@ -6,7 +6,8 @@
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Resolved } from "../core/plan.ts";
-import type { Resolver, SourceFactory } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { SourceFactory } from "../core/ports/sources.ts";
 import type {
   ExpandedItem,
   Expansion,

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 import { failure } from "../core/errors.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 
 /** Bytes of its JSON. */
 const MOST_OUTPUT = 64 * 1024 * 1024;

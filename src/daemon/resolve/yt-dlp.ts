@@ -6,7 +6,8 @@
 import { redactUrl } from "../../shared/redact.ts";
 import { failure } from "../core/errors.ts";
 import { sameOrigin } from "../core/own-headers.ts";
-import type { Clock, Resolver } from "../core/ports.ts";
+import type { Resolver } from "../core/ports/resolve.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import type { Expansion, Media, MediaAbout } from "../core/resolved.ts";
 import type { DownloadOptions, DownloadRequest } from "../core/session.ts";
 import { httpUrl } from "./address.ts";

@@ -8,7 +8,7 @@ import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
 import { failure } from "../core/errors.ts";
-import type { Logger } from "../core/ports.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import { toServiceError } from "./status.ts";
 
 const TOKEN_BYTES = 32;

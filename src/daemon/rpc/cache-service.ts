@@ -10,7 +10,7 @@ import {
   CacheKind as WireKind,
   type CacheKindStats as WireKindStats,
 } from "../../gen/snatch/v1/cache_service.ts";
-import type { CacheFreed, CacheKind, CacheStats } from "../core/ports.ts";
+import type { CacheFreed, CacheKind, CacheStats } from "../core/ports/cache.ts";
 import type { Calls } from "./calls.ts";
 import { badField } from "./convert.ts";
 import type { RpcPorts } from "./deps.ts";

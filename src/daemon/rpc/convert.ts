@@ -9,7 +9,7 @@ import type { Duration } from "../../gen/google/protobuf/duration.ts";
 import type { MoveDownloadRequest, Selection as WireSelection } from "../../gen/snatch/v1/download_service.ts";
 import { IfExists, type DownloadOptions as WireOptions } from "../../gen/snatch/v1/session.ts";
 import { type DownloadError, failure } from "../core/errors.ts";
-import type { Selection } from "../core/ports.ts";
+import type { Selection } from "../core/ports/downloads.ts";
 import type { Checksum, ChecksumAlgorithm, DownloadOptions } from "../core/session.ts";
 
 /** Digits of each algorithm's hexadecimal digest. */

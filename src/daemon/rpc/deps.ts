@@ -4,22 +4,15 @@ import type { Session as WireSession } from "../../gen/snatch/v1/session.ts";
 import type { AudioWork } from "../core/audio-work.ts";
 import type { EventLog } from "../core/events.ts";
 import type { PeerSharing } from "../core/peers.ts";
-import type {
-  CacheControl,
-  Clock,
-  DaemonControl,
-  Downloads,
-  FeedControl,
-  FileVerifier,
-  FormatLister,
-  ListTaker,
-  Logger,
-  MemoryPressure,
-  ReceiptStore,
-  SessionStore,
-  SessionTransfer,
-  WatchFolderControl,
-} from "../core/ports.ts";
+import type { CacheControl } from "../core/ports/cache.ts";
+import type { Downloads } from "../core/ports/downloads.ts";
+import type { FeedControl, WatchFolderControl } from "../core/ports/followed.ts";
+import type { DaemonControl } from "../core/ports/house.ts";
+import type { ListTaker } from "../core/ports/intake.ts";
+import type { FileVerifier, ReceiptStore } from "../core/ports/receipts.ts";
+import type { FormatLister } from "../core/ports/resolve.ts";
+import type { Clock, Logger, MemoryPressure } from "../core/ports/runtime.ts";
+import type { SessionStore, SessionTransfer } from "../core/ports/sessions.ts";
 import type { Session } from "../core/session.ts";
 import { presentSession } from "./present.ts";
 

@@ -13,7 +13,7 @@ import type {
   DownloadRequest as WireRequest,
 } from "../../gen/snatch/v1/download_service.ts";
 import { asDownloadError } from "../core/errors.ts";
-import type { Selection, SteerOutcome } from "../core/ports.ts";
+import type { Selection, SteerOutcome } from "../core/ports/downloads.ts";
 import type { DownloadOptions, DownloadRequest } from "../core/session.ts";
 import type { Calls } from "./calls.ts";
 import { badField, toBatchId, toLimit, toOptions, toPlace, toSelection, toSessionId, toSessionIds } from "./convert.ts";

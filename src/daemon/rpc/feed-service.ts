@@ -8,7 +8,7 @@ import type {
   Feed as WireFeed,
 } from "../../gen/snatch/v1/feed_service.ts";
 import { redactUrl } from "../../shared/redact.ts";
-import type { FeedState } from "../core/ports.ts";
+import type { FeedState } from "../core/ports/followed.ts";
 import type { Calls } from "./calls.ts";
 import { badField, toOptions } from "./convert.ts";
 import type { RpcPorts } from "./deps.ts";

@@ -3,7 +3,7 @@
  * not enough; their texts are weighed.
  */
 import type { Session } from "../../gen/snatch/v1/session.ts";
-import type { SessionFilter, SessionStore } from "../core/ports.ts";
+import type { SessionFilter, SessionStore } from "../core/ports/sessions.ts";
 import type { Session as DomainSession } from "../core/session.ts";
 
 /** Estimated bytes after which a message is full. */

@@ -9,7 +9,7 @@ import {
   type Receipt as WireReceipt,
 } from "../../gen/snatch/v1/receipt_service.ts";
 import { chunkCount } from "../core/manifest.ts";
-import type { DamagedChunk, VerifyEvent, VerifyOutcome } from "../core/ports.ts";
+import type { DamagedChunk, VerifyEvent, VerifyOutcome } from "../core/ports/receipts.ts";
 import { type ManifestHead, type Receipt, receiptChunkCount, redactReceipt } from "../core/receipt.ts";
 import { presentError } from "./present.ts";
 

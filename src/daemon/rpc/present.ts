@@ -25,15 +25,10 @@ import { errorEntry } from "../../shared/errors.ts";
 import { redactUrl } from "../../shared/redact.ts";
 import type { DownloadError } from "../core/errors.ts";
 import type { NumberedEvent } from "../core/events.ts";
-import type {
-  CheckReport,
-  ConfigChange,
-  ConfigValue,
-  LiveProgress,
-  RefusedEntry,
-  SteerOutcome,
-  WatchFolderState,
-} from "../core/ports.ts";
+import type { LiveProgress, SteerOutcome } from "../core/ports/downloads.ts";
+import type { WatchFolderState } from "../core/ports/followed.ts";
+import type { CheckReport, ConfigChange, ConfigValue } from "../core/ports/house.ts";
+import type { RefusedEntry } from "../core/ports/intake.ts";
 import type { DownloadOptions, Session, SessionError } from "../core/session.ts";
 
 const STATUSES = {

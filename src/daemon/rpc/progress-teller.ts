@@ -1,5 +1,5 @@
 /** Tells how far a long call is, a few times a second and no faster than the caller takes it. */
-import type { Clock } from "../core/ports.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import type { Send } from "./calls.ts";
 
 /** Milliseconds between two messages about the progress. */

@@ -8,7 +8,7 @@ import type {
   VerifyFilesRequest,
 } from "../../gen/snatch/v1/receipt_service.ts";
 import { failure } from "../core/errors.ts";
-import type { VerifyTarget } from "../core/ports.ts";
+import type { VerifyTarget } from "../core/ports/receipts.ts";
 import { type Receipt, redactReceipt } from "../core/receipt.ts";
 import type { Calls } from "./calls.ts";
 import { badField, toPath, toSessionId } from "./convert.ts";

@@ -7,7 +7,7 @@ import type {
   MediaFormat as WireFormat,
 } from "../../gen/snatch/v1/resolve_service.ts";
 import { redactUrl } from "../../shared/redact.ts";
-import type { FormatList } from "../core/ports.ts";
+import type { FormatList } from "../core/ports/resolve.ts";
 import type { Expansion, MediaChoice, MediaFormat } from "../core/resolved.ts";
 import { ratesOf, resolutionOf } from "../resolve/format-fields.ts";
 import type { Calls } from "./calls.ts";

@@ -11,7 +11,7 @@ import { BadRequest, ErrorInfo, RetryInfo } from "../../gen/google/rpc/error_det
 import { Status } from "../../gen/google/rpc/status.ts";
 import { redactUrl } from "../../shared/redact.ts";
 import { asDownloadError, type DownloadError } from "../core/errors.ts";
-import type { Logger } from "../core/ports.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 
 /** The trailer that holds the encoded google.rpc.Status. */
 const DETAILS_TRAILER = "grpc-status-details-bin";

@@ -6,7 +6,7 @@
  */
 import { asDownloadError, failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type { Clock, Logger } from "../core/ports.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import { validateCron } from "./cron.ts";
 import { nextRunOf } from "./next-run.ts";
 

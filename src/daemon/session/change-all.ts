@@ -3,7 +3,8 @@
  * paused so, of which never more than a block is in memory.
  */
 import { asDownloadError } from "../core/errors.ts";
-import type { KeyValue, SessionFilter } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { SessionFilter } from "../core/ports/sessions.ts";
 import { matchesFilter } from "./filter.ts";
 import type { Ledger } from "./ledger.ts";
 import { sequenceBlocks } from "./listing.ts";

@@ -1,7 +1,7 @@
 /** What a patch makes of a record. Pure: the rules that keep a session consistent with its status. */
 import { archiveKeyOf, archiveText } from "../core/archive.ts";
 import { failure } from "../core/errors.ts";
-import type { SessionPatch } from "../core/ports.ts";
+import type { SessionPatch } from "../core/ports/sessions.ts";
 import { assertTransition, hasEnded, type Session } from "../core/session.ts";
 import type { SessionRecord } from "./record.ts";
 

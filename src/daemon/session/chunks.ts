@@ -1,5 +1,6 @@
 /** The chunks that are on disk, as they were recorded: id, epoch and index lead to the SHA-256 and the sources. */
-import type { ChunkDigests, KeyValue, RecordedChunk, RecordedSegment, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { ChunkDigests, RecordedChunk, RecordedSegment } from "../core/ports/sessions.ts";
 import type { ReceiptChunk } from "../core/receipt.ts";
 import { SPACE, under } from "./keys.ts";
 

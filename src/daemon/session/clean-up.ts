@@ -1,5 +1,5 @@
 /** Which ended sessions have been kept long enough: the oldest first, in bounded batches. */
-import type { KeyValue } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
 import { hasEnded } from "../core/session.ts";
 import { SPACE, sequenceAtEnd, timeOfKey } from "./keys.ts";
 import type { Records } from "./records.ts";

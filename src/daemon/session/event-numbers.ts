@@ -2,7 +2,7 @@
  * Sequence numbers of events that never come twice, also after the daemon was killed: they are taken from blocks that are
  * reserved in the database before they are used. A clean end gives back what is left of the block.
  */
-import type { KeyValue, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
 import { SPACE } from "./keys.ts";
 
 const KEY = "events";

@@ -3,7 +3,7 @@
  * AND; a value with spaces or other signs stands in double quotes, with \" and \\ inside.
  */
 import { failure } from "../core/errors.ts";
-import type { SessionFilter } from "../core/ports.ts";
+import type { SessionFilter } from "../core/ports/sessions.ts";
 import { type Session, type SessionStatus, TRANSITIONS } from "../core/session.ts";
 
 const LONGEST = 10_000;

@@ -3,7 +3,7 @@
  * stays of a finished one is its receipt.
  */
 import { archiveKeyOf } from "../core/archive.ts";
-import type { KeyValue, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
 import { chunkRemovals } from "./chunks.ts";
 import { keepReceipt } from "./kept-receipt.ts";
 import { SPACE, sequenceKey } from "./keys.ts";

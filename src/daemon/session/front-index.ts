@@ -5,7 +5,7 @@
  * sessions each look at the front would pass them all; so the first key that can be there is remembered, and scans begin
  * at it.
  */
-import type { KeyValue } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
 
 /** Scans of one space that begin at its first entry. */
 export class FrontIndex {

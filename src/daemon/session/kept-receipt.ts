@@ -1,5 +1,5 @@
 /** What is written down of a receipt when its session is forgotten: the receipt, its chunks in blocks, its index. */
-import type { KeyValue, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
 import { type Receipt, type ReceiptChunk, receiptChunkCount, receiptOf } from "../core/receipt.ts";
 import type { Session } from "../core/session.ts";
 import { chunkRecords } from "./chunks.ts";

@@ -5,7 +5,7 @@
 
 import { hash } from "node:crypto";
 import { archiveKeyOf } from "../core/archive.ts";
-import type { Write } from "../core/ports.ts";
+import type { Write } from "../core/ports/key-value.ts";
 import { receiptOf } from "../core/receipt.ts";
 import { hasEnded, type SessionStatus, type StoredFile } from "../core/session.ts";
 import { encodeRecord } from "./codec.ts";

@@ -3,7 +3,9 @@
  * is written, in the order of the writes.
  */
 import { EventLog, type NumberedEvent, type SessionEvent } from "../core/events.ts";
-import type { Clock, KeyValue, Logger, SessionStore, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
+import type { SessionStore } from "../core/ports/sessions.ts";
 import { EventNumbers } from "./event-numbers.ts";
 import { Milestones } from "./milestones.ts";
 import type { SessionRecord } from "./record.ts";

@@ -1,7 +1,8 @@
 /** Pages of sessions in the order of creation, by the narrowest index that fits the filter. */
 import { hash } from "node:crypto";
 import { failure } from "../core/errors.ts";
-import type { KeyValue, SessionFilter, SessionPage } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { SessionFilter, SessionPage } from "../core/ports/sessions.ts";
 import { matchesFilter } from "./filter.ts";
 import { SPACE, sequenceAtEnd, sequenceKey, under } from "./keys.ts";
 import { batchesOf, type SessionRecord } from "./record.ts";

@@ -1,6 +1,6 @@
 /** The order of the queue: who is next, whose time has come, and moving. A million queued sessions stay on the disk. */
 import { type DownloadError, failure } from "../core/errors.ts";
-import type { KeyValue } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
 import type { Session } from "../core/session.ts";
 import { placeOfKey, queueKey, SPACE, sequenceAtEnd, sequenceKey, timeKey, timeOfKey } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";

@@ -2,7 +2,8 @@
  * Makes the derived entries anew from the records, after a repair of the database or when the room's own numbers are
  * gone. Nothing here is needed in an ordinary start.
  */
-import type { KeyValue, Logger, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import { decodeRecord } from "./codec.ts";
 import { receiptIndex } from "./kept-receipt.ts";
 import { DERIVED, recordWrites, SPACE, sequenceKey } from "./keys.ts";

@@ -6,7 +6,7 @@
 import * as z from "zod";
 import { failure } from "../core/errors.ts";
 import { makeManifest } from "../core/manifest.ts";
-import type { CarriedReceipt } from "../core/ports.ts";
+import type { CarriedReceipt } from "../core/ports/receipts.ts";
 import type { ManifestHead, Receipt, ReceiptChunk } from "../core/receipt.ts";
 import { plainResource, resourceOf } from "./codec.ts";
 import { address, count, digests, file, headers, instant, type Plain, resource, sha256, uuid } from "./schema.ts";

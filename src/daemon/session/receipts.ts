@@ -4,7 +4,8 @@
  * down, in the same batch; it then stays until it is forgotten itself, or until its file was replaced by another download.
  */
 import { failure } from "../core/errors.ts";
-import type { CarriedReceipt, KeyValue, ReceiptStore, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { CarriedReceipt, ReceiptStore } from "../core/ports/receipts.ts";
 import { type Receipt, type ReceiptChunk, receiptChunkCount, receiptOf } from "../core/receipt.ts";
 import type { StoredFile } from "../core/session.ts";
 import { chunkRecords } from "./chunks.ts";

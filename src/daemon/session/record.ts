@@ -1,7 +1,7 @@
 /** A session as it is kept: the session itself, and what only this room needs to find it again. */
 import { hash } from "node:crypto";
 import { archiveText } from "../core/archive.ts";
-import type { ArchiveKey } from "../core/ports.ts";
+import type { ArchiveKey } from "../core/ports/sessions.ts";
 import type { Session } from "../core/session.ts";
 
 /** What is kept of a session. */

@@ -7,7 +7,9 @@
  * loop, and the store keeps the order.
  */
 import { failure } from "../core/errors.ts";
-import type { CacheKindStats, HotRecords, KeyValue, Logger, Write } from "../core/ports.ts";
+import type { CacheKindStats, HotRecords } from "../core/ports/cache.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 import type { SessionStatus } from "../core/session.ts";
 import { decodeRecord } from "./codec.ts";
 import { FrontIndex } from "./front-index.ts";

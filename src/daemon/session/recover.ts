@@ -1,6 +1,7 @@
 /** After a death: sessions that were active are queued again, before all others, in the order that they had. */
 import { chunkCount, chunkRange } from "../core/manifest.ts";
-import type { Clock, KeyValue } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Clock } from "../core/ports/runtime.ts";
 import type { Session } from "../core/session.ts";
 import { patched } from "./change.ts";
 import { readChunks, readSegments } from "./chunks.ts";

@@ -8,15 +8,14 @@ import { archiveKeyOf } from "../core/archive.ts";
 import { failure } from "../core/errors.ts";
 import type { EventLog, NumberedEvent, SessionEvent } from "../core/events.ts";
 import type { Startable } from "../core/lifecycle.ts";
+import type { HotRecords } from "../core/ports/cache.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import type {
   ArchiveKey,
   ChunkDigests,
-  Clock,
   CreateOptions,
-  HotRecords,
   ImportOutcome,
-  KeyValue,
-  Logger,
   Outbox,
   RecordedChunk,
   RecordedSegment,
@@ -26,8 +25,7 @@ import type {
   SessionStore,
   SessionTransfer,
   UpdateOptions,
-  Write,
-} from "../core/ports.ts";
+} from "../core/ports/sessions.ts";
 import { type DownloadRequest, hasEnded, type Progress, type Session, type SessionStatus } from "../core/session.ts";
 import { patched } from "./change.ts";
 import { changeAll } from "./change-all.ts";

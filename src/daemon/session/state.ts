@@ -2,7 +2,7 @@
  * What the room must know without looking through all sessions: how many there are in each status, and the next numbers.
  * It is written in the same batch as the changes that it counts, so that it is right after any death.
  */
-import type { Write } from "../core/ports.ts";
+import type { Write } from "../core/ports/key-value.ts";
 import type { SessionStatus } from "../core/session.ts";
 import { SPACE } from "./keys.ts";
 import { MIDDLE, placeOf } from "./place.ts";

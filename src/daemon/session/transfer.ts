@@ -6,7 +6,8 @@
  */
 import * as z from "zod";
 import { archiveKeyOf } from "../core/archive.ts";
-import type { ImportOutcome, KeyValue, Write } from "../core/ports.ts";
+import type { KeyValue, Write } from "../core/ports/key-value.ts";
+import type { ImportOutcome } from "../core/ports/sessions.ts";
 import { hasEnded, type Session } from "../core/session.ts";
 import { plainSession, sessionOf, upgrade } from "./codec.ts";
 import { recordWrites, SPACE } from "./keys.ts";

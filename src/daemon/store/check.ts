@@ -1,6 +1,6 @@
 /** What doctor says of the database. It looks at the files only, so that it may run beside a daemon. */
 import { formatBytes } from "../../shared/format.ts";
-import type { Check } from "../core/ports.ts";
+import type { Check } from "../core/ports/house.ts";
 import { hasDatabaseFiles, scanDatabase } from "./log-scan.ts";
 import { directorySize } from "./store.ts";
 

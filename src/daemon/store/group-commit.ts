@@ -4,7 +4,7 @@
  * A sync costs the same for one change as for a thousand, so that callers who come while one is under way are gathered
  * and go together in the next. The order of the calls is kept.
  */
-import type { Write } from "../core/ports.ts";
+import type { Write } from "../core/ports/key-value.ts";
 
 /** Bounds of one shared write; a single call may be larger. */
 const MOST_CHANGES = 20_000;

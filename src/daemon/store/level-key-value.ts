@@ -1,7 +1,7 @@
 /** The `KeyValue` port on LevelDB. A space is a prefix of the key, ended by NUL, which no name of a space may hold. */
 import type { Level } from "level";
 import { type DownloadError, failure } from "../core/errors.ts";
-import type { KeyRange, KeyValue, Write } from "../core/ports.ts";
+import type { KeyRange, KeyValue, Write } from "../core/ports/key-value.ts";
 import { GroupCommit } from "./group-commit.ts";
 
 const END_OF_SPACE = "\u0001";

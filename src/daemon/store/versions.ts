@@ -4,7 +4,8 @@
  * A migration takes the database from one version to the next. It must bear being run again: the daemon may die in it.
  */
 import { failure } from "../core/errors.ts";
-import type { KeyValue, Logger } from "../core/ports.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Logger } from "../core/ports/runtime.ts";
 
 /** From version N (its place in the list, counted from 1) to N + 1. */
 export type Migration = (keyValue: KeyValue) => Promise<void>;

@@ -7,7 +7,8 @@ import { mkdir, readdir, realpath, rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
 import { asDownloadError } from "../core/errors.ts";
-import type { Clock, ListTaker, Logger } from "../core/ports.ts";
+import type { ListTaker } from "../core/ports/intake.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import {
   bytesOf,
   choosePapers,

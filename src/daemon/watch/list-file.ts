@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, renameSync, rmSync } from "node:fs";
 import { type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { ListFiles } from "../core/ports.ts";
+import type { ListFiles } from "../core/ports/intake.ts";
 
 /** Lists, by their names. A name that begins with a dot is somebody's temporary file. */
 const LIST_NAME = /^(?<stem>[^.].*)(?<extension>\.(?:txt|urls|meta4|metalink)(?:\.gz)?)$/is;

@@ -6,7 +6,10 @@ import { access, constants, mkdir, realpath } from "node:fs/promises";
 import { isAbsolute, join, resolve, sep } from "node:path";
 import { failure } from "../core/errors.ts";
 import type { Startable } from "../core/lifecycle.ts";
-import type { Clock, KeyValue, ListTaker, Logger, WatchFolderControl, WatchFolderState } from "../core/ports.ts";
+import type { WatchFolderControl, WatchFolderState } from "../core/ports/followed.ts";
+import type { ListTaker } from "../core/ports/intake.ts";
+import type { KeyValue } from "../core/ports/key-value.ts";
+import type { Clock, Logger } from "../core/ports/runtime.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { DONE, REJECTED } from "./list-file.ts";
 

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { type DenoiseStrength, denoiseAudio } from "../../../src/daemon/audio/denoise.ts";
-import type { MediaTool } from "../../../src/daemon/core/ports.ts";
+import type { MediaTool } from "../../../src/daemon/core/ports/media.ts";
 import { FfmpegTool } from "../../../src/daemon/ffmpeg/tool.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { Findings, type Outcome } from "../scenarios/outcome.ts";

@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FlacVerdict, validateFlac } from "../../../src/daemon/audio/flac.ts";
-import type { MediaTool } from "../../../src/daemon/core/ports.ts";
+import type { MediaTool } from "../../../src/daemon/core/ports/media.ts";
 import { FfmpegTool } from "../../../src/daemon/ffmpeg/tool.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { seeded } from "../random.ts";

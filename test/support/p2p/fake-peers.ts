@@ -8,17 +8,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { failure } from "../../../src/daemon/core/errors.ts";
 import { type Manifest, makeManifest } from "../../../src/daemon/core/manifest.ts";
 import type { PeerPath } from "../../../src/daemon/core/peers.ts";
+import type { PlacedFile } from "../../../src/daemon/core/ports/files.ts";
+import type { Resolver } from "../../../src/daemon/core/ports/resolve.ts";
 import type {
   ByteRange,
   ChunkSource,
   FileSharer,
   HeldPart,
   PeerSources,
-  PlacedFile,
   RangeRequest,
   RangeStream,
-  Resolver,
-} from "../../../src/daemon/core/ports.ts";
+} from "../../../src/daemon/core/ports/sources.ts";
 import type { DownloadOptions, DownloadRequest, Session } from "../../../src/daemon/core/session.ts";
 import { DiskFileStore } from "../../../src/daemon/disk/file-store.ts";
 import { DownloadManager } from "../../../src/daemon/download/manager.ts";

@@ -1,7 +1,7 @@
 /** A giver that misbehaves as a test wants it to; without a manner it is an honest one. */
 import { createHash, randomBytes } from "node:crypto";
 import { makeManifest } from "../../../src/daemon/core/manifest.ts";
-import type { Clock } from "../../../src/daemon/core/ports.ts";
+import type { Clock } from "../../../src/daemon/core/ports/runtime.ts";
 import { type CatalogueEntry, catalogueRoot, encodeCatalogue } from "../../../src/daemon/p2p/share/catalogue.ts";
 import { type Channel, FRAME, type Offer } from "../../../src/daemon/p2p/types.ts";
 import type { FakeGiver } from "./fake-network.ts";

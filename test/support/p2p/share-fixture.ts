@@ -1,6 +1,8 @@
 /** Shares of real files, over a network in memory. */
 import { join } from "node:path";
-import type { Clock, KeyValue, ReceiptStore } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../../src/daemon/core/ports/key-value.ts";
+import type { ReceiptStore } from "../../../src/daemon/core/ports/receipts.ts";
+import type { Clock } from "../../../src/daemon/core/ports/runtime.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { Seeder } from "../../../src/daemon/p2p/give/seeder.ts";
 import { SecretStore } from "../../../src/daemon/p2p/secret-store.ts";

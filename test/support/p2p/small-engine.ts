@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { asDownloadError, type DownloadError } from "../../../src/daemon/core/errors.ts";
 import { chunkRange, type Manifest } from "../../../src/daemon/core/manifest.ts";
-import type { ByteRange, ChunkSource, HeldPart, RangeStream } from "../../../src/daemon/core/ports.ts";
+import type { ByteRange, ChunkSource, HeldPart, RangeStream } from "../../../src/daemon/core/ports/sources.ts";
 
 /** How it fetches. */
 export interface SmallEngineOptions {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DownloadError } from "../../../src/daemon/core/errors.ts";
 import type { PeerMode } from "../../../src/daemon/core/peers.ts";
-import type { Clock, Logger } from "../../../src/daemon/core/ports.ts";
+import type { Clock, Logger } from "../../../src/daemon/core/ports/runtime.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { EncryptionManager } from "../../../src/daemon/p2p/channel/encryption.ts";
 import { localAddresses } from "../../../src/daemon/p2p/nat/addresses.ts";

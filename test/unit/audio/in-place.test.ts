@@ -11,7 +11,7 @@ import { AudioRoom } from "../../../src/daemon/audio/room.ts";
 import { openSource } from "../../../src/daemon/audio/source.ts";
 import type { AudioOperation } from "../../../src/daemon/core/audio-work.ts";
 import type { MediaJob } from "../../../src/daemon/core/media-tool.ts";
-import type { ProcessStep } from "../../../src/daemon/core/ports.ts";
+import type { ProcessStep } from "../../../src/daemon/core/ports/media.ts";
 import type { FfmpegTool } from "../../../src/daemon/ffmpeg/tool.ts";
 import { atPeak, music, writeWav } from "../../support/audio/signals.ts";
 import { audioTool } from "../../support/audio/tool.ts";

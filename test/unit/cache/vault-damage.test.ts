@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { CacheEntry } from "../../../src/daemon/cache/vault.ts";
 import { failure } from "../../../src/daemon/core/errors.ts";
-import type { KeyValue } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../../src/daemon/core/ports/key-value.ts";
 import { Store } from "../../../src/daemon/store/store.ts";
 import { fillDisk } from "../../support/fill-disk.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";

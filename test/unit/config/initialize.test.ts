@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { configChecks } from "../../../src/daemon/config/checks.ts";
 import { initializeConfig } from "../../../src/daemon/config/initialize.ts";
-import type { Check } from "../../../src/daemon/core/ports.ts";
+import type { Check } from "../../../src/daemon/core/ports/house.ts";
 import { sandbox } from "./places.ts";
 
 const check = (id: string, run: Check["run"]): Check => ({ id, title: id, run });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Clock } from "../../../src/daemon/core/ports.ts";
+import type { Clock } from "../../../src/daemon/core/ports/runtime.ts";
 import { RateLimit } from "../../../src/daemon/core/rate-limit.ts";
 
 /** A clock that moves when it is told to; only its monotonic time is asked for here. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { failure } from "../../../src/daemon/core/errors.ts";
-import type { PartFile } from "../../../src/daemon/core/ports.ts";
+import type { PartFile } from "../../../src/daemon/core/ports/files.ts";
 import { DiskFileStore } from "../../../src/daemon/disk/file-store.ts";
 import { Assembly, type WrittenChunk } from "../../../src/daemon/download/assembly.ts";
 import { ChunkHasher } from "../../../src/daemon/download/chunk-hasher.ts";

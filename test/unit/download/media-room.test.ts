@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { copyInto } from "../../../src/daemon/core/byte-target.ts";
 import { failure } from "../../../src/daemon/core/errors.ts";
-import type { ChunkSource } from "../../../src/daemon/core/ports.ts";
+import type { ChunkSource } from "../../../src/daemon/core/ports/sources.ts";
 import { RateLimit } from "../../../src/daemon/core/rate-limit.ts";
 import { DiskFileStore } from "../../../src/daemon/disk/file-store.ts";
 import { ChunkHasher } from "../../../src/daemon/download/chunk-hasher.ts";

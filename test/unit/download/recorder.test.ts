@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { failure } from "../../../src/daemon/core/errors.ts";
-import type { PartFile, SessionStore } from "../../../src/daemon/core/ports.ts";
+import type { PartFile } from "../../../src/daemon/core/ports/files.ts";
+import type { SessionStore } from "../../../src/daemon/core/ports/sessions.ts";
 import { Recorder } from "../../../src/daemon/download/recorder.ts";
 
 const chunk = (index: number) => ({ index, sha256: `${index}`, length: 1, sources: [] });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import type { ByteRange } from "../../../src/daemon/core/ports.ts";
+import type { ByteRange } from "../../../src/daemon/core/ports/sources.ts";
 import { type Span, Spans } from "../../../src/daemon/download/spans.ts";
 
 const CHUNK = 64 * 1024;

@@ -1,7 +1,7 @@
 /** Webhooks over real HTTP to a real receiver: signed, in order, again after a failure, across restarts. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import type { KeyValue } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../../src/daemon/core/ports/key-value.ts";
 import { signedHeaders } from "../../../src/daemon/hooks/webhook-message.ts";
 import { type Webhook, Webhooks } from "../../../src/daemon/hooks/webhooks.ts";
 import { UndiciClient } from "../../../src/daemon/http/client.ts";

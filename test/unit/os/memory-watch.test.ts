@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Clock } from "../../../src/daemon/core/ports.ts";
+import type { Clock } from "../../../src/daemon/core/ports/runtime.ts";
 import type { MemoryState } from "../../../src/daemon/os/memory.ts";
 import { MemoryWatch } from "../../../src/daemon/os/memory-watch.ts";
 import { RecordLogger } from "../../support/record-logger.ts";

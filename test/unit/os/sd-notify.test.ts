@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Logger } from "../../../src/daemon/core/ports.ts";
+import type { Logger } from "../../../src/daemon/core/ports/runtime.ts";
 import { SdNotify } from "../../../src/daemon/os/sd-notify.ts";
 import { NotifySocket } from "../../support/notify-socket.ts";
 import { TestClock } from "../../support/test-clock.ts";

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { KeyValue } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../../src/daemon/core/ports/key-value.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { PeerRoom } from "../../../src/daemon/p2p/room.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import type { Plan } from "../../../src/daemon/core/plan.ts";
-import type { HeldPart } from "../../../src/daemon/core/ports.ts";
+import type { HeldPart } from "../../../src/daemon/core/ports/sources.ts";
 import { Seeder } from "../../../src/daemon/p2p/give/seeder.ts";
 import { deriveKeys } from "../../../src/daemon/p2p/keys.ts";
 import { decodeCatalogue } from "../../../src/daemon/p2p/share/catalogue.ts";

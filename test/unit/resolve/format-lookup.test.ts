@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DownloadError, failure } from "../../../src/daemon/core/errors.ts";
-import type { FormatList, Resolver } from "../../../src/daemon/core/ports.ts";
+import type { FormatList, Resolver } from "../../../src/daemon/core/ports/resolve.ts";
 import type { DownloadRequest, ResourceInfo } from "../../../src/daemon/core/session.ts";
 import { FormatLookup, type LookupInit } from "../../../src/daemon/resolve/format-lookup.ts";
 import { mediaOf } from "../../support/selector-cases.ts";

@@ -1,7 +1,7 @@
 /** What a Metalink makes Snatch ask for, and how much of one it reads. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { SourceFactory } from "../../../src/daemon/core/ports.ts";
+import type { SourceFactory } from "../../../src/daemon/core/ports/sources.ts";
 import type { DownloadOptions } from "../../../src/daemon/core/session.ts";
 import { DirectResolver } from "../../../src/daemon/resolve/direct.ts";
 import { MetalinkResolver } from "../../../src/daemon/resolve/metalink-resolver.ts";

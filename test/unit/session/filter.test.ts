@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { DownloadError } from "../../../src/daemon/core/errors.ts";
-import type { SessionFilter } from "../../../src/daemon/core/ports.ts";
+import type { SessionFilter } from "../../../src/daemon/core/ports/sessions.ts";
 import type { Session } from "../../../src/daemon/core/session.ts";
 import { matchesFilter, parseFilter } from "../../../src/daemon/session/filter.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KeyValue } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../../src/daemon/core/ports/key-value.ts";
 import { FrontIndex } from "../../../src/daemon/session/front-index.ts";
 
 /** A space whose scans see what was there when they began, and can be held in between. */

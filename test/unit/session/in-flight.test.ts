@@ -1,7 +1,7 @@
 /** What is true while writes are on their way to a slow disk. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Write } from "../../../src/daemon/core/ports.ts";
+import type { Write } from "../../../src/daemon/core/ports/key-value.ts";
 import type { Session } from "../../../src/daemon/core/session.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
 import { requestFor, sessionFixture } from "../../support/session-fixture.ts";

@@ -1,7 +1,7 @@
 /** Lazy changes: seen at once, written with the next change or a little later, and counted rightly whenever the process dies. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KeyValue, Write } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue, Write } from "../../../src/daemon/core/ports/key-value.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
 import { requestFor, sessionFixture } from "../../support/session-fixture.ts";
 import { TestClock } from "../../support/test-clock.ts";

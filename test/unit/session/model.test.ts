@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { DownloadError } from "../../../src/daemon/core/errors.ts";
-import type { KeyValue } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue } from "../../../src/daemon/core/ports/key-value.ts";
 import { type SessionStatus, TRANSITIONS } from "../../../src/daemon/core/session.ts";
 import type { SessionManager } from "../../../src/daemon/session/session-manager.ts";
 import { Store } from "../../../src/daemon/store/store.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SessionEvent } from "../../../src/daemon/core/events.ts";
-import type { KeyValue, Write } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue, Write } from "../../../src/daemon/core/ports/key-value.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";
 import { requestFor, sessionFixture } from "../../support/session-fixture.ts";
 

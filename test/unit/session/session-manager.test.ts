@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type DownloadError, failure } from "../../../src/daemon/core/errors.ts";
 import type { NumberedEvent } from "../../../src/daemon/core/events.ts";
-import type { KeyValue, Write } from "../../../src/daemon/core/ports.ts";
+import type { KeyValue, Write } from "../../../src/daemon/core/ports/key-value.ts";
 import { type Session, sessionError } from "../../../src/daemon/core/session.ts";
 import type { SessionManager } from "../../../src/daemon/session/session-manager.ts";
 import { MemoryKeyValue } from "../../support/memory-key-value.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { ImportOutcome } from "../../../src/daemon/core/ports.ts";
+import type { ImportOutcome } from "../../../src/daemon/core/ports/sessions.ts";
 import { hasEnded, type Session } from "../../../src/daemon/core/session.ts";
 import type { SessionManager } from "../../../src/daemon/session/session-manager.ts";
 import { exportLine } from "../../../src/daemon/session/transfer.ts";

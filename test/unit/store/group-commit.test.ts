@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Write } from "../../../src/daemon/core/ports.ts";
+import type { Write } from "../../../src/daemon/core/ports/key-value.ts";
 import { GroupCommit } from "../../../src/daemon/store/group-commit.ts";
 
 const put = (key: string): Write => ({ type: "put", space: "s", key, value: "" });

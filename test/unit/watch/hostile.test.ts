@@ -6,7 +6,8 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import type { KeyValue, ListTaker } from "../../../src/daemon/core/ports.ts";
+import type { ListTaker } from "../../../src/daemon/core/ports/intake.ts";
+import type { KeyValue } from "../../../src/daemon/core/ports/key-value.ts";
 import { ListIntake } from "../../../src/daemon/intake/list-intake.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { readMetalink } from "../../../src/daemon/resolve/metalink.ts";

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { MediaRun } from "../../core/media-tool.ts";
-import type { MediaTool } from "../../core/ports.ts";
+import type { MediaTool } from "../../core/ports/media.ts";
 import type { StreamInfo } from "./stream-info.ts";
 
 /** FFmpeg decodes FLAC of 32 bits since this version. */

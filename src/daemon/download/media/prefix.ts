@@ -4,7 +4,8 @@
  * whole: what comes now goes behind it.
  */
 import { createHash } from "node:crypto";
-import type { PartFile, RecordedChunk, RecordedSegment } from "../../core/ports.ts";
+import type { PartFile } from "../../core/ports/files.ts";
+import type { RecordedChunk, RecordedSegment } from "../../core/ports/sessions.ts";
 import type { Segment, Track } from "../../core/resolved.ts";
 import type { TrackState } from "../../core/session.ts";
 import type { Run } from "../run.ts";

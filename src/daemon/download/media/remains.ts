@@ -4,7 +4,7 @@
  */
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { FileStore } from "../../core/ports.ts";
+import type { FileStore } from "../../core/ports/files.ts";
 import type { Session } from "../../core/session.ts";
 
 /** The name that all of it begins with, of the part file or of whatever was made of it. */

@@ -1,6 +1,7 @@
 /** Keys of encrypted segments: each is fetched once, however many segments it opens. */
 import { failure } from "../../core/errors.ts";
-import type { ByteSink, ChunkSource } from "../../core/ports.ts";
+import type { ByteSink } from "../../core/ports/http.ts";
+import type { ChunkSource } from "../../core/ports/sources.ts";
 
 /** AES-128: bytes of a key (RFC 8216 §4.3.2.4). */
 const KEY_BYTES = 16;

@@ -4,7 +4,7 @@
  */
 import { createDecipheriv, createHash, type Decipheriv, type Hash } from "node:crypto";
 import { failure } from "../../core/errors.ts";
-import type { ChunkSource, RangeStream } from "../../core/ports.ts";
+import type { ChunkSource, RangeStream } from "../../core/ports/sources.ts";
 import type { Segment as Described } from "../../core/resolved.ts";
 import type { ResourceInfo } from "../../core/session.ts";
 import type { SharedBytes } from "../chunk-hasher.ts";

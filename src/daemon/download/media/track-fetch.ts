@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { redactUrl } from "../../../shared/redact.ts";
 import { asDownloadError, type DownloadError, failure, NetworkError } from "../../core/errors.ts";
-import type { PartFile } from "../../core/ports.ts";
+import type { PartFile } from "../../core/ports/files.ts";
 import type { Segment, Track } from "../../core/resolved.ts";
 import type { ResourceInfo } from "../../core/session.ts";
 import { Recorder } from "../recorder.ts";

@@ -1,5 +1,5 @@
 /** How what a playlist names is asked for: held to the policy for documents, with the fields of its own origin. */
-import type { SourceFactory } from "../../core/ports.ts";
+import type { SourceFactory } from "../../core/ports/sources.ts";
 import type { Track } from "../../core/resolved.ts";
 import type { Run } from "../run.ts";
 

@@ -11,7 +11,7 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { DownloadError, failure } from "../../core/errors.ts";
 import type { PeerPath } from "../../core/peers.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { type Channel, type ChannelHandlers, FRAME, type FrameType } from "../types.ts";
 import { decodeGoodbye, encodeGoodbye } from "./goodbye.ts";
 import { readInto } from "./reused-memory.ts";

@@ -6,7 +6,7 @@
 import { isIP, Socket } from "node:net";
 import { type DownloadError, failure } from "../../core/errors.ts";
 import type { PeerSuite } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Channel, PeerStream, ShareKeys } from "../types.ts";
 import { type ChannelParts, PeerChannel } from "./channel.ts";
 import { readExactly, type Secured, secure } from "./handshake.ts";

@@ -7,7 +7,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { connect, isIPv4, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { PeerPath } from "../../core/peers.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { FRAME } from "../types.ts";
 import type { PeerChannel } from "./channel.ts";
 import { readExactly } from "./handshake.ts";

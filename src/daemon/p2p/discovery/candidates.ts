@@ -3,7 +3,7 @@
  * candidates are kept, few from one neighbourhood; one that has failed makes room, and is not named again for a while.
  */
 import type { PeerInfo } from "../../core/peers.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { isPortNumber, neighbourhood, reachOf } from "./endpoint-filter.ts";
 import { isNatType, isPeerId } from "./signal-codec.ts";
 

@@ -5,7 +5,7 @@
  * everybody else would take, too.
  */
 import { createHash } from "node:crypto";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { type BencodedMap, encode } from "./bencode.ts";
 import { KEEPERS, type Keeper, Shortlist } from "./dht-shortlist.ts";
 import type { DhtSocket } from "./dht-socket.ts";

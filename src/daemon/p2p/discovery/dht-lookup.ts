@@ -3,7 +3,7 @@
  * evenly from all nodes that answered, few from one neighbourhood.
  */
 import type DHT from "bittorrent-dht";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { type EndpointFilter, neighbourhood } from "./endpoint-filter.ts";
 
 /** Peers that one lookup gives at most, and those of one neighbourhood. */

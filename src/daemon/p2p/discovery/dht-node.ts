@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { isIPv4 } from "node:net";
 import type DHT from "bittorrent-dht";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import { resolveHost } from "../resolve-host.ts";
 import { DhtItems } from "./dht-items.ts";
 import { lookup, until } from "./dht-lookup.ts";

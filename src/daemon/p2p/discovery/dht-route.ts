@@ -4,7 +4,7 @@
  * costs its owner something. Who wants to be seen by relays alone uses one from the start, and never UDP.
  */
 import { asDownloadError } from "../../core/errors.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Relay, RelayEvents } from "../nat/turn-relay.ts";
 import type { DhtSocket } from "./dht-socket.ts";
 

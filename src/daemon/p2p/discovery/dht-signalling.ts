@@ -5,7 +5,7 @@
  */
 
 import { failure } from "../../core/errors.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Presence, ShareKeys, Signalling } from "../types.ts";
 import type { ItemStore } from "./dht-items.ts";
 import { signingKey } from "./ed25519.ts";

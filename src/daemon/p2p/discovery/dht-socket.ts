@@ -6,7 +6,7 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { EventEmitter } from "node:events";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { type BencodedMap, type Encodable, encode } from "./bencode.ts";
 import type { EndpointFilter } from "./endpoint-filter.ts";
 import { asReadOnly, LONGEST_PACKET, type Packet, readPacket } from "./krpc.ts";

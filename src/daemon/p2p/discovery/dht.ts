@@ -5,7 +5,7 @@
  */
 import { asDownloadError } from "../../core/errors.ts";
 import type { PeerDiscovery, PeerInfo } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Item, ItemStore, PutResult } from "./dht-items.ts";
 import { draw } from "./dht-lookup.ts";
 import { DhtNode } from "./dht-node.ts";

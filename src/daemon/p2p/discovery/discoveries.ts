@@ -4,7 +4,7 @@
  */
 import { asDownloadError } from "../../core/errors.ts";
 import type { PeerDiscovery, PeerInfo } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import { Candidates, peersOf } from "./candidates.ts";
 
 /** Milliseconds between two questions to the same way: at first, and at most. */

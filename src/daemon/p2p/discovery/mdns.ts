@@ -10,7 +10,7 @@ import { isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { MulticastDNS, QueryPacket, ResponsePacket } from "multicast-dns";
 import type { PeerDiscovery, PeerInfo } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import { EndpointFilter, isPortNumber, ownNetworks, reachOf } from "./endpoint-filter.ts";
 import { isPeerId } from "./signal-codec.ts";
 

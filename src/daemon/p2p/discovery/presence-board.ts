@@ -4,7 +4,7 @@
  * and an older item that some node hands out again changes nothing. Ages are judged by our clock, but who is seen to write
  * is there, whatever his clock says.
  */
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { Presence, ShareKeys } from "../types.ts";
 import { type Item, type ItemStore, isAhead, type PutResult } from "./dht-items.ts";
 import { type SigningKey, signingKey } from "./ed25519.ts";

@@ -3,7 +3,7 @@
  * that others want.
  */
 import { failure } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { Channel } from "../types.ts";
 import { misbehaved } from "./giver-words.ts";
 

@@ -5,7 +5,7 @@
  * breaks the protocol throws, and the channel ends.
  */
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { RateLimit } from "../../core/rate-limit.ts";
 import { type Channel, type ChannelHandlers, FRAME, type FrameType, type Servable } from "../types.ts";
 import { type GivenFile, type GivenFiles, sendHeld } from "./giver-held.ts";

@@ -3,7 +3,7 @@
  * them.
  */
 import { type DownloadError, failure } from "../../core/errors.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import { RateLimit } from "../../core/rate-limit.ts";
 import { decodeCatalogue } from "../share/catalogue.ts";
 import type { Channel, Servable } from "../types.ts";

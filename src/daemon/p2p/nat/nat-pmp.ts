@@ -4,7 +4,7 @@
  */
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { defaultGateway } from "./gateway.ts";
 import { type MappedPort, MappingError, type PortMapper, requirePorts } from "./port-mapper.ts";
 

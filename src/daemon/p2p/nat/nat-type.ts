@@ -5,7 +5,7 @@
  */
 import { networkInterfaces } from "node:os";
 import type { NatBehaviour, NatType } from "../../core/peers.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { BRISK, familyOf, type StunAnswer, StunSocket } from "./stun-socket.ts";
 import type { StunAddress } from "./stun-wire.ts";
 

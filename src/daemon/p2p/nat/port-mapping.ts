@@ -5,7 +5,7 @@
  */
 import { randomInt } from "node:crypto";
 import { addressKind } from "../../core/address-kind.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import { NatPmp } from "./nat-pmp.ts";
 import { type MappedPort, MappingError, type PortMapper } from "./port-mapper.ts";
 import { UPnPManager } from "./upnp.ts";

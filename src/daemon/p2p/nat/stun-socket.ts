@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { isIPv6 } from "node:net";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { BINDING, decodeStun, encodeStun, type StunMessage } from "./stun-message.ts";
 import type { StunAddress } from "./stun-wire.ts";
 

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { Socket } from "node:net";
 import { failure } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { BINDING, decodeStun, encodeStun } from "./stun-message.ts";
 import { familyOf, isUsable } from "./stun-socket.ts";
 import { LONGEST_STUN, STUN_HEADER, type StunAddress, stunLength } from "./stun-wire.ts";

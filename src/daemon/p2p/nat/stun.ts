@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, isIP } from "node:net";
 import { asDownloadError, failure } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { resolveHost } from "../resolve-host.ts";
 import { classifyNat, type NatReport } from "./nat-type.ts";
 import { familyOf, StunSocket } from "./stun-socket.ts";

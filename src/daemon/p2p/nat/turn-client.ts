@@ -5,7 +5,7 @@
  */
 import type { DownloadError } from "../../core/errors.ts";
 import { failure } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { StunAddress } from "./stun-wire.ts";
 import { TurnConnection } from "./turn-connection.ts";
 import { TURN, type TurnMessage, UDP } from "./turn-message.ts";

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { TurnFrames } from "./turn-frames.ts";
 import { decodeTurn, encodeTurn, type TurnAttributes, type TurnMessage, turnKey } from "./turn-message.ts";
 import type { TurnAccount, TurnPlace } from "./turn-url.ts";

@@ -4,7 +4,7 @@
  * are never more than so many.
  */
 import { asDownloadError } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 
 /** Addresses at once. */
 const MOST_ADDRESSES = 256;

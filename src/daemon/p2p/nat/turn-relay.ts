@@ -1,6 +1,6 @@
 /** Of the TURN servers that are configured, the first that can be used by a stream: it relays datagrams. */
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { StunAddress } from "./stun-wire.ts";
 import { TurnClient } from "./turn-client.ts";
 import { readTurnUrl, type TurnAccount, type TurnPlace } from "./turn-url.ts";

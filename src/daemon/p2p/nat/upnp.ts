@@ -5,7 +5,7 @@
 import type { RemoteInfo, Socket } from "node:dgram";
 import { isIP } from "node:net";
 import type { Client } from "nat-upnp";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { Gateway, isNeighbour, SoapFault } from "./igd.ts";
 import { type MappedPort, MappingError, type PortMapper, requirePorts } from "./port-mapper.ts";
 

@@ -6,7 +6,7 @@
  * bits counts as one address, since whoever has one has all of it.
  */
 import { isIPv6 } from "node:net";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { packAddress } from "../path/ice-signal.ts";
 
 /** How many, at most. */

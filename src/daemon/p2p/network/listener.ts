@@ -5,7 +5,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { failure } from "../../core/errors.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import { CALL_BYTES, isCallTo, REVERSE } from "../path/call-backs.ts";
 import { type AddressLimitOptions, AddressLimits, type Ticket } from "./address-limits.ts";
 

@@ -3,7 +3,7 @@
  * for each share, however many of this machine's parts have to do with it.
  */
 import type { PeerInfo } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Presence, ShareKeys, Signalling } from "../types.ts";
 
 /** The ways to find peers, as far as they are used here; see discovery/discoveries.ts. */

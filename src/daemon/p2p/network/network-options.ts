@@ -1,6 +1,6 @@
 /** What the network is made of: the other parts of the room, as far as it needs them, and what the configuration says. */
 import type { PeerMode, PeerSuite } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { EncryptionManager } from "../channel/encryption.ts";
 import type { LocalAddress } from "../nat/addresses.ts";
 import type { PortMapping } from "../nat/port-mapping.ts";

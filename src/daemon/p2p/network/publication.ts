@@ -5,7 +5,7 @@
  */
 import { DownloadError, failure } from "../../core/errors.ts";
 import type { PeerState } from "../../core/peers.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { Admission } from "../channel/encryption.ts";
 import type { Channel, PeerStream, Servable, ShareKeys } from "../types.ts";
 import { CountedChannel } from "./counted-channel.ts";

@@ -7,7 +7,7 @@ import { isIP } from "node:net";
 import { addressKind } from "../../core/address-kind.ts";
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
 import type { PeerInfo, PeerState } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Channel, ChannelTaker, Endpoint, PeerStream, Presence, ShareKeys } from "../types.ts";
 import { CountedChannel } from "./counted-channel.ts";
 

@@ -4,7 +4,7 @@
  * on to prove the code; the taker decides which one it uses.
  */
 import type { PeerMode, PeerPath } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Endpoint, PeerStream, Presence } from "../types.ts";
 import { CallBacks } from "./call-backs.ts";
 import { Gathered } from "./gathered.ts";

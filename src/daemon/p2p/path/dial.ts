@@ -4,7 +4,7 @@
  */
 import { isIP, isIPv6, type NetConnectOpts, Socket } from "node:net";
 import type { PeerPath } from "../../core/peers.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { resolveHost } from "../resolve-host.ts";
 import type { Endpoint, PeerStream } from "../types.ts";
 

@@ -2,7 +2,7 @@
  * What is said in one message although its parts are there one after the other: a message by way of a DHT takes seconds, and
  * the next waits until it is through. So what is soon there is waited for, and what comes later goes in a message of its own.
  */
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 
 /** How long a part is waited for, in milliseconds: a little longer than STUN and TURN take where they work. */
 const PATIENCE_MS = 2500;

@@ -6,7 +6,7 @@
  */
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
 import type { PeerMode, PeerPath } from "../../core/peers.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { PeerStream } from "../types.ts";
 import type { DataChannel, IceServer, PeerConnection, WebRtc } from "./ice-library.ts";
 import { type IceSignal, packSignal, readDescription, unpackSignal, writeDescription } from "./ice-signal.ts";

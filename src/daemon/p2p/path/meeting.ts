@@ -1,6 +1,6 @@
 /** The taker's side of a rendezvous: its knock, and what the giver answers to it. */
 import { randomBytes } from "node:crypto";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { Endpoint } from "../types.ts";
 import { Gathered } from "./gathered.ts";
 import { ANSWER_ID_BYTES, type Answer } from "./knock.ts";

@@ -5,7 +5,7 @@
  * NAT that takes another outer port for each destination there is nothing to foretell, and no address is offered.
  */
 import type { Socket } from "node:net";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { OuterTcpPort } from "../nat/stun-tcp.ts";
 import type { Endpoint } from "../types.ts";
 import { connectTcp } from "./dial.ts";

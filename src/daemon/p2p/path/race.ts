@@ -8,7 +8,7 @@
 import type { Socket } from "node:net";
 import { asDownloadError, failure } from "../../core/errors.ts";
 import type { PeerMode, PeerPath } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Channel, Endpoint, PeerStream, Presence, ShareKeys } from "../types.ts";
 import { dialAll } from "./dial.ts";
 import { type IceOptions, offerIce } from "./ice.ts";

@@ -3,7 +3,7 @@
  * one message in each direction; what it says is put together of our knock and our answer, and sent again when either
  * changes, the last word alone where several come at once.
  */
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { ShareKeys, Signalling } from "../types.ts";
 import { type Answer, type Knock, type PairMessage, packMessage, unpackMessage } from "./knock.ts";
 

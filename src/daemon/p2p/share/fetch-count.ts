@@ -6,7 +6,7 @@
  * share's worth of it is a fetch too, so that nobody gets more by changing his name. Accounts go with the record, so that a
  * restart changes nothing.
  */
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 
 /** Of the share: who was given that much may have all that is of use. */
 const NEARLY_ALL = 0.95;

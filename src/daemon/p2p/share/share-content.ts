@@ -4,7 +4,7 @@
  */
 import { asDownloadError, failure } from "../../core/errors.ts";
 import { chunkCount } from "../../core/manifest.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import type { GivenFiles } from "../give/giver-held.ts";
 import type { Offer, Servable, ShareKeys } from "../types.ts";
 import { catalogueRoot, decodeCatalogue } from "./catalogue.ts";

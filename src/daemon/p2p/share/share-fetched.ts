@@ -4,7 +4,7 @@
  */
 import { dirname } from "node:path";
 import { manifestRoot } from "../../core/manifest.ts";
-import type { PlacedFile } from "../../core/ports.ts";
+import type { PlacedFile } from "../../core/ports/files.ts";
 import type { Offer, Servable } from "../types.ts";
 import { catalogueRoot, type DecodedEntry, decodeCatalogue } from "./catalogue.ts";
 import type { SharedFile, ShareRecord } from "./share-store.ts";

@@ -6,7 +6,7 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { failure } from "../../core/errors.ts";
 import { type Manifest, makeManifest } from "../../core/manifest.ts";
 import type { MadeShare, ShareProgress } from "../../core/peers.ts";
-import type { ReceiptStore } from "../../core/ports.ts";
+import type { ReceiptStore } from "../../core/ports/receipts.ts";
 import type { ShareKind } from "../../core/session.ts";
 import { type CatalogueEntry, CHUNK_SIZES, catalogueRoot, encodeCatalogue, readManifest } from "./catalogue.ts";
 import { nameProblem } from "./catalogue-names.ts";

@@ -1,6 +1,6 @@
 /** Publishes shares on the network, and goes on trying where that fails; what is withdrawn is given to nobody any more. */
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Seeder } from "../give/seeder.ts";
 import type { PeerNetwork } from "../types.ts";
 import type { ShareContent } from "./share-content.ts";

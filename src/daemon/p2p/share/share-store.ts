@@ -2,7 +2,7 @@
  * Shares in the database. Of each there is a record, its catalogue in pieces, and an entry for each file that says where it
  * lies. The record is written last and synced: without it the rest means nothing, and is removed at the next start.
  */
-import type { KeyValue, Write } from "../../core/ports.ts";
+import type { KeyValue, Write } from "../../core/ports/key-value.ts";
 import type { ShareKind } from "../../core/session.ts";
 import type { FileIdentity } from "./walk.ts";
 

@@ -5,7 +5,8 @@
  */
 import { failure } from "../../core/errors.ts";
 import { chunkCount } from "../../core/manifest.ts";
-import type { Clock, HeldPart } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
+import type { HeldPart } from "../../core/ports/sources.ts";
 import type { Offer, Servable, ShareKeys } from "../types.ts";
 import type { SharedFiles } from "./swarm.ts";
 

@@ -2,7 +2,7 @@
  * How fast a peer gives while it is asked: an average over some seconds, of the time in which anything was waited for. Silence
  * counts while it lasts, not only when the next byte has come: who trickles would look fast until then.
  */
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 
 /** Milliseconds of a sample at least, and what is left of the average after so long. */
 const SAMPLE_MS = 500;

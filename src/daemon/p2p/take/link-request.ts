@@ -2,7 +2,7 @@
  * A range on its way from one peer. Bytes go to the sink as they come; while the sink is held they are set aside, never more
  * than the peer was granted, and nothing more is granted until the sink goes on.
  */
-import type { ByteSink } from "../../core/ports.ts";
+import type { ByteSink } from "../../core/ports/http.ts";
 import { breach } from "../channel/wire.ts";
 
 /** A request was given up since another peer is that much quicker: what is missing is to be had there. */

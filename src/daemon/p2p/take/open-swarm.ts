@@ -5,7 +5,8 @@
 import type { DownloadError } from "../../core/errors.ts";
 import { asDownloadError } from "../../core/errors.ts";
 import { chunkCount } from "../../core/manifest.ts";
-import type { Clock, HeldPart, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
+import type { HeldPart } from "../../core/ports/sources.ts";
 import type { Channel, PeerNetwork, Servable } from "../types.ts";
 import { DownloadServable } from "./download-servable.ts";
 import type { SwarmUse } from "./peer-source.ts";

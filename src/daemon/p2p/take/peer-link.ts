@@ -4,7 +4,8 @@
  * and what is set aside never exceeds what was offered or granted.
  */
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
-import type { ByteSink, Clock } from "../../core/ports.ts";
+import type { ByteSink } from "../../core/ports/http.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 import { breach } from "../channel/wire.ts";
 import { type Channel, FRAME, type FrameType, type Offer } from "../types.ts";
 import { CatalogueTransfer } from "./catalogue-transfer.ts";

@@ -4,7 +4,7 @@
  */
 import { failure } from "../../core/errors.ts";
 import type { Plan } from "../../core/plan.ts";
-import type { Resolver } from "../../core/ports.ts";
+import type { Resolver } from "../../core/ports/resolve.ts";
 import type { Expansion } from "../../core/resolved.ts";
 import type { DownloadRequest } from "../../core/session.ts";
 import { readCode } from "../code.ts";

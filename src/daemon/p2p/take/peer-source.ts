@@ -6,7 +6,7 @@
 import { failure } from "../../core/errors.ts";
 import { chunkCount, type Manifest } from "../../core/manifest.ts";
 import type { PeerPath } from "../../core/peers.ts";
-import type { ByteRange, ChunkSource, HeldPart, RangeRequest, RangeStream } from "../../core/ports.ts";
+import type { ByteRange, ChunkSource, HeldPart, RangeRequest, RangeStream } from "../../core/ports/sources.ts";
 import type { ResourceInfo } from "../../core/session.ts";
 import type { DecodedEntry } from "../share/catalogue.ts";
 import { type ShareUrl, shareUrl } from "../share-url.ts";

@@ -5,7 +5,8 @@
 import { copyInto } from "../../core/byte-target.ts";
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
 import type { PeerPath } from "../../core/peers.ts";
-import type { ByteSink, ByteTarget, RangeStream } from "../../core/ports.ts";
+import type { ByteSink, ByteTarget } from "../../core/ports/http.ts";
+import type { RangeStream } from "../../core/ports/sources.ts";
 import type { ResourceInfo } from "../../core/session.ts";
 import { Overtaken } from "./link-request.ts";
 import type { PeerLink } from "./peer-link.ts";

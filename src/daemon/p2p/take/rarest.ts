@@ -4,7 +4,7 @@
  * that not all of them fetch the same.
  */
 import { randomInt } from "node:crypto";
-import type { ByteRange } from "../../core/ports.ts";
+import type { ByteRange } from "../../core/ports/sources.ts";
 
 /** Chunks that are looked at in one call. */
 const LONGEST_LOOK = 8192;

@@ -2,7 +2,7 @@
  * Who sent which bytes of a file, so that a wrong chunk is held against whoever sent it, and against nobody else. Chunks of
  * which it is not known who of several lied are fetched from one alone, until it is.
  */
-import type { ByteRange } from "../../core/ports.ts";
+import type { ByteRange } from "../../core/ports/sources.ts";
 import type { BanSubject } from "./bans.ts";
 
 /** Rows of bytes that are remembered: a chunk is judged soon after it came. */

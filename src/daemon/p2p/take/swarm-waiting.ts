@@ -1,6 +1,6 @@
 /** Waiting for what peers bring about: looked at anew whenever something has changed, for so long and no longer. */
 import type { DownloadError } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports/runtime.ts";
 
 /** One who waits. */
 interface Waiter {

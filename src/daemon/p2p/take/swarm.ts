@@ -6,7 +6,7 @@
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
 import { chunkCount } from "../../core/manifest.ts";
 import type { PeerState } from "../../core/peers.ts";
-import type { Clock, Logger } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import { type DecodedEntry, decodeCatalogue } from "../share/catalogue.ts";
 import type { Channel, ChannelTaker, Offer, PeerNetwork, ShareKeys } from "../types.ts";
 import { Appetite } from "./appetite.ts";

@@ -1,7 +1,8 @@
 /** All shares that are fetched, by public id. A caller over TCP has swarms of its own: they reach less. */
 import { failure } from "../../core/errors.ts";
 import type { PeerState } from "../../core/peers.ts";
-import type { ChunkSource, Clock, Logger, PeerSources } from "../../core/ports.ts";
+import type { Clock, Logger } from "../../core/ports/runtime.ts";
+import type { ChunkSource, PeerSources } from "../../core/ports/sources.ts";
 import { deriveKeys } from "../keys.ts";
 import type { SecretStore } from "../secret-store.ts";
 import { readShareUrl } from "../share-url.ts";

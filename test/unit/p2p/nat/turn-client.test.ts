@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { suite, test } from "node:test";
 import type { DownloadError } from "../../../../src/daemon/core/errors.ts";
-import type { Clock } from "../../../../src/daemon/core/ports.ts";
+import type { Clock } from "../../../../src/daemon/core/ports/runtime.ts";
 import { SystemClock } from "../../../../src/daemon/os/clock.ts";
 import type { StunAddress } from "../../../../src/daemon/p2p/nat/stun-wire.ts";
 import { TurnClient } from "../../../../src/daemon/p2p/nat/turn-client.ts";

@@ -30,6 +30,6 @@ export class Parked {
 }
 
 /** The public id in a URL of a share. */
-export function shareOf(url: string): string | undefined {
+function shareOf(url: string): string | undefined {
   return /^snatch:share\/([0-9a-f]{32})/.exec(url)?.[1];
 }

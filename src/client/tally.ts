@@ -24,6 +24,8 @@ export class Tally {
   summary: FollowSummary | undefined;
   /** Sessions that have not ended, in the order in which they were seen first. */
   readonly open = new Map<string, Session>();
+  /** Batches that ended sessions have led to: what came of a folder, a feed, a list. */
+  readonly batches = new Set<string>();
   readonly #ended = new Set<string>();
   /** Exit codes of failures, in the order in which they became known. */
   readonly #failures = new Map<string, number>();
@@ -78,6 +80,7 @@ export class Tally {
   /** Takes the state of one session. @returns what is new */
   note(session: Session): Occurrence | undefined {
     const id = session.sessionId;
+    if (session.expansion) this.batches.add(session.expansion.batchId);
     if (hasEnded(session)) return this.#end(session);
     // A person may have queued it again.
     this.#ended.delete(id);

@@ -155,6 +155,31 @@ describe("whole daemons share", { concurrency: 3 }, () => {
     assert.deepEqual(await readdir(join(taker.home.path, "out")), ["file.bin"]);
   });
 
+  test("Ctrl-C in the middle of a folder pauses its files, and its advice goes on with them", async () => {
+    await using giver = await SharingHome.start(slowly(2 * MIB));
+    await using taker = await SharingHome.start();
+    const folder = join(giver.home.path, "films");
+    await mkdir(folder);
+    for (let at = 0; at < 8; at++) await makeFile(join(folder, `${at}.bin`), MIB);
+    const { code } = await giver.share(folder);
+    const out = join(taker.home.path, "out");
+    const fetch = taker.home.startCtl(["fetch", "-", "-d", out, "--peer", giver.peer], { input: code });
+    await taker.downloaded(MIB / 2);
+    fetch.child.kill("SIGINT");
+    const { code: exit, stderr } = await fetch.finished;
+    assert.equal(exit, EXIT.interrupted, stderr);
+    const after = await taker.json(["list"]);
+    assert.deepEqual([...new Set(after.map(({ status }) => status))].sort(), ["completed", "paused"]);
+    const [, advice = ""] = /paused; go on with: snatchctl (.*)/.exec(stderr) ?? [];
+    const resumed = await taker.home.ctl(advice.split(" "));
+    assert.equal(resumed.code, 0, resumed.stderr);
+    const whole = await tree(folder);
+    await waitFor("the rest", async () =>
+      (await taker.json(["list"])).every(({ status }) => status === "completed") ? true : undefined,
+    );
+    assert.deepEqual(await tree(join(out, "films")), whole);
+  });
+
   test("from hand to hand: a third fetches from the second when the first has gone", async () => {
     await using sides = await pair();
     const { giver, taker, sha256, code } = sides;

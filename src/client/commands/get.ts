@@ -108,11 +108,15 @@ async function report(
 /** After Ctrl-C: pauses what was asked for and has not ended, and says how to go on. */
 async function pause(connection: Connection, submitted: Submitted, tally: Tally, globals: Globals): Promise<number> {
   const open = submitted.sessions.map(({ sessionId }) => sessionId).filter((id) => !tally.knows(id));
-  const batch = submitted.sessions.length === 0 || open.length > MOST_IDS ? submitted.batchId : "";
-  if (submitted.sessions.length > 0 && open.length === 0) return EXIT.interrupted;
-  const selections: Selection[] = batch
-    ? [{ sessionIds: [], all: false, batchId: batch }]
-    : open.map((id) => ({ sessionIds: [id], all: false, batchId: "" }));
+  const many = submitted.sessions.length === 0 || open.length > MOST_IDS;
+  if (submitted.sessions.length > 0 && open.length === 0 && tally.open.size === 0) return EXIT.interrupted;
+  // What a folder or a feed has led to goes on by itself, whatever became of that.
+  const batches = [...(many ? [submitted.batchId] : []), ...tally.batches];
+  const ids = many ? [] : open;
+  const selections: Selection[] = [
+    ...batches.map((batchId) => ({ sessionIds: [], all: false, batchId })),
+    ...ids.map((id) => ({ sessionIds: [id], all: false, batchId: "" })),
+  ];
   for (const selection of selections) {
     try {
       await connection.ask(DownloadServiceService.pauseDownloads, { selection }, 10);
@@ -127,8 +131,12 @@ async function pause(connection: Connection, submitted: Submitted, tally: Tally,
     ...(globals.home === undefined ? [] : ["--home", globals.home]),
     ...(globals.address === undefined ? [] : ["--address", globals.address]),
   ];
-  const which = batch ? ["--batch", batch] : open.map(shortId);
-  return leave(`paused; go on with: ${["snatchctl", ...where, "resume", ...which].join(" ")}`, globals);
+  const command = (which: readonly string[]): string => ["snatchctl", ...where, "resume", ...which].join(" ");
+  const commands = [
+    ...batches.map((batchId) => command(["--batch", batchId])),
+    ...(ids.length > 0 ? [command(ids.map(shortId))] : []),
+  ];
+  return leave(`paused; go on with: ${commands.join(" && ")}`, globals);
 }
 
 function leave(text: string, globals: Globals): number {

@@ -35,7 +35,8 @@ export async function follow(connection: Connection, options: FollowOptions): Pr
       for await (const message of connection.receive(DownloadServiceService.followDownloads, request, signal))
         await onNews(tally.take(message));
       if (signal.aborted) return;
-      if (tally.settled) {
+      // Of none of them is anything known: they are asked for by their names, and that is refused.
+      if (tally.settled || tally.summary?.totalCount === 0) {
         await reconcile(connection, options);
         if (tally.allOpenPaused) return;
       }

@@ -34,7 +34,12 @@ export async function temporaryMount(bytes: number): Promise<TemporaryMount> {
     path: folder.path,
     remount: (mode) => tool("mount", "-o", `remount,${mode}`, folder.path),
     async [Symbol.asyncDispose]() {
-      tool("umount", folder.path);
+      try {
+        tool("umount", folder.path);
+      } catch {
+        // A program in a network namespace that was made meanwhile has a copy of all mounts: it is gone when that ends.
+        tool("umount", "-l", folder.path);
+      }
       await folder[Symbol.asyncDispose]();
     },
   };

@@ -37,7 +37,8 @@ export const NAT_PAIRS: readonly NatPair[] = [
   { giver: "none", taker: "sym", paths: ["direct"] },
   { giver: "firewall", taker: "none", paths: ["direct"] },
   { giver: "sym", taker: "none", paths: ["direct"] },
-  { giver: "sym", taker: "sym", ipv6: "firewalls", paths: ["punched"] },
+  // On a busy machine ICE, which has no NAT to pass here either, may be there before the simultaneous open.
+  { giver: "sym", taker: "sym", ipv6: "firewalls", paths: ["punched", "ice"] },
   { giver: "sym", taker: "sym", ipv6: "open", paths: ["ipv6"] },
 ];
 

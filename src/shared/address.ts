@@ -43,7 +43,9 @@ export function formatAddress(address: Address): string {
  * @throws TypeError with a message for people
  */
 export function parseHostPort(text: string): { readonly host: string; readonly port: number } {
-  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[A-Za-z0-9._-]{1,253})):(?<port>\d{1,5})$/.exec(text.trim());
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[A-Za-z0-9][A-Za-z0-9._-]{0,252})):(?<port>\d{1,5})$/.exec(
+    text.trim(),
+  );
   const host = match?.groups?.["v6"] ?? match?.groups?.["host"];
   const port = Number(match?.groups?.["port"]);
   if (host === undefined || (match?.groups?.["v6"] !== undefined && !isIPv6(host))) {
@@ -51,6 +53,16 @@ export function parseHostPort(text: string): { readonly host: string; readonly p
   }
   if (port < 1 || port > 65_535) throw new TypeError(`"${text}": a port is a number from 1 to 65535`);
   return { host, port };
+}
+
+/** True for what {@link parseHostPort} reads, as it stands. */
+export function isHostPort(text: string): boolean {
+  try {
+    parseHostPort(text);
+    return text === text.trim();
+  } catch {
+    return false;
+  }
 }
 
 /** True for names and literals that never leave this machine (RFC 6761 §6.3, RFC 5735 §3, RFC 4291 §2.5.3). */

@@ -3,11 +3,11 @@
  * field; what comes out has the domain's shape and no absurd numbers. The other direction is `present.ts`; no other file
  * knows both sides.
  */
-import { isIPv6 } from "node:net";
 import { isAbsolute } from "node:path";
 import type { Duration } from "../../gen/google/protobuf/duration.ts";
 import type { MoveDownloadRequest, Selection as WireSelection } from "../../gen/snatch/v1/download_service.ts";
 import { IfExists, type DownloadOptions as WireOptions } from "../../gen/snatch/v1/session.ts";
+import { isHostPort } from "../../shared/address.ts";
 import { type DownloadError, failure } from "../core/errors.ts";
 import type { Selection } from "../core/ports/downloads.ts";
 import type { Checksum, ChecksumAlgorithm, DownloadOptions } from "../core/session.ts";
@@ -116,17 +116,10 @@ function toSteps(names: readonly string[], field: string): readonly string[] {
 function toPeers(wire: readonly string[], field: string): readonly string[] {
   if (wire.length > MOST_PEERS) throw badField(field, `${wire.length} peers; at most ${MOST_PEERS} are asked`);
   return wire.map((peer, index) => {
-    if (!isPeer(peer))
+    if (!isHostPort(peer))
       throw badField(`${field}[${index}]`, `"${peer.slice(0, 80)}" is not a host and a port, such as "192.0.2.7:4000"`);
     return peer;
   });
-}
-
-/** "host:port"; an IPv6 address is in brackets, for it has colons of its own. */
-function isPeer(text: string): boolean {
-  const [, host, port] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):(\d{1,5})$/.exec(text) ?? [];
-  if (host === undefined || Number(port) < 1 || Number(port) > 65_535) return false;
-  return !host.startsWith("[") || isIPv6(host.slice(1, -1));
 }
 
 /** An absolute path. @throws DownloadError INVALID_ARGUMENT */

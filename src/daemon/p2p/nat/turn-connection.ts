@@ -8,6 +8,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports/runtime.ts";
+import { resolveHost } from "../resolve-host.ts";
 import { TurnFrames } from "./turn-frames.ts";
 import { decodeTurn, encodeTurn, type TurnAttributes, type TurnMessage, turnKey } from "./turn-message.ts";
 import type { TurnAccount, TurnPlace } from "./turn-url.ts";
@@ -56,14 +57,23 @@ export class TurnConnection implements Disposable {
   }
 
   /** @throws NetworkError CONNECT_FAILED, TIMED_OUT; the signal's reason */
-  static open(init: TurnConnectionInit, signal: AbortSignal): Promise<TurnConnection> {
+  static async open(init: TurnConnectionInit, signal: AbortSignal): Promise<TurnConnection> {
+    const { account, place } = init;
+    const found = await resolveHost(place.host, { signal }).catch((cause: unknown) => {
+      signal.throwIfAborted();
+      throw failure("CONNECT_FAILED", `${account.url} cannot be reached: its name is not known`, { cause });
+    });
+    return TurnConnection.#connect(init, found[0] ?? place.host, signal);
+  }
+
+  static #connect(init: TurnConnectionInit, address: string, signal: AbortSignal): Promise<TurnConnection> {
     const { place, account, clock } = init;
     const { host, port } = place;
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const socket = place.tls
-        ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }) })
-        : connectTcp({ host, port });
+        ? connectTls({ host: address, port, ...(isIP(host) === 0 && { servername: host }) })
+        : connectTcp({ host: address, port });
       const stop = () => {
         cancel();
         signal.removeEventListener("abort", onAbort);

@@ -8,6 +8,7 @@ import { addressKind } from "../../core/address-kind.ts";
 import { asDownloadError, type DownloadError, failure } from "../../core/errors.ts";
 import type { PeerInfo, PeerState } from "../../core/peers.ts";
 import type { Clock, Logger } from "../../core/ports/runtime.ts";
+import type { RaceTarget } from "../path/race.ts";
 import type { Channel, ChannelTaker, Endpoint, PeerStream, Presence, ShareKeys } from "../types.ts";
 import { CountedChannel } from "./counted-channel.ts";
 
@@ -27,21 +28,9 @@ export interface SeekerOptions {
   readonly failed: (place: Pick<PeerInfo, "externalIp" | "externalPort">) => void;
   readonly order: (endpoints: readonly Endpoint[]) => Endpoint[];
   /** Reaches a peer; see path/race.ts. */
-  readonly reach: (target: ReachTarget, signal: AbortSignal) => Promise<Channel>;
+  readonly reach: (target: RaceTarget, signal: AbortSignal) => Promise<Channel>;
   /** Proves the code; see encryption.ts. */
   readonly connect: (peer: PeerStream, keys: ShareKeys, signal: AbortSignal) => Promise<Channel>;
-}
-
-/** Whom to reach, and what to do with a path to it. */
-interface ReachTarget {
-  readonly keys: ShareKeys;
-  readonly endpoints: readonly Endpoint[];
-  readonly presence: Presence | undefined;
-  /** May this address be called by TCP? */
-  readonly allows: (address: string) => boolean;
-  /** May it be a part of a path by ICE, the peer's own or its relay's? */
-  readonly allowsIce: (address: string) => boolean;
-  readonly authenticate: (peer: PeerStream, signal: AbortSignal) => Promise<Channel>;
 }
 
 /** A peer that may have it. */

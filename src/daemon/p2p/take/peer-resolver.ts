@@ -2,6 +2,7 @@
  * `snatch:CODE` as a URL. The code is a secret: it is kept apart at once, and the session's URL names the share by its public
  * id. What it means is what the share's peers offer: a file, or a folder of files, each of which becomes a session of its own.
  */
+import { isHostPort } from "../../../shared/address.ts";
 import { failure } from "../../core/errors.ts";
 import type { Plan } from "../../core/plan.ts";
 import type { Resolver } from "../../core/ports/resolve.ts";
@@ -17,9 +18,6 @@ import type { Swarms } from "./swarms.ts";
 
 /** Peers that a person may name. */
 const MOST_PEERS = 16;
-
-/** A name, an IPv4 address, or an IPv6 address in brackets; and a port. */
-const HOST_PORT = /^(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9](?:[a-z0-9._-]{0,252})))\.?:(\d{1,5})$/i;
 
 /** What the resolver needs. */
 export interface PeerResolverParts {
@@ -80,8 +78,7 @@ export class PeerResolver implements Resolver {
 
 /** @throws DownloadError INVALID_ARGUMENT */
 function checkPeer(peer: string): string {
-  const port = Number(HOST_PORT.exec(peer)?.[3] ?? 0);
-  if (port >= 1 && port <= 65_535) return peer;
+  if (isHostPort(peer)) return peer;
   throw failure(
     "INVALID_ARGUMENT",
     `${JSON.stringify(peer.slice(0, 100))} is not HOST:PORT, such as 192.168.1.5:40123`,

@@ -79,7 +79,7 @@ export class PeerSource implements ChunkSource {
 
   /** All requests to a peer go over one channel: two keep it full, more only take memory. */
   get lanes(): number {
-    return LANES * Math.max(1, [...(this.#swarm?.links ?? [])].length);
+    return LANES * Math.max(1, this.#swarm?.links.size ?? 0);
   }
 
   /** @throws ResourceError RESOURCE_CHANGED if the share's peers have another file now; NetworkError PEERS_NOT_FOUND … */

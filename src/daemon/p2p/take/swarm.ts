@@ -98,7 +98,6 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /** Streams under way. */
   #streams = 0;
   #inUse = true;
-  /** Nothing that came in the clear was wrong. */
   #problem: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
@@ -118,6 +117,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     this.#waiting = new Waiting(parts.clock);
   }
 
+  /** Nothing that came in the clear was wrong. */
   get plain(): boolean {
     return this.#parts.bans.plain;
   }
@@ -178,7 +178,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   }
 
   /** Whoever gives: links, the open ones. */
-  get links(): Iterable<PeerLink> {
+  get links(): ReadonlySet<PeerLink> {
     return this.#links;
   }
 

@@ -8,7 +8,7 @@ import { chunkCount } from "../../core/manifest.ts";
 import type { Clock } from "../../core/ports/runtime.ts";
 import type { HeldPart } from "../../core/ports/sources.ts";
 import type { Offer, Servable, ShareKeys } from "../types.ts";
-import type { SharedFiles } from "./swarm.ts";
+import type { SharedFiles } from "./file-lists.ts";
 
 /** Milliseconds in which a finished file is expected to be shared. */
 const HANDOVER_MS = 60_000;

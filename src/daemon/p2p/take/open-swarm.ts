@@ -9,8 +9,9 @@ import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { HeldPart } from "../../core/ports/sources.ts";
 import type { Channel, PeerNetwork, Servable } from "../types.ts";
 import { DownloadServable } from "./download-servable.ts";
+import type { SharedFiles } from "./file-lists.ts";
 import type { SwarmUse } from "./peer-source.ts";
-import type { SharedFiles, Swarm } from "./swarm.ts";
+import type { Swarm } from "./swarm.ts";
 
 /** Milliseconds for which a swarm stays that nobody uses: the next file of a folder, or another attempt, finds it. */
 const LINGER_MS = 30_000;

@@ -12,8 +12,8 @@ import { readCode } from "../code.ts";
 import { deriveKeys } from "../keys.ts";
 import type { SecretStore } from "../secret-store.ts";
 import { readShareUrl, type ShareUrl, shareUrl } from "../share-url.ts";
+import type { SharedFiles } from "./file-lists.ts";
 import { entryOf } from "./peer-source.ts";
-import type { SharedFiles } from "./swarm.ts";
 import type { Swarms } from "./swarms.ts";
 
 /** Peers that a person may name. */

@@ -10,10 +10,11 @@ import type { ByteRange, ChunkSource, HeldPart, RangeRequest, RangeStream } from
 import type { ResourceInfo } from "../../core/session.ts";
 import type { DecodedEntry } from "../share/catalogue.ts";
 import { type ShareUrl, shareUrl } from "../share-url.ts";
+import type { SharedFiles } from "./file-lists.ts";
 import { PeerTransfer } from "./peer-transfer.ts";
 import { rarest } from "./rarest.ts";
 import { SentRanges } from "./sent-ranges.ts";
-import type { SharedFiles, Swarm } from "./swarm.ts";
+import type { Swarm } from "./swarm.ts";
 
 /** A swarm that stays while it is used. */
 export interface SwarmUse extends Disposable {

@@ -7,13 +7,13 @@ import { asDownloadError, type DownloadError, failure } from "../../core/errors.
 import { chunkCount } from "../../core/manifest.ts";
 import type { PeerState } from "../../core/peers.ts";
 import type { Clock, Logger } from "../../core/ports/runtime.ts";
-import { type DecodedEntry, decodeCatalogue } from "../share/catalogue.ts";
-import type { Channel, ChannelTaker, Offer, PeerNetwork, ShareKeys } from "../types.ts";
+import type { Channel, ChannelTaker, PeerNetwork, ShareKeys } from "../types.ts";
 import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
+import { FileLists, type SharedFiles } from "./file-lists.ts";
 import { isQuicker } from "./pace.ts";
 import { type LinkHost, type Others, PeerLink, type Wait } from "./peer-link.ts";
-import { checkOffer, isAnswer, lastWord, nobodyGives } from "./swarm-errors.ts";
+import { isAnswer, lastWord, nobodyGives } from "./swarm-errors.ts";
 import { Waiting } from "./swarm-waiting.ts";
 
 /** Milliseconds until it is said that nobody is there. */
@@ -36,18 +36,6 @@ const ENOUGH_WAITING = 4;
 
 /** Peers for the catalogue alone. */
 const ENOUGH_TO_LOOK = 3;
-
-/** Lists of files that come at once, and milliseconds that one may take before another peer is asked for it too. */
-const MOST_LISTS = 2;
-const LATE_LIST_MS = 10_000;
-
-/** What a share consists of, as its peers have agreed. */
-export interface SharedFiles {
-  readonly offer: Offer;
-  /** The catalogue's bytes. */
-  readonly bytes: Buffer;
-  readonly entries: readonly DecodedEntry[];
-}
 
 /** What a swarm needs. */
 export interface SwarmParts {
@@ -92,9 +80,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   readonly #appetite = new Appetite();
   /** With another catalogue than the one that is fetched. */
   readonly #leftOut = new Set<string>();
-  #files: SharedFiles | undefined;
-  /** Peers that send their list of files. */
-  readonly #loading = new Set<PeerLink>();
+  readonly #lists: FileLists;
   /** Streams under way. */
   #streams = 0;
   #inUse = true;
@@ -115,6 +101,13 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     this.keys = parts.keys;
     this.remote = parts.remote;
     this.#waiting = new Waiting(parts.clock);
+    this.#lists = new FileLists(this.#links, {
+      agreed: (files) => {
+        for (const link of [...this.#links]) if (link.offer) this.#join(link, files);
+        parts.onFiles(files);
+      },
+      changed: () => this.#waiting.changed(),
+    });
   }
 
   /** Nothing that came in the clear was wrong. */
@@ -169,12 +162,12 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
 
   /** What is shared, if that is known. */
   get known(): SharedFiles | undefined {
-    return this.#files;
+    return this.#lists.files;
   }
 
   /** What is shared. @throws NetworkError PEERS_NOT_FOUND …; ResourceError SHARE_REFUSED; the signal's reason */
   files(signal: AbortSignal): Promise<SharedFiles> {
-    return this.#wait(() => this.#files, signal);
+    return this.#wait(() => this.known, signal);
   }
 
   /** Whoever gives: links, the open ones. */
@@ -249,10 +242,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     if (this.#ended || !(this.#inUse || this.#inVain)) return 0;
     const most = this.#parts.maxPeers();
     const here = this.#links.size;
-    if (!this.#files) {
-      const late = [...this.#loading].filter(isLate).length;
-      return Math.max(0, Math.min(most, ENOUGH_TO_LOOK + late) - here);
-    }
+    if (!this.known) return Math.max(0, Math.min(most, ENOUGH_TO_LOOK + this.#lists.lateCount) - here);
     if (here > 0 && this.#streams === 0 && this.#waiting.size === 0) return 0;
     const busy = [...this.#links].filter(({ load }) => load > 0);
     // Disk and limits keep up with no more than what comes already.
@@ -293,8 +283,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   }
 
   offered(link: PeerLink): void {
-    if (this.#files) this.#join(link, this.#files);
-    else this.#load();
+    if (this.known) this.#join(link, this.known);
+    else this.#lists.load();
     this.#waiting.changed();
   }
 
@@ -317,7 +307,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const stalled = code === "TIMED_OUT" && (inClear || bans.stalled(peerId));
     if ((broke || stalled) && !bans.isBanned(peerId)) this.ban(link.channel, message);
     this.#lastEnd = { error: reason, at: clock.monotonic() };
-    this.#load();
+    this.#lists.load();
     this.#waiting.changed();
   }
 
@@ -329,7 +319,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   }
 
   others(link: PeerLink, wait: Wait): Others {
-    const entry = this.#files?.entries[wait.file];
+    const entry = this.known?.entries[wait.file];
     if (!entry) return "none";
     const chunk = Math.floor(wait.position / entry.chunkSize);
     const having = [...this.#links].filter((one) => one !== link && !one.closed && one.has(wait.file, chunk));
@@ -338,11 +328,12 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   }
 
   late(): void {
-    this.#load();
+    this.#lists.load();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
+    this.#lists.end();
     for (const link of [...this.#links]) link.close();
     this.#waiting.changed();
     const seeking = await this.#seeking;
@@ -368,44 +359,6 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       this.problem(asDownloadError(error));
       return undefined;
     }
-  }
-
-  /** Fetches the catalogue from one peer after the other, until one has it; from another as well where it takes long. */
-  #load(): void {
-    if (this.#files || this.#ended) return;
-    const loading = [...this.#loading];
-    if (!loading.every(isLate)) return;
-    const link = [...this.#links].find((one) => one.offer && !one.closed && !this.#loading.has(one));
-    if (!link?.offer) return;
-    if (loading.length >= MOST_LISTS) {
-      const [slowest] = loading.sort((a, b) => b.catalogueMsLeft - a.catalogueMsLeft);
-      // Its place is taken when it has gone.
-      slowest?.close(failure("TIMED_OUT", `${slowest.name} sends its list of files too slowly, and others offer one`));
-      return;
-    }
-    this.#loading.add(link);
-    void this.#loadFrom(link, link.offer).finally(() => {
-      this.#loading.delete(link);
-      this.#load();
-      this.#waiting.changed();
-    });
-  }
-
-  async #loadFrom(link: PeerLink, offer: Offer): Promise<void> {
-    try {
-      const bytes = await link.catalogue();
-      const entries = await decodeCatalogue(bytes);
-      checkOffer(offer, entries);
-      // Another was first.
-      if (this.#files || this.#ended) return;
-      this.#files = { offer, bytes, entries };
-    } catch (error) {
-      if (!this.#files) link.close(asDownloadError(error));
-      return;
-    }
-    for (const other of this.#loading) if (other !== link) other.dropCatalogue();
-    for (const other of [...this.#links]) if (other.offer) this.#join(other, this.#files);
-    this.#parts.onFiles(this.#files);
   }
 
   /** Another one that gives; it has to have the same catalogue. */
@@ -469,8 +422,4 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       signal,
     );
   }
-}
-
-function isLate(link: PeerLink): boolean {
-  return link.catalogueMsLeft >= LATE_LIST_MS;
 }

@@ -8,9 +8,10 @@ import type { SecretStore } from "../secret-store.ts";
 import { readShareUrl } from "../share-url.ts";
 import type { Channel, PeerNetwork, Servable, ShareKeys } from "../types.ts";
 import { Bans } from "./bans.ts";
+import type { SharedFiles } from "./file-lists.ts";
 import { OpenSwarm } from "./open-swarm.ts";
 import { PeerSource, type SwarmUse } from "./peer-source.ts";
-import { type SharedFiles, Swarm } from "./swarm.ts";
+import { Swarm } from "./swarm.ts";
 
 /** Shares whose bans outlive their swarms. */
 const MOST_BANS = 256;

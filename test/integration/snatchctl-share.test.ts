@@ -19,11 +19,15 @@ const MAIN = resolve("src/client/main.ts");
 const FAKE = resolve("test/support/fake-daemon.ts");
 const ESCAPE = String.fromCharCode(27);
 
-/** Runs snatchctl at a terminal of its own. */
+/** Which of a caller's settings decide about colours: with `CI` alone Node says that a terminal has none. */
+const COLOUR_SETTINGS = ["CI", "TF_BUILD", "NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS", "COLORTERM", "TMUX"];
+
+/** Runs snatchctl at a terminal of its own, which has colours wherever the test itself runs. */
 async function atTerminal(args: readonly string[], typed = "", prompt = ""): Promise<{ code: number; screen: string }> {
   const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(" ");
+  const inherited = Object.entries(process.env).filter(([name]) => !COLOUR_SETTINGS.includes(name));
   const child = spawn("script", ["-qefc", command, "/dev/null"], {
-    env: { ...process.env, TERM: "xterm-256color", NO_COLOR: "" },
+    env: { ...Object.fromEntries(inherited), TERM: "xterm-256color" },
     stdio: ["pipe", "pipe", "inherit"],
   });
   let screen = "";

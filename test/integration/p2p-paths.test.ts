@@ -17,7 +17,8 @@ const skip = noNatRig();
 const MODES: readonly NatPair[] = MODE_PAIRS.filter(({ giver, paths }) => giver === "none" || paths.length > 0);
 
 for (const name of [
-  ...["cone/cone", "udpblock/sym", "sym/none", "sym/sym IPv6 firewalls", "sym/sym IPv6 open"],
+  ...["cone/cone", "udpblock/sym", "sym/none", "sym/sym IPv6 open"],
+  ...["sym/sym IPv6 firewalls", "sym/sym IPv6 firewalls STUN by UDP alone"],
   ...MODES.map(nameOf),
 ]) {
   test(`a way between ${name}, or none`, { skip }, async () => {

@@ -10,8 +10,11 @@ import { BINDING, decodeStun, encodeStun } from "./stun-message.ts";
 import { familyOf, isUsable } from "./stun-socket.ts";
 import { LONGEST_STUN, STUN_HEADER, type StunAddress, stunLength } from "./stun-wire.ts";
 
-/** Milliseconds for connecting, and for the answer. */
-const TIMEOUT_MS = 4000;
+/**
+ * Milliseconds for connecting and for the answer together: time for a packet to be lost once, and less than the message to the
+ * other peer waits for the port (gathered.ts); many servers never answer over TCP.
+ */
+const TIMEOUT_MS = 2000;
 
 /** A local TCP port, as a server sees it. Disposal closes the connection. */
 export interface OuterTcpPort extends Disposable {

@@ -156,7 +156,7 @@ export class Answerer implements Disposable {
     try {
       const targets = meeting.knock.punch.filter(({ host }) => allows(host));
       if (targets.length === 0) throw new Error("the taker names no port that may be called");
-      using port = await openPunchPort(askOuterPort, ipv6(), signal);
+      using port = await openPunchPort(askOuterPort, ipv6(), clock, signal);
       if (port.outer.length === 0) throw new Error("the NAT here takes another port for each destination");
       meeting.answer.add({ punch: port.outer });
       ready();

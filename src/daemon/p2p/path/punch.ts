@@ -26,6 +26,11 @@ export interface PunchPort extends Disposable {
  * which routers close the way, and answer the next calls of both ends with resets of their own, which close it again.
  */
 const REFUSED_PAUSE_MS = 100;
+/**
+ * How long STUN is waited for where IPv6 works without it, in milliseconds. Most STUN servers are silent over TCP, and who
+ * waits to the end of that is too late for the message in which the ports are named; then ICE is all that is left.
+ */
+const STUN_BESIDE_IPV6_MS = 1000;
 /** Ports to choose from: those that systems themselves use for outgoing connections. */
 const FIRST_PORT = 32_768;
 const LAST_PORT = 60_999;
@@ -34,22 +39,28 @@ const LAST_PORT = 60_999;
  * Chooses a local port and finds out what it looks like from outside.
  *
  * @param ask - STUN over TCP
+ * @param clock - bounds it where it is not needed
  * @param ipv6 - own global addresses: through a firewall that only lets answers in, IPv6 needs the same trick, and no STUN
  * @throws NetworkError if no server answered, and there is no IPv6; the signal's reason
  */
 export async function openPunchPort(
   ask: AskOuterPort,
   ipv6: readonly string[],
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<PunchPort> {
   const localPort = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
   const straight = ipv6.slice(0, 1).map((host): Endpoint => ({ host, port: localPort, kind: "ipv6" }));
+  const enough = new AbortController();
+  const cancel = straight.length > 0 ? clock.timer(STUN_BESIDE_IPV6_MS, () => enough.abort()) : undefined;
   let seen: readonly OuterTcpPort[] = [];
   try {
-    seen = await ask(localPort, signal);
+    seen = await ask(localPort, AbortSignal.any([signal, enough.signal]));
   } catch (error) {
     signal.throwIfAborted();
     if (straight.length === 0) throw error;
+  } finally {
+    cancel?.();
   }
   const [first] = seen.map(({ external }) => external);
   const same = seen.every(({ external }) => external.address === first?.address && external.port === first.port);

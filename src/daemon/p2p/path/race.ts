@@ -177,7 +177,7 @@ class Race {
     const { askOuterPort, ipv6, clock } = this.#parts;
     const ready = meeting.said.expect();
     try {
-      using port = await openPunchPort(askOuterPort, ipv6(), this.#signal);
+      using port = await openPunchPort(askOuterPort, ipv6(), clock, this.#signal);
       if (port.outer.length === 0) throw new Error("the NAT here takes another port for each destination");
       meeting.said.add({ punch: port.outer });
       ready();

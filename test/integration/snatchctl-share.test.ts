@@ -13,6 +13,7 @@ import { hasProgram } from "../support/has-program.ts";
 import { publicIdOf, someCode } from "../support/memory-sharing.ts";
 import { type RpcFixture, rpcFixture } from "../support/rpc-server.ts";
 import { jsonLines, type RunOptions, snatchctl, startSnatchctl, temporaryFolder } from "../support/snatchctl.ts";
+import { parseStrace } from "../support/strace.ts";
 
 const CODE = /[0-9A-HJKMNP-TV-Z]{5}(?:-[0-9A-HJKMNP-TV-Z]{5}){4}/;
 const MAIN = resolve("src/client/main.ts");
@@ -23,8 +24,13 @@ const ESCAPE = String.fromCharCode(27);
 const COLOUR_SETTINGS = ["CI", "TF_BUILD", "NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS", "COLORTERM", "TMUX"];
 
 /** Runs snatchctl at a terminal of its own, which has colours wherever the test itself runs. */
-async function atTerminal(args: readonly string[], typed = "", prompt = ""): Promise<{ code: number; screen: string }> {
-  const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(" ");
+async function atTerminal(
+  args: readonly string[],
+  typed = "",
+  prompt = "",
+  before: readonly string[] = [],
+): Promise<{ code: number; screen: string }> {
+  const command = [...before, process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(" ");
   const inherited = Object.entries(process.env).filter(([name]) => !COLOUR_SETTINGS.includes(name));
   const child = spawn("script", ["-qefc", command, "/dev/null"], {
     env: { ...Object.fromEntries(inherited), TERM: "xterm-256color" },
@@ -322,6 +328,17 @@ describe("snatchctl fetch", () => {
     assert.ok(!screen.includes(code) && !screen.includes("xy"), screen);
     const left = await atTerminal(["--home", home.path, "fetch", "-"], "AB\u0003", "Code (not shown): ");
     assert.equal(left.code, 130);
+  });
+
+  test("the terminal shows nothing that is typed from the question on", hasProgram("strace"), async () => {
+    const trace = join(home.path, "trace");
+    const strace = ["strace", "-f", "-o", trace, "-e", "trace=ioctl,write,writev"];
+    const left = await atTerminal(["--home", home.path, "fetch", "-"], "\u0003", "Code (not shown): ", strace);
+    assert.equal(left.code, 130);
+    const calls = parseStrace(await readFile(trace, "utf8"));
+    const question = calls.find(({ args }) => args.includes("Code (not shown)"));
+    const hidden = calls.find(({ name, args }) => name === "ioctl" && /TCSETS/.test(args) && !/\bECHO\b/.test(args));
+    assert.ok(question && hidden && hidden.end < question.begin, `${hidden?.text}\n${question?.text}`);
   });
 
   test("a mistyped code is told before a daemon is started, and not repeated", async () => {

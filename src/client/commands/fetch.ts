@@ -35,8 +35,9 @@ async function readLine(): Promise<string | undefined> {
 /** Asks at the terminal; what is typed is not shown. */
 function ask(): Promise<string | undefined> {
   const { stdin, stderr } = process;
-  stderr.write("Code (not shown): ");
+  // In this order: what is typed or pasted at the first sight of the question would be shown.
   stdin.setRawMode(true).setEncoding("utf8");
+  stderr.write("Code (not shown): ");
   return new Promise((resolve) => {
     let text = "";
     const settle = (answer: string | undefined): void => {

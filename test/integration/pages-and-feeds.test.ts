@@ -56,6 +56,8 @@ async function get(home: LibraryHome, url: string, options: DownloadOptions) {
 
 const AUDIO = { type: "audio/mpeg", body: "sound" };
 
+const list = (...names: readonly string[]) => ({ type: "audio/x-mpegurl", body: `#EXTM3U\n${names.join("\n")}\n` });
+
 const FEED = {
   type: "text/xml",
   body: `<?xml version="1.0"?><rss version="2.0" xmlns:itunes="http://www.itunes.com/dtds/podcast-1.0.dtd"><channel><title>Show</title>
@@ -146,15 +148,36 @@ describe("a list", () => {
     assert.deepEqual([server.times("/audio.mp3"), server.times("/a/two.mp3")], [1, 1]);
   });
 
-  test("that names itself ends", async () => {
+  test("that leads to itself by way of others is read once, and what else they name is there", async () => {
     await using home = await libraryHome();
     await using server = await site({
-      "/a.m3u": { type: "audio/x-mpegurl", body: "#EXTM3U\na.m3u?x\n" },
-      "/a.m3u?x": { type: "audio/x-mpegurl", body: "#EXTM3U\na.m3u\n" },
+      "/a.m3u": list("a.m3u?x", "audio.mp3"),
+      "/a.m3u?x": list("a.m3u?y"),
+      "/a.m3u?y": list("a.m3u", "a.m3u?x", "a.m3u?y"),
+      "/audio.mp3": AUDIO,
+      "/alone.m3u": list("alone.m3u"),
     });
+    await using other = await libraryHome();
+    await get(other, `${server.origin}/alone.m3u`, {});
+    const once = server.times("/alone.m3u");
     const { result } = await get(home, `${server.origin}/a.m3u`, {});
+    assert.equal(result?.status, "failed");
+    assert.match(result?.error?.message ?? "", /names only itself, or lists that led to it/);
+    const lists = ["/a.m3u", "/a.m3u?x", "/a.m3u?y"].map((path) => server.times(path));
+    assert.deepEqual(lists, [once, once, once]);
+    assert.equal(server.times("/audio.mp3"), 1);
+  });
+
+  test("of lists of lists ends at some depth", async () => {
+    await using home = await libraryHome();
+    const pages = Array.from({ length: 10 }, (_, at) => [`/${at}.m3u`, list(`${at + 1}.m3u`)] as const);
+    await using server = await site(Object.fromEntries(pages));
+    const { result } = await get(home, `${server.origin}/0.m3u`, {});
     assert.match(result?.error?.message ?? "", /lists that name lists .* more than 6 deep/);
-    assert.ok(server.asked.length < 40, `${server.asked.length} requests`);
+    assert.deepEqual(
+      pages.map(([path]) => server.times(path) > 0),
+      pages.map((_, at) => at <= 6),
+    );
   });
 
   test("a Metalink of several files: each under its name, held against its digest", async () => {

@@ -33,7 +33,7 @@ export async function expand(run: Run, expansion: Expansion): Promise<void> {
       "MEDIA_INVALID",
       `${expansion.title ?? "the list"} names ${items.length} things; at most ${MOST_ITEMS} are taken`,
     );
-  const own = archiveText(archiveKeyOf(session));
+  const lineage = await lineageOf(run);
   const requests: DownloadRequest[] = [];
   let refusal: unknown;
   for (const { url, mirrors = [], options, title } of items) {
@@ -45,8 +45,8 @@ export async function expand(run: Run, expansion: Expansion): Promise<void> {
         namedBy: expansion.namedBy,
         depth,
       });
-      // A list that names itself would come to itself again and again.
-      if (archiveText(archiveKeyOf(request)) !== own) requests.push(request);
+      // A list that names itself, or one that led to it, would come to itself again and again.
+      if (!lineage.has(archiveText(archiveKeyOf(request)))) requests.push(request);
     } catch (error) {
       refusal ??= error;
       run.logger.warn({ code: asDownloadError(error).code }, `not taken: ${asDownloadError(error).message}`);
@@ -54,7 +54,7 @@ export async function expand(run: Run, expansion: Expansion): Promise<void> {
   }
   if (requests.length === 0 && refusal !== undefined) throw refusal;
   if (requests.length === 0 && items.length > 0)
-    throw failure("MEDIA_INVALID", `${expansion.title ?? "the list"} names only itself`);
+    throw failure("MEDIA_INVALID", `${expansion.title ?? "the list"} names only itself, or lists that led to it`);
   const batchId = session.id;
   const made = session.options.force ? await madeBefore(run, batchId) : new Set<string>();
   for (let start = 0; start < requests.length; start += AT_ONCE) {
@@ -90,6 +90,17 @@ function passedOn({ url, options }: Session, child: string): DownloadOptions {
     ...(headers && own && { headers }),
     ...(output !== undefined && { directory: dirname(output) }),
   };
+}
+
+/** The session, the one that led to it, and so on. */
+async function lineageOf({ session, engine }: Run): Promise<ReadonlySet<string>> {
+  const lineage = new Set<string>();
+  let one: Session | undefined = session;
+  while (one !== undefined && lineage.size <= MOST_DEPTH) {
+    lineage.add(archiveText(archiveKeyOf(one)));
+    one = one.batchId === undefined ? undefined : await engine.store.get(one.batchId);
+  }
+  return lineage;
 }
 
 /** With `force` nothing is found in the archive: what an attempt that died had queued already. */

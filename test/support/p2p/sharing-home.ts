@@ -50,16 +50,23 @@ export class SharingHome implements AsyncDisposable {
     return result.json();
   }
 
-  /** The only download that brings a file, once it has so many bytes. */
-  downloaded(least: number): Promise<Download> {
-    return waitFor(`${least} bytes`, async () => {
-      for (const session of await this.json(["list"])) {
-        const { downloaded_bytes: bytes = 0 } = session["progress"] as { readonly downloaded_bytes?: number };
-        const { session_id: id, status, path } = session as { session_id: string; status: string; path: string | null };
-        if (bytes >= least && path !== null) return { id, status, bytes };
-      }
-      return undefined;
-    });
+  /** The only download that brings a file, once it has so many bytes. @throws Error with what there is instead */
+  async downloaded(least: number): Promise<Download> {
+    let seen: Record<string, unknown>[] = [];
+    try {
+      return await waitFor(`${least} bytes`, async () => {
+        seen = await this.json(["list"]);
+        for (const session of seen) {
+          const { downloaded_bytes: bytes = 0 } = session["progress"] as { readonly downloaded_bytes?: number };
+          const { session_id: id, status, path } = session;
+          if (bytes >= least && typeof path === "string") return { id: String(id), status: String(status), bytes };
+        }
+        return undefined;
+      });
+    } catch (cause) {
+      const sessions = seen.map((session) => JSON.stringify(session)).join("\n");
+      throw new Error(`${String(cause)}\n${sessions}\n${this.daemon.log().slice(-4000)}`, { cause });
+    }
   }
 
   /** Payload that this machine has sent to others by its shares, since they were made. */

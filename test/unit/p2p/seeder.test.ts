@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { setImmediate as breathe } from "node:timers/promises";
 import { failure } from "../../../src/daemon/core/errors.ts";
 import { chunkCount, makeManifest } from "../../../src/daemon/core/manifest.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
@@ -397,4 +398,53 @@ test("a hundred peers that take nothing keep little in memory, and do not keep o
   // One on the way and few ahead each; 64 that were served.
   const held = (servable.reads - 64) * 256 * 1024;
   assert.ok(held <= 64 * MIB, `${held / MIB} MiB are held`);
+});
+
+test("refusals to a peer that reads nothing keep their places, and a few of them wait", async () => {
+  const servable = new MemoryServable([MIB], new Map());
+  await using given = giving(servable);
+  const { peer, pair } = given.connect();
+  await peer.until(() => peer.offer !== undefined);
+  pair.taker.hold(true);
+  let most = 0;
+  for (let asked = 0; asked < 20_000 && !pair.giver.closed; asked += 50) {
+    for (let times = 0; times < 50; times++) peer.ask(0, 0, 1);
+    await breathe();
+    most = Math.max(most, pair.taker.waitingBytes);
+  }
+  assert.ok(most < 320 * 1024, `${most} bytes wait`);
+  pair.taker.hold(false);
+  assert.match((await peer.untilClosed()).message, /more than 64 requests/);
+});
+
+test("a peer that reads is refused as often as it asks", async () => {
+  const servable = new MemoryServable([MIB], new Map());
+  await using given = giving(servable);
+  const { peer } = given.connect();
+  for (let times = 0; times < 200; times++) {
+    const asked = Array.from({ length: 16 }, () => peer.ask(0, 0, 1));
+    await peer.until(() => asked.every((id) => peer.requests.get(id)?.refused !== undefined));
+  }
+  assert.equal(peer.reason, undefined);
+});
+
+test("a peer that is slow to hear what comes is told of it file by file", async () => {
+  const here = new Set(Array.from({ length: 16 }, (_, chunk) => chunk));
+  const servable = new MemoryServable([20_000 * CHUNK, CHUNK], new Map([[0, here]]));
+  await using given = giving(servable);
+  const { peer, pair } = given.connect("slow", { keep: false });
+  await peer.takeCatalogue();
+  await peer.until(() => peer.held.length === 1);
+  pair.taker.hold(true);
+  peer.ask(0, 0, MIB);
+  while (pair.taker.waitingBytes < 256 * 1024) await breathe();
+  for (let chunk = 16; chunk < 20_000; chunk++) {
+    here.add(chunk);
+    for (const listener of servable.listeners) listener(0, chunk);
+  }
+  await breathe();
+  pair.taker.hold(false);
+  await peer.until(() => peer.held.some(([, bits]) => /^1+$/.test(bits)) || peer.gained.length === 20_000 - 16);
+  assert.ok(peer.gained.length <= 2048, `${peer.gained.length} chunks were told one by one`);
+  assert.equal(peer.held.length, 2);
 });

@@ -20,7 +20,7 @@ const LEAST_PIECE = 16 * 1024;
 /** Pieces that are read ahead on a channel. */
 const AHEAD = 4;
 
-/** Requests of one peer at once. */
+/** Requests of one peer at once, with those whose refusal has not left yet. */
 const MOST_REQUESTS = 64;
 
 /** A catalogue goes on where it broke off; more often than this nobody needs it. */
@@ -63,6 +63,8 @@ export class Giver implements ChannelHandlers {
   readonly #stop = new AbortController();
   /** In the order of their turns. */
   readonly #requests = new Map<number, Request>();
+  /** Requests that are over and keep their places for a while. */
+  #leaving = 0;
   readonly #pieces: Piece[] = [];
   #pumping = false;
   #catalogues = 0;
@@ -129,7 +131,8 @@ export class Giver implements ChannelHandlers {
 
   #ask(payload: Buffer): void {
     const wanted = readRequest(payload);
-    if (this.#requests.size >= MOST_REQUESTS) throw misbehaved(`more than ${MOST_REQUESTS} requests at once`);
+    if (this.#requests.size + this.#leaving >= MOST_REQUESTS)
+      throw misbehaved(`more than ${MOST_REQUESTS} requests at once`);
     if (this.#requests.has(wanted.id)) throw misbehaved("two requests have the same number");
     const request = { ...wanted, position: wanted.start };
     this.#requests.set(wanted.id, request);
@@ -169,7 +172,10 @@ export class Giver implements ChannelHandlers {
 
   #refuse(request: Request, error: DownloadError): void {
     this.#requests.delete(request.id);
-    void this.channel.send(FRAME.refuse, number32(request.id), words(error));
+    const taken = this.channel.send(FRAME.refuse, number32(request.id), words(error));
+    if (taken === undefined) return;
+    this.#leaving++;
+    void this.#patience.inTime(taken).then(() => void this.#leaving--);
   }
 
   /** Begins to read as far ahead as may be. */

@@ -31,6 +31,8 @@ class MemoryServable implements Servable {
   sentBytes = 0;
   fetchCount = 0;
   error: Error | undefined;
+  /** Until then nothing is read. */
+  slow: Promise<void> | undefined;
   readonly #catalogue: Buffer;
 
   constructor(sizes: readonly number[], here?: ReadonlyMap<number, ReadonlySet<number>>) {
@@ -79,6 +81,7 @@ class MemoryServable implements Servable {
 
   async read(file: number, position: number, length: number): Promise<Uint8Array> {
     this.reads++;
+    await this.slow;
     if (this.error) throw this.error;
     return Buffer.from(this.files[file]?.subarray(position, position + length) ?? []);
   }
@@ -447,4 +450,56 @@ test("a peer that is slow to hear what comes is told of it file by file", async 
   await peer.until(() => peer.held.some(([, bits]) => /^1+$/.test(bits)) || peer.gained.length === 20_000 - 16);
   assert.ok(peer.gained.length <= 2048, `${peer.gained.length} chunks were told one by one`);
   assert.equal(peer.held.length, 2);
+});
+
+test("a peer that cancels what it has just asked for has little read in vain, and what it does take goes on", async () => {
+  const clock = new TestClock();
+  const servable = new MemoryServable([8 * MIB]);
+  await using given = giving(servable, { clock });
+  const { peer } = given.connect();
+  await peer.until(() => peer.offer !== undefined);
+  for (let second = 0; second < 5; second++) {
+    for (let times = 0; times < 200; times++) {
+      const before = servable.reads;
+      const id = peer.ask(0, 0, 8 * MIB, 8 * MIB);
+      for (let turns = 0; turns < 10 && servable.reads === before; turns++) await breathe();
+      void peer.channel.send(FRAME.cancel, numbers(id));
+    }
+    await clock.advance(1000);
+  }
+  // So much to begin with, a little every second, and as much as was taken.
+  const vain = servable.reads * 256 * 1024 - servable.sentBytes;
+  assert.ok(vain < servable.sentBytes + 16 * MIB, `${vain / MIB} MiB were read in vain`);
+  const id = peer.ask(0, 0, MIB);
+  for (let second = 0; second < 10; second++) await clock.advance(1000);
+  await peer.until(() => peer.requests.get(id)?.ended === true);
+});
+
+test("a request that was cancelled keeps its place until nothing is read for it any more", async () => {
+  const servable = new MemoryServable([8 * MIB]);
+  const reading = Promise.withResolvers<void>();
+  servable.slow = reading.promise;
+  await using given = giving(servable);
+  const { peer } = given.connect();
+  const first = peer.ask(0, 0, 8 * MIB, 8 * MIB);
+  await peer.until(() => peer.offer !== undefined);
+  for (let nth = 0; nth < 63; nth++) peer.ask(0, 0, 1);
+  void peer.channel.send(FRAME.cancel, numbers(first));
+  peer.ask(0, 0, 1);
+  assert.match((await peer.untilClosed()).message, /more than 64 requests/);
+  reading.resolve();
+});
+
+test("a peer that cancels as one does that has found a quicker one is served on at once", async () => {
+  const clock = new TestClock();
+  const servable = new MemoryServable([8 * MIB]);
+  await using given = giving(servable, { clock });
+  const { peer } = given.connect("taker", { keep: false });
+  for (let times = 0; times < 30; times++) {
+    const id = peer.ask(0, 0, 8 * MIB, 8 * MIB);
+    const taken = peer.requests.get(id);
+    await peer.until(() => (taken?.length ?? 0) >= MIB);
+    void peer.channel.send(FRAME.cancel, numbers(id));
+  }
+  await peer.take(0, 0, MIB);
 });

@@ -74,6 +74,8 @@ export interface PeerStream {
   readonly path: PeerPath;
   /** Of the other end, for people and limits: an address, or the relay's. */
   readonly remoteAddress: string;
+  /** The place that was called; absent: it has called us, or both have met in another way. */
+  readonly called?: Endpoint;
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { RaceTarget } from "../path/race.ts";
 import type { Channel, ChannelTaker, Endpoint, PeerStream, Presence, ShareKeys } from "../types.ts";
 import { CountedChannel } from "./counted-channel.ts";
+import { KnownPlaces } from "./known-places.ts";
 
 /** What a seeker is made of. */
 export interface SeekerOptions {
@@ -37,7 +38,7 @@ export interface SeekerOptions {
 interface Target {
   readonly key: string;
   readonly kind: "explicit" | "present" | "found";
-  endpoints: Endpoint[];
+  readonly places: KnownPlaces;
   presence: Presence | undefined;
   peerId: string | undefined;
   failures: number;
@@ -50,7 +51,6 @@ interface Target {
 const MOST_RACES = { explicit: 8, present: 6, found: 16 } as const;
 /** Peers that are kept in mind, by the same. */
 const MOST_TARGETS = { explicit: 32, present: 64, found: 200 } as const;
-const MOST_ENDPOINTS = 12;
 /** The wait after a failure, in milliseconds: doubled each time. */
 const FIRST_WAIT_MS = 2000;
 const LONGEST_WAIT_MS = 5 * 60_000;
@@ -98,7 +98,7 @@ export class Seeker implements Disposable {
   start(): void {
     for (const text of this.#options.taker.explicit) {
       const endpoint = readPlace(text);
-      if (endpoint) this.#add("explicit", text, [endpoint]);
+      if (endpoint) this.#add("explicit", text, new KnownPlaces([endpoint]));
       else
         this.#tell(failure("PEERS_UNREACHABLE", `"${text}" is not a peer: HOST:PORT is wanted`, { retryable: false }));
     }
@@ -111,7 +111,9 @@ export class Seeker implements Disposable {
     if (isIP(host) === 0 || !(port > 0 && port < 65_536) || peerId === this.#options.self()) return;
     const known = [...this.#targets.values()].find((one) => peerId !== "" && one.peerId === peerId);
     const endpoint: Endpoint = { host, port, kind: addressKind(host) === "public" ? "direct" : "lan" };
-    this.#add(known?.kind ?? "found", known?.key ?? `${host} ${port}`, [endpoint], peerId || undefined);
+    // That it is that peer nobody has proved: where there is no room beside its other places, it is one by itself.
+    if (!known?.places.hint(endpoint))
+      this.#add("found", `${host} ${port}`, new KnownPlaces([endpoint]), peerId || undefined);
     this.#look();
   }
 
@@ -119,10 +121,10 @@ export class Seeker implements Disposable {
   present(presence: Presence): void {
     if (!presence.shares) return;
     const endpoints = presence.endpoints.filter((place) => this.#options.mayBeCalled(place));
-    const target = this.#add("present", presence.peerId, endpoints, presence.peerId);
+    const target = this.#add("present", presence.peerId, new KnownPlaces(), presence.peerId);
     if (target === undefined) return;
     // What it says now, in place of what it said; it is worth another try.
-    target.endpoints = endpoints.slice(0, MOST_ENDPOINTS);
+    target.places.say(endpoints);
     target.presence = presence;
     if (target.failures > 0) target.notBefore = Math.min(target.notBefore, this.#now + FIRST_WAIT_MS);
     this.#look();
@@ -132,13 +134,9 @@ export class Seeker implements Disposable {
     return this.#options.clock.monotonic();
   }
 
-  #add(kind: Target["kind"], key: string, endpoints: readonly Endpoint[], peerId?: string): Target | undefined {
+  #add(kind: Target["kind"], key: string, places: KnownPlaces, peerId?: string): Target | undefined {
     const known = this.#targets.get(key);
     if (known) {
-      const more = endpoints.filter(
-        ({ host, port }) => !known.endpoints.some((e) => e.host === host && e.port === port),
-      );
-      known.endpoints = [...known.endpoints, ...more].slice(-MOST_ENDPOINTS);
       known.peerId ??= peerId;
       return known;
     }
@@ -150,7 +148,7 @@ export class Seeker implements Disposable {
       this.#targets.delete(worst.key);
     }
     const target: Target = {
-      ...{ key, kind, endpoints: [...endpoints], presence: undefined, peerId },
+      ...{ key, kind, places, presence: undefined, peerId },
       ...{ failures: 0, notBefore: 0, running: undefined },
     };
     this.#targets.set(key, target);
@@ -192,7 +190,7 @@ export class Seeker implements Disposable {
       const channel = await reach(
         {
           keys: taker.keys,
-          endpoints: order(target.endpoints),
+          endpoints: order(target.places.all),
           presence: target.presence,
           allows: (address) => allowsTcp(address) && this.#allows(address),
           allowsIce: (address) => mayBeAskedByIce(address) && this.#allows(address),
@@ -207,7 +205,7 @@ export class Seeker implements Disposable {
       logger.debug({ share: taker.keys.publicId, target: target.key, error }, "A peer was not reached.");
       // What a stranger's address does not answer says nothing about the share.
       if (target.kind !== "found") this.#tell(asDownloadError(error));
-      else for (const { host, port } of target.endpoints) failed({ externalIp: host, externalPort: port });
+      else for (const { host, port } of target.places.all) failed({ externalIp: host, externalPort: port });
     } finally {
       target.running = undefined;
       this.#look();
@@ -230,6 +228,7 @@ export class Seeker implements Disposable {
     const channel = await connect(peer, taker.keys, signal);
     const { peerId } = channel;
     target.peerId ??= peerId;
+    if (peer.called && peerId === target.peerId) target.places.prove(peer.called);
     const refuse = (why: string): never => {
       channel.close();
       throw failure("PEERS_UNREACHABLE", why);

@@ -33,6 +33,7 @@ function seeking(t: { after(end: () => void): void }) {
   const there = new Map<number, string>();
   const seeker = new Seeker({
     ...{ taker, clock, logger: new RecordLogger(), self: () => peerIdOf("self") },
+    allowsLookup: true,
     ...{ allowsTcp: () => true, mayBeCalled: () => true, mayBeAskedByIce: () => true, failed: () => undefined },
     order: (endpoints) => [...endpoints],
     connect: async (peer) => memoryChannels({ giverId: there.get(peer.called?.port ?? 0) ?? "" }).taker,

@@ -9,6 +9,7 @@ import { asDownloadError, type DownloadError, failure } from "../../core/errors.
 import type { PeerInfo, PeerState } from "../../core/peers.ts";
 import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { RaceTarget } from "../path/race.ts";
+import { needsNoLookup } from "../resolve-host.ts";
 import type { Channel, ChannelTaker, Endpoint, PeerStream, Presence, ShareKeys } from "../types.ts";
 import { CountedChannel } from "./counted-channel.ts";
 import { KnownPlaces } from "./known-places.ts";
@@ -19,6 +20,8 @@ export interface SeekerOptions {
   readonly self: () => string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** May name servers be asked, in this mode? */
+  readonly allowsLookup: boolean;
   /** May TCP be tried with this address, in this mode? */
   readonly allowsTcp: (address: string) => boolean;
   /** May a place be called that a peer names? */
@@ -98,7 +101,15 @@ export class Seeker implements Disposable {
   start(): void {
     for (const text of this.#options.taker.explicit) {
       const endpoint = readPlace(text);
-      if (endpoint) this.#add("explicit", text, new KnownPlaces([endpoint]));
+      if (endpoint && !this.#options.allowsLookup && !needsNoLookup(endpoint.host))
+        this.#tell(
+          failure(
+            "INVALID_ARGUMENT",
+            `"${text}" is a name, and with p2p.mode = "lan-only" nobody is asked what it stands for, since that could be a ` +
+              `server elsewhere: name the peer's address, such as 192.168.1.5:${endpoint.port}`,
+          ),
+        );
+      else if (endpoint) this.#add("explicit", text, new KnownPlaces([endpoint]));
       else
         this.#tell(failure("PEERS_UNREACHABLE", `"${text}" is not a peer: HOST:PORT is wanted`, { retryable: false }));
     }

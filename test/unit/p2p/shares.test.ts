@@ -88,6 +88,7 @@ test("of a folder nothing is shared that leads elsewhere or cannot be taken, and
   await writeFile(join(root, "film.0a1b2c3d.part"), "half");
   await writeFile(join(root, "A.txt"), "the same elsewhere");
   await writeFile(join(root, "back\\slash"), "x");
+  await writeFile(join(root, "invoice-\u202Efdp.exe"), "x");
   await symlink("/etc/passwd", join(root, "passwd"));
   await symlink("/etc", join(root, "etc"));
   await symlink("..", join(root, "b", "up"));
@@ -99,11 +100,16 @@ test("of a folder nothing is shared that leads elsewhere or cannot be taken, and
     const left = made.leftOut.map(({ path, why }) => [path.slice(root.length + 1), why] as const);
     assert.deepEqual(
       new Set(left.map(([path]) => path)),
-      new Set(["a.txt", "back\\slash", "b/empty", "b/up", "etc", "film.0a1b2c3d.part", "passwd", "socket"]),
+      new Set(
+        ["a.txt", "back\\slash", "b/empty", "b/up", "etc", "film.0a1b2c3d.part", "passwd", "socket"].concat(
+          "invoice-\u202Efdp.exe",
+        ),
+      ),
     );
     const why = new Map(left);
     assert.match(why.get("passwd") ?? "", /symbolic link/);
     assert.match(why.get("socket") ?? "", /socket/);
+    assert.match(why.get("invoice-\u202Efdp.exe") ?? "", /direction of text/);
     assert.match(why.get("a.txt") ?? "", /but for case/);
     assert.match(why.get("b/empty") ?? "", /empty/);
     assert.match(why.get("film.0a1b2c3d.part") ?? "", /not finished/);

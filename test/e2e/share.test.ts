@@ -1,8 +1,12 @@
 /** Files go from one daemon to another by a code, whoever of them dies meanwhile; on this machine, and with nobody else. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { makeCode } from "../../src/daemon/p2p/code.ts";
 import { EXIT } from "../../src/shared/errors.ts";
 import { makeFile, sha256Of, temporaryFolder } from "../support/files.ts";
 import { SharingHome } from "../support/p2p/sharing-home.ts";
@@ -151,6 +155,30 @@ describe("whole daemons share", { concurrency: 3 }, () => {
     const { code, stderr } = await finished;
     assert.equal(code, 0, stderr);
     assert.equal(await sha256Of(target), sha256);
+  });
+
+  test("a list of codes behind which nobody is keeps no other download waiting, nor a code of which a peer is named", async () => {
+    await using sides = await pair();
+    const { taker, sha256, target } = sides;
+    const origin = createServer((_, response) => void response.end("hello")).listen(0, "127.0.0.1");
+    try {
+      await once(origin, "listening");
+      const codes = Array.from({ length: 80 }, () => `snatch:${makeCode()}`);
+      await taker.json(["add", ...codes]);
+      await waitFor("some are looked for", async () =>
+        (await taker.json(["list"])).some(({ status }) => status === "waiting"),
+      );
+      const begun = performance.now();
+      const url = `http://127.0.0.1:${(origin.address() as AddressInfo).port}/hi.txt`;
+      const got = await taker.home.ctl(["get", url, "-d", join(taker.home.path, "out")]);
+      assert.equal(got.code, 0, got.stderr);
+      const { code, stderr } = await sides.fetch().finished;
+      assert.equal(code, 0, stderr);
+      assert.equal(await sha256Of(target), sha256);
+      assert.ok(performance.now() - begun < 15_000, `${performance.now() - begun} ms`);
+    } finally {
+      origin.close();
+    }
   });
 
   test("Ctrl-C pauses, its advice goes on; limit and cancel work as for any other download", async () => {

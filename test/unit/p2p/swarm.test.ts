@@ -745,3 +745,36 @@ test("somebody else is known who cannot be reached now: the share has not ended"
   assert.equal(retryable, true);
   assert.notEqual(code, "SHARE_ENDED");
 });
+
+test("of many codes behind which nobody is a few are looked for; the others hold nothing, and have their turns later", async (t) => {
+  const { clock, resolver, secrets, network, resolve } = taker(t, { flow: false });
+  const { signal } = new AbortController();
+  const others = Array.from({ length: 100 }, () => {
+    const secret = readCode(makeCode());
+    const { publicId } = deriveKeys(secret);
+    secrets.set(publicId, secret);
+    return `snatch:share/${publicId}`;
+  });
+  const ended: DownloadError[] = [];
+  const ask = (url: string): void =>
+    void resolver.resolve({ url, mirrors: [], options: {} }, signal).catch((error: DownloadError) => ended.push(error));
+  for (const url of others) ask(url);
+  await clock.advance(1);
+  assert.equal(ended.length, 76, "24 wait");
+  for (const { code, retryable, metadata } of ended)
+    assert.deepEqual([code, retryable, metadata["held"] !== undefined], ["PEERS_NOT_FOUND", true, true]);
+  const turns = ended.map(({ retryAfterMs = 0 }) => retryAfterMs);
+  assert.deepEqual(
+    [turns[0], turns[75]],
+    [10_000, 10_000 + 75 * 1250],
+    "not all at once: as many as can be looked for meanwhile",
+  );
+  await clock.advance(30_000);
+  assert.equal(ended.length, 100, "the first are through");
+  assert.ok(ended.slice(76).every(({ metadata }) => metadata["held"] === undefined));
+  network.givers.push(scriptGiver(file(1)));
+  assert.equal(((await resolve()) as Plan).filename, "film.mkv", "there is room again");
+  for (const url of others) ask(url);
+  await clock.advance(1);
+  assert.equal(((await resolve()) as Plan).filename, "film.mkv", "whose peers are here waits for nobody");
+});

@@ -245,7 +245,8 @@ export class Seeker implements Disposable {
       throw failure("PEERS_UNREACHABLE", why);
     };
     if (peerId === self()) refuse("it is this machine itself");
-    if (this.isBanned(peerId)) refuse("the peer there is banned: it has sent wrong bytes");
+    if (this.isBanned(peerId))
+      refuse("the peer there is not asked any more: it has sent wrong bytes, or said that the share has ended");
     if (this.#links.has(peerId)) refuse("the peer there is connected already");
     return channel;
   }

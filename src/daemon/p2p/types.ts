@@ -221,6 +221,8 @@ export interface ChannelTaker {
   take(channel: Channel): void;
   /** Not to be called any more, nor let in. */
   isBanned(peerId: string): boolean;
+  /** How many others are known who say that they have it, or whom a person named, and who are not here. Told when it changes. */
+  othersKnown?(count: number): void;
   /** Nothing goes on, and why: for whoever waits. Called again when that changes. */
   problem(error: DownloadError): void;
 }

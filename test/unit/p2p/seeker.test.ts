@@ -99,3 +99,23 @@ test("who answers in a peer's name and is another gains nothing for his place", 
   taker.channels[0]?.close();
   assert.ok((await ports()).has(4000));
 });
+
+test("who is known and not here is counted: not strangers, nor who is not to be asked", async (t) => {
+  const { seeker, clock, there, taker } = seeking(t);
+  const counts: number[] = [];
+  Object.assign(taker, { othersKnown: (count: number) => void counts.push(count) });
+  seeker.found(named(peerIdOf("stranger"), place(7000)));
+  await clock.advance(3000);
+  assert.deepEqual(counts, []);
+  there.set(4000, ANN);
+  seeker.present(says(place(4000)));
+  await clock.advance(3000);
+  assert.deepEqual(counts, [1, 0], "known, then here");
+  taker.channels[0]?.close();
+  there.clear();
+  await clock.advance(3000);
+  assert.deepEqual(counts, [1, 0, 1]);
+  taker.banned.add(ANN);
+  await clock.advance(3000);
+  assert.deepEqual(counts, [1, 0, 1, 0]);
+});

@@ -74,6 +74,7 @@ export class Seeker implements Disposable {
     { readonly channel: CountedChannel; readonly since: number; readonly target: Target }
   >();
   #cancel: (() => void) | undefined;
+  #known = 0;
 
   constructor(options: SeekerOptions) {
     this.#options = options;
@@ -171,6 +172,7 @@ export class Seeker implements Disposable {
     if (this.#ended.signal.aborted) return;
     this.#cancel?.();
     this.#cancel = this.#options.clock.timer(LOOK_MS, () => this.#look());
+    this.#tellKnown();
     const running = { explicit: 0, present: 0, found: 0 };
     for (const target of this.#targets.values()) if (target.running) running[target.kind] += 1;
     let wanted = this.#options.taker.wanted() - running.explicit - running.present;
@@ -187,10 +189,21 @@ export class Seeker implements Disposable {
   }
 
   #isDue(target: Target): boolean {
-    const { peerId } = target;
-    if (target.running || target.notBefore > this.#now) return false;
+    return !target.running && target.notBefore <= this.#now && this.#mayCome(target);
+  }
+
+  /** It is not here, and may be asked. */
+  #mayCome({ peerId }: Target): boolean {
     if (peerId === undefined) return true;
     return peerId !== this.#options.self() && !this.#links.has(peerId) && !this.isBanned(peerId);
+  }
+
+  /** What strangers name counts for nothing. */
+  #tellKnown(): void {
+    const known = [...this.#targets.values()].filter((one) => one.kind !== "found" && this.#mayCome(one)).length;
+    if (known === this.#known) return;
+    this.#known = known;
+    this.#options.taker.othersKnown?.(known);
   }
 
   async #run(target: Target): Promise<void> {

@@ -92,8 +92,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #streams = 0;
   #inUse = true;
   #problem: DownloadError | undefined;
-  /** By the monotonic clock: when that was told. */
-  #problemAt = 0;
+  /** Others who may give, and are not here. */
+  #othersKnown = 0;
   readonly #farewells = new Farewells();
   /** The share has ended, as all say who gave it. */
   #over: DownloadError | undefined;
@@ -295,9 +295,13 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     return this.#parts.bans.isBanned(peerId) || this.#leftOut.has(peerId) || this.#farewells.has(peerId);
   }
 
+  othersKnown(count: number): void {
+    this.#othersKnown = count;
+    this.#waiting.changed();
+  }
+
   problem(error: DownloadError): void {
     this.#problem = error;
-    this.#problemAt = this.#parts.clock.monotonic();
     this.#waiting.changed();
   }
 
@@ -450,8 +454,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
 
   /** Everybody who gave has said that the share has ended, and nobody is known who might say otherwise. */
   get #farewell(): DownloadError | undefined {
-    const others = !this.deserted || this.#problemAt > (this.#lastEnd?.at ?? 0);
-    return others ? undefined : this.#farewells.word;
+    return this.deserted && this.#othersKnown === 0 ? this.#farewells.word : undefined;
   }
 
   /** Whoever waits for it need not any more. */

@@ -11,6 +11,7 @@ import { lostRelay, NAT_PAIRS, natPaths } from "../test/support/scenarios/p2p-pa
 import { between, foreignClient, suites, wrongCode } from "../test/support/scenarios/p2p-strangers.ts";
 import {
   badNeighbour,
+  killedMapping,
   mappedPort,
   movedRouter,
   privateOutside,
@@ -55,6 +56,8 @@ export const criteria: readonly Criterion[] = [
         IGDv1: () => mappedPort("IGDv1"),
         IGDv2: () => mappedPort("IGDv2"),
         "NAT-PMP": () => mappedPort("NAT-PMP"),
+        "killed, IGDv2": () => killedMapping("IGDv2"),
+        "killed, NAT-PMP": () => killedMapping("NAT-PMP"),
         "port taken": () => takenPort("IGDv2"),
         "double NAT": () => privateOutside("IGDv2"),
         "router moved": () => movedRouter("IGDv2"),

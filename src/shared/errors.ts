@@ -149,6 +149,7 @@ export const ERRORS = {
   SHARE_NOT_FOUND: row("download", "NOT_FOUND", false, EXIT.usage, "There is no such share here.", "See `snatchctl shares`."),
   SHARE_INVALID: row("download", "INVALID_ARGUMENT", false, EXIT.usage, "This cannot be shared.", "Name files and folders that can be read, with at least one file in them."),
   SHARE_CHANGED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "A shared file is not what it was when it was shared.", "Share it again, and give the new code."),
+  SHARE_ENDED: row("resource", "NOT_FOUND", false, EXIT.resource, "Whoever shared it has ended the share, or its time is over.", "Ask who shares it for a new code."),
   SHARE_REFUSED: row("resource", "FAILED_PRECONDITION", false, EXIT.resource, "What a peer offers cannot be taken: names that lead elsewhere, or sizes that cannot be.", "Do not trust who gave you the code."),
   PEERS_NOT_FOUND: row("network", "UNAVAILABLE", true, EXIT.network, "Nobody was found who shares by this code.", "Check the code, and that the other end is running; on the same network, --peer HOST:PORT names it."),
   PEERS_UNREACHABLE: row("network", "UNAVAILABLE", true, EXIT.network, "Peers were found, and none could be reached.", "See `snatchctl network` at both ends; a TURN server (p2p.turn) gets through where nothing else does."),

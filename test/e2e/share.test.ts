@@ -1,8 +1,12 @@
 /** Files go from one daemon to another by a code, whoever of them dies meanwhile; on this machine, and with nobody else. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { makeCode } from "../../src/daemon/p2p/code.ts";
 import { EXIT } from "../../src/shared/errors.ts";
 import { makeFile, sha256Of, temporaryFolder } from "../support/files.ts";
 import { SharingHome } from "../support/p2p/sharing-home.ts";
@@ -106,25 +110,75 @@ describe("whole daemons share", { concurrency: 3 }, () => {
     assert.ok(sent < 2 * SIZE - bytes && sent >= SIZE, `${sent} bytes sent, ${bytes} were here when it died`);
   });
 
-  test("the share ends in the middle: that is said soon, and what is here stays", async () => {
+  test("the share ends in the middle: the fetch ends, says why and what to do; nothing half is left as a file", async () => {
     await using sides = await pair(slowly(MIB));
-    const { giver, taker, id } = sides;
-    const { child, finished } = sides.fetch();
-    const { id: session } = await taker.downloaded(MIB);
+    const { giver, taker, id, target } = sides;
+    const { finished } = sides.fetch();
+    await taker.downloaded(MIB);
     await giver.json(["unshare", id]);
-    let said = "";
-    child.stderr?.on("data", (bytes: Buffer) => {
-      said += bytes.toString();
-    });
-    await waitFor("a word on it", () =>
-      /WAITING .*the peer says: the share was ended by its owner: ask for a new code/.test(said),
-    );
-    child.kill("SIGINT");
     const { code, stderr } = await finished;
-    assert.equal(code, EXIT.interrupted);
-    assert.match(stderr, new RegExp(`paused; go on with: snatchctl .*resume ${session.slice(0, 8)}`));
-    await taker.json(["cancel", session]);
-    await waitFor("nothing left", async () => (await readdir(join(taker.home.path, "out"))).length === 0);
+    assert.equal(code, EXIT.resource, stderr);
+    assert.match(stderr, /SHARE_ENDED: .*the peer says: the share was ended by its owner/);
+    assert.match(stderr, /Ask who shares it for a new code/);
+    assert.doesNotMatch(stderr, /WAITING/);
+    await assert.rejects(stat(target), { code: "ENOENT" });
+    const [session] = await taker.json(["list"]);
+    assert.equal(session?.["status"], "failed");
+  });
+
+  test("a folder whose share ends: all its files end, those that wait and those that have not begun", async () => {
+    await using giver = await SharingHome.start(slowly(256 * 1024));
+    await using taker = await SharingHome.start();
+    const folder = join(giver.home.path, "many");
+    await mkdir(folder);
+    for (let at = 0; at < 40; at++) await makeFile(join(folder, `${at}.bin`), 256 * 1024);
+    const { code, id } = await giver.share(folder);
+    const out = join(taker.home.path, "out");
+    const { finished } = taker.home.startCtl(["fetch", "-", "-d", out, "--peer", giver.peer], { input: code });
+    await waitFor("a file", async () => (await tree(join(out, "many")).catch(() => undefined))?.has("0.bin"));
+    const begun = performance.now();
+    await giver.json(["unshare", id]);
+    const ended = await finished;
+    assert.equal(ended.code, EXIT.resource, ended.stderr);
+    assert.ok(performance.now() - begun < 45_000, `${performance.now() - begun} ms`);
+    const statuses = new Set((await taker.json(["list"])).map(({ status }) => status));
+    assert.deepEqual([...statuses].sort(), ["completed", "failed"]);
+  });
+
+  test("the giver's daemon is started anew in the middle: the share has not ended, and it is gone on with", async () => {
+    await using sides = await pair(slowly(2 * MIB));
+    const { giver, taker, sha256, target } = sides;
+    const { finished } = sides.fetch();
+    await taker.downloaded(SIZE / 8);
+    await giver.daemon.kill("SIGTERM");
+    await giver.restart();
+    const { code, stderr } = await finished;
+    assert.equal(code, 0, stderr);
+    assert.equal(await sha256Of(target), sha256);
+  });
+
+  test("a list of codes behind which nobody is keeps no other download waiting, nor a code of which a peer is named", async () => {
+    await using sides = await pair();
+    const { taker, sha256, target } = sides;
+    const origin = createServer((_, response) => void response.end("hello")).listen(0, "127.0.0.1");
+    try {
+      await once(origin, "listening");
+      const codes = Array.from({ length: 80 }, () => `snatch:${makeCode()}`);
+      await taker.json(["add", ...codes]);
+      await waitFor("some are looked for", async () =>
+        (await taker.json(["list"])).some(({ status }) => status === "waiting"),
+      );
+      const begun = performance.now();
+      const url = `http://127.0.0.1:${(origin.address() as AddressInfo).port}/hi.txt`;
+      const got = await taker.home.ctl(["get", url, "-d", join(taker.home.path, "out")]);
+      assert.equal(got.code, 0, got.stderr);
+      const { code, stderr } = await sides.fetch().finished;
+      assert.equal(code, 0, stderr);
+      assert.equal(await sha256Of(target), sha256);
+      assert.ok(performance.now() - begun < 15_000, `${performance.now() - begun} ms`);
+    } finally {
+      origin.close();
+    }
   });
 
   test("Ctrl-C pauses, its advice goes on; limit and cancel work as for any other download", async () => {

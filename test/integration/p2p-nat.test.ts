@@ -6,7 +6,14 @@ import { askAgent, type Said, startAgent } from "../support/p2p/agent.ts";
 import { natRig, noNatRig, noUpnpRig } from "../support/rigs.ts";
 import type { Outcome } from "../support/scenarios/outcome.ts";
 import { natTypes } from "../support/scenarios/p2p-nat-type.ts";
-import { badNeighbour, mappedPort, movedRouter, privateOutside, takenPort } from "../support/scenarios/p2p-upnp.ts";
+import {
+  badNeighbour,
+  killedMapping,
+  mappedPort,
+  movedRouter,
+  privateOutside,
+  takenPort,
+} from "../support/scenarios/p2p-upnp.ts";
 import { missing } from "../support/tools.ts";
 
 function met(outcome: Outcome): void {
@@ -69,6 +76,9 @@ suite("behind a real router", { concurrency: true, skip: noUpnpRig() }, () => {
     met(await mappedPort("IGDv2")));
   test("a port is mapped, renewed, reached from outside and removed (NAT-PMP)", async () =>
     met(await mappedPort("NAT-PMP")));
+  test("what a killed run has left open is closed by the next (IGDv2)", async () => met(await killedMapping("IGDv2")));
+  test("what a killed run has left open is closed by the next (NAT-PMP)", async () =>
+    met(await killedMapping("NAT-PMP")));
   test("another port is taken where one is taken (IGDv1)", async () => met(await takenPort("IGDv1")));
   test("a private address outside is not called reachable (IGDv2)", async () => met(await privateOutside("IGDv2")));
   test("a neighbour who pretends to be a router does no harm", async () => met(await badNeighbour()));

@@ -312,6 +312,18 @@ describe("folders from peers", () => {
     assert.equal(single.path, join(other.downloads, "bashrc"));
   });
 
+  test("a name that turns text around loses what turns it, as one from the web does; also in a folder", async () => {
+    await using home = await temporaryFolder();
+    const turned = ["invoice-\u202Efdp.exe", "\u2066a\u2069/x", "left\u200Eto right"];
+    const peers = new FakePeers(turned.map((name) => ({ bytes: bytes.subarray(0, 10), name: `top/${name}` })));
+    await using engine = await peerEngine(home.path, peers);
+    const { result } = await engine.fetch();
+    assert.equal(result.status, "completed", result.error?.message);
+    const at = join(engine.downloads, "top");
+    assert.deepEqual(new Set(await readdir(at)), new Set(["invoice-fdp.exe", "a", "left\u200Eto right"]));
+    assert.deepEqual(await readdir(join(at, "a")), ["x"]);
+  });
+
   test("into a folder that is there: what is in it stays as it is, unless that was said", async () => {
     await using home = await temporaryFolder();
     const names = ["photos/.album", "photos/a.jpg", "photos/sub/b.jpg"];

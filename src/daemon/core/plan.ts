@@ -29,7 +29,7 @@ export interface Plan {
   readonly nested?: boolean;
   /**
    * Behind the first folder of a nested name every segment is taken as it is, hidden files among them, where the file system
-   * takes it: the files belong together, and name each other.
+   * takes it, unless it turns the direction of text around: the files belong together, and name each other.
    */
   readonly exact?: boolean;
   /** It is media: a page in its place is refused. */

@@ -82,6 +82,14 @@ export function fits(name: string): boolean {
   return Buffer.byteLength(name) <= NAME_MAX && !name.includes("\0");
 }
 
+/** Embeddings, overrides and isolates: with them a name reads as another one (Unicode TR36 §3.3). */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/;
+
+/** True if a name of a stranger may be kept as it is, beside others that name it: the file system takes it, and it reads as it is. */
+export function mayStay(name: string): boolean {
+  return fits(name) && !TURNING.test(name);
+}
+
 function cutName(name: string, bytes: number): string {
   if (Buffer.byteLength(name) <= bytes) return name;
   const [stem, extension] = splitName(name);

@@ -5,7 +5,7 @@ import { failure } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Claim, FileStore } from "../core/ports/files.ts";
 import type { IfExists, ResourceInfo } from "../core/session.ts";
-import { fits, safeName } from "../disk/filename.ts";
+import { mayStay, safeName } from "../disk/filename.ts";
 import type { Run } from "./run.ts";
 
 /** Bytes below which a file's need for room is looked at by an answer that may be so many milliseconds old. */
@@ -42,7 +42,9 @@ async function claimBelow(
 ): Promise<Claim> {
   const { files } = run.engine;
   const segments = path.split("/").filter((segment) => segment !== "" && segment !== "." && segment !== "..");
-  const names = segments.map((segment, depth) => (exact && depth > 0 && fits(segment) ? segment : safeName(segment)));
+  const names = segments.map((segment, depth) =>
+    exact && depth > 0 && mayStay(segment) ? segment : safeName(segment),
+  );
   const name = names.pop() ?? safeName("");
   const folder = await folderBelow(run, directory, names);
   return files.claimPath(join(folder, name), policy);

@@ -8,6 +8,7 @@ import { Discoveries } from "./discovery/discoveries.ts";
 import { MulticastDiscovery } from "./discovery/mdns.ts";
 import { Seeder } from "./give/seeder.ts";
 import { localAddresses } from "./nat/addresses.ts";
+import { MappedPorts } from "./nat/mapped-ports.ts";
 import { PortMapping } from "./nat/port-mapping.ts";
 import { StunClient } from "./nat/stun.ts";
 import { TurnRelays } from "./nat/turn-relay.ts";
@@ -50,11 +51,12 @@ export function makePeerParts(init: PeerRoomInit, secrets: SecretStore): PeerPar
   const encryption = new EncryptionManager({ directory, suite: () => suite, ...log });
   const outside = mode === "lan-only" ? { stun: [], turn: [] } : { stun, turn };
   const mapped = mode === "auto" || mode === "no-relay";
+  const ports = new MappedPorts(join(directory, "mapped-ports.json"), clock);
   const network = new Network({
     ...{ mode, suite, port, encryption, localAddresses, finder: discoveries },
     ...(dht && { signalling: new DhtSignalling({ items: dht, ...log }) }),
     stun: new StunClient({ servers: outside.stun, clock }),
-    mapping: () => (mapped && (upnp || natPmp) ? new PortMapping({ upnp, natPmp, ...log }) : undefined),
+    mapping: () => (mapped && (upnp || natPmp) ? new PortMapping({ upnp, natPmp, ports, ...log }) : undefined),
     ice: new IceLibrary(),
     iceServers: outside,
     ...log,

@@ -11,10 +11,18 @@ const QUESTION_MS = 1500;
 const TRIES = 2;
 
 /** Names that no name server knows, but this machine or its network may. */
-const LOCAL = /^[^.]+$|\.(local|localhost|lan|internal|home\.arpa)$/i;
+const LOCAL = /^[^.]+$|\.(local|lan|internal|home\.arpa)$/i;
+
+/** This machine itself: nobody is asked (RFC 6761 §6.3). */
+const LOCALHOST = /^(.*\.)?localhost\.?$/i;
 
 /** A name server has answered, and knows no such name: it may be in this machine's own list. */
 const UNKNOWN = new Set(["ENOTFOUND", "ENODATA"]);
+
+/** True if nobody has to be asked what it stands for. @param host - without brackets */
+export function needsNoLookup(host: string): boolean {
+  return isIP(host) !== 0 || LOCALHOST.test(host);
+}
 
 /**
  * @param host - a name or an address, without brackets
@@ -27,6 +35,7 @@ export async function resolveHost(
 ): Promise<readonly string[]> {
   signal.throwIfAborted();
   if (isIP(host) !== 0) return [host];
+  if (LOCALHOST.test(host)) return family === 4 ? ["127.0.0.1"] : ["127.0.0.1", "::1"];
   if (LOCAL.test(host)) return bySystem(host, family);
   const resolver = new Resolver({ timeout: QUESTION_MS, tries: TRIES });
   const cancel = (): void => resolver.cancel();

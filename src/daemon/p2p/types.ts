@@ -74,6 +74,8 @@ export interface PeerStream {
   readonly path: PeerPath;
   /** Of the other end, for people and limits: an address, or the relay's. */
   readonly remoteAddress: string;
+  /** The place that was called; absent: it has called us, or both have met in another way. */
+  readonly called?: Endpoint;
 }
 
 /**
@@ -219,6 +221,8 @@ export interface ChannelTaker {
   take(channel: Channel): void;
   /** Not to be called any more, nor let in. */
   isBanned(peerId: string): boolean;
+  /** How many others are known who say that they have it, or whom a person named, and who are not here. Told when it changes. */
+  othersKnown?(count: number): void;
   /** Nothing goes on, and why: for whoever waits. Called again when that changes. */
   problem(error: DownloadError): void;
 }

@@ -17,6 +17,8 @@ export interface Agent {
   hear(what: string, fits: (line: Said) => boolean, from?: number): Promise<Said>;
   /** Ends it in an orderly way. */
   stop(): Promise<Finished>;
+  /** As a power cut would. */
+  kill(): Promise<Finished>;
 }
 
 /** Starts it. */
@@ -44,6 +46,10 @@ export function startAgent<Host extends string>(rig: Rig<Host>, host: Host, ...a
       }),
     stop() {
       child.kill("SIGTERM");
+      return finished;
+    },
+    kill() {
+      child.kill("SIGKILL");
       return finished;
     },
   };

@@ -11,6 +11,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setDefaultCACertificates } from "node:tls";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
 import { localAddresses } from "../../../src/daemon/p2p/nat/addresses.ts";
+import { MappedPorts } from "../../../src/daemon/p2p/nat/mapped-ports.ts";
 import { NatPmp } from "../../../src/daemon/p2p/nat/nat-pmp.ts";
 import { PortMapping } from "../../../src/daemon/p2p/nat/port-mapping.ts";
 import { StunClient } from "../../../src/daemon/p2p/nat/stun.ts";
@@ -37,9 +38,12 @@ const VERBS: Readonly<Record<string, () => Promise<void>>> = {
     const again = await client.outerTcpPorts(first[0]?.localPort ?? 0, AbortSignal.timeout(10_000), servers.slice(-1));
     say({ ports: [...first, ...again].map(({ external, localPort }) => ({ ...external, localPort })) });
   },
-  /** WAYS PORT LIFETIME: a listener whose port (0: any) is kept mapped by "upnp", "nat-pmp" or both ("upnp,nat-pmp"). */
+  /**
+   * WAYS PORT LIFETIME [FILE]: a listener whose port (0: any) is kept mapped by "upnp", "nat-pmp" or both ("upnp,nat-pmp").
+   * FILE: what is mapped is kept there.
+   */
   async map() {
-    const [ways = "", port, lifetime] = rest;
+    const [ways = "", port, lifetime, file] = rest;
     const server = createServer((socket) => {
       socket.on("error", () => undefined);
       socket.end("hello from inside\n");
@@ -54,6 +58,7 @@ const VERBS: Readonly<Record<string, () => Promise<void>>> = {
       upnp: ways.includes("upnp"),
       natPmp: ways.includes("nat-pmp"),
       lifetime: Number(lifetime),
+      ...(file !== undefined && { ports: new MappedPorts(file, clock) }),
       onChange: (state) => say({ ...state }),
     });
     const internal = (server.address() as { port: number }).port;

@@ -2,6 +2,7 @@
  * A port that a real router (miniupnpd) opens: from outside somebody reaches a listener behind it, the mapping is renewed,
  * another port is taken where the wanted one is another machine's, and nothing is left at the end.
  */
+import { join } from "node:path";
 import { askAgent, type Said, startAgent } from "../p2p/agent.ts";
 import { type UpnpOptions, type UpnpRig, upnpRig } from "../rigs.ts";
 import { waitFor } from "../wait.ts";
@@ -110,6 +111,29 @@ export async function movedRouter(kind: RouterKind): Promise<Outcome> {
   const moved = await agent.hear("the new address", ({ externalIp }) => externalIp === "100.200.1.77", before);
   findings.note("new address", `${moved["externalIp"]} port ${moved["externalPort"]}`);
   await agent.stop();
+  return findings.outcome();
+}
+
+/** Killed, it leaves its port open on the router; started again, it has that one closed, and another opened. */
+export async function killedMapping(kind: RouterKind): Promise<Outcome> {
+  const findings = new Findings();
+  const { way, ...options } = KINDS[kind];
+  await using rig = await upnpRig(options);
+  const map = ["map", way, "0", "600", join(rig.folder, "mapped-ports.json")];
+  const killed = startAgent(rig, "c", ...map);
+  const before = await killed.hear("the mapping", ({ started }) => started === true);
+  await killed.kill();
+  findings.note("left open by who was killed", (await rig.rules()).length);
+  findings.expect((await rig.rules()).length === 1, "nothing was left open: there is nothing to close");
+  const again = startAgent(rig, "c", ...map);
+  const after = await again.hear("the mapping", ({ started }) => started === true);
+  const rules = await rig.rules();
+  findings.note("open after the next start", rules.length);
+  findings.expect(before["internal"] !== after["internal"], "both have the same port");
+  findings.expect(rules.length === 1, `the router has ${rules.length} rules: ${rules.join(", ")}`);
+  findings.expect((await knock(rig, Number(after["externalPort"]))) === "hello from inside", "nobody gets in");
+  await again.stop();
+  findings.expect((await rig.rules()).length === 0, "rules are left at the end");
   return findings.outcome();
 }
 

@@ -190,3 +190,19 @@ test("a place that was found and is of no use is told to who found it", async ()
   await told.promise;
   assert.deepEqual(failed, [{ fileHash: keys.lookupKey, externalIp: "127.0.0.1", externalPort: 1 }]);
 });
+
+test("on the local network alone no name is looked up: that could ask a server elsewhere", async () => {
+  const keys = newKeys();
+  await using giver = await testNetwork();
+  await using taker = await testNetwork({ mode: "lan-only" });
+  await using _share = await giver.network.publish(emptyServable(keys), giveSample);
+  const wants = new TestTaker(keys, ["nas.example.invalid:4000"]);
+  await using _seek = await taker.network.seek(wants);
+  const [problem] = wants.problems;
+  assert.deepEqual([problem?.code, problem?.retryable], ["INVALID_ARGUMENT", false]);
+  assert.match(problem?.message ?? "", /"nas\.example\.invalid:4000".*lan-only.*address, such as 192\.168\.1\.5:4000/);
+  // This machine's own name is no question for anybody.
+  const local = new TestTaker(keys, [`localhost:${await giver.port()}`]);
+  await using _local = await taker.network.seek(local);
+  assert.equal((await local.first).path, "lan");
+});

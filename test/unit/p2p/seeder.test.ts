@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { setImmediate as breathe } from "node:timers/promises";
 import { failure } from "../../../src/daemon/core/errors.ts";
 import { chunkCount, makeManifest } from "../../../src/daemon/core/manifest.ts";
 import { SystemClock } from "../../../src/daemon/os/clock.ts";
@@ -30,6 +31,8 @@ class MemoryServable implements Servable {
   sentBytes = 0;
   fetchCount = 0;
   error: Error | undefined;
+  /** Until then nothing is read. */
+  slow: Promise<void> | undefined;
   readonly #catalogue: Buffer;
 
   constructor(sizes: readonly number[], here?: ReadonlyMap<number, ReadonlySet<number>>) {
@@ -78,6 +81,7 @@ class MemoryServable implements Servable {
 
   async read(file: number, position: number, length: number): Promise<Uint8Array> {
     this.reads++;
+    await this.slow;
     if (this.error) throw this.error;
     return Buffer.from(this.files[file]?.subarray(position, position + length) ?? []);
   }
@@ -397,4 +401,105 @@ test("a hundred peers that take nothing keep little in memory, and do not keep o
   // One on the way and few ahead each; 64 that were served.
   const held = (servable.reads - 64) * 256 * 1024;
   assert.ok(held <= 64 * MIB, `${held / MIB} MiB are held`);
+});
+
+test("refusals to a peer that reads nothing keep their places, and a few of them wait", async () => {
+  const servable = new MemoryServable([MIB], new Map());
+  await using given = giving(servable);
+  const { peer, pair } = given.connect();
+  await peer.until(() => peer.offer !== undefined);
+  pair.taker.hold(true);
+  let most = 0;
+  for (let asked = 0; asked < 20_000 && !pair.giver.closed; asked += 50) {
+    for (let times = 0; times < 50; times++) peer.ask(0, 0, 1);
+    await breathe();
+    most = Math.max(most, pair.taker.waitingBytes);
+  }
+  assert.ok(most < 320 * 1024, `${most} bytes wait`);
+  pair.taker.hold(false);
+  assert.match((await peer.untilClosed()).message, /more than 64 requests/);
+});
+
+test("a peer that reads is refused as often as it asks", async () => {
+  const servable = new MemoryServable([MIB], new Map());
+  await using given = giving(servable);
+  const { peer } = given.connect();
+  for (let times = 0; times < 200; times++) {
+    const asked = Array.from({ length: 16 }, () => peer.ask(0, 0, 1));
+    await peer.until(() => asked.every((id) => peer.requests.get(id)?.refused !== undefined));
+  }
+  assert.equal(peer.reason, undefined);
+});
+
+test("a peer that is slow to hear what comes is told of it file by file", async () => {
+  const here = new Set(Array.from({ length: 16 }, (_, chunk) => chunk));
+  const servable = new MemoryServable([20_000 * CHUNK, CHUNK], new Map([[0, here]]));
+  await using given = giving(servable);
+  const { peer, pair } = given.connect("slow", { keep: false });
+  await peer.takeCatalogue();
+  await peer.until(() => peer.held.length === 1);
+  pair.taker.hold(true);
+  peer.ask(0, 0, MIB);
+  while (pair.taker.waitingBytes < 256 * 1024) await breathe();
+  for (let chunk = 16; chunk < 20_000; chunk++) {
+    here.add(chunk);
+    for (const listener of servable.listeners) listener(0, chunk);
+  }
+  await breathe();
+  pair.taker.hold(false);
+  await peer.until(() => peer.held.some(([, bits]) => /^1+$/.test(bits)) || peer.gained.length === 20_000 - 16);
+  assert.ok(peer.gained.length <= 2048, `${peer.gained.length} chunks were told one by one`);
+  assert.equal(peer.held.length, 2);
+});
+
+test("a peer that cancels what it has just asked for has little read in vain, and what it does take goes on", async () => {
+  const clock = new TestClock();
+  const servable = new MemoryServable([8 * MIB]);
+  await using given = giving(servable, { clock });
+  const { peer } = given.connect();
+  await peer.until(() => peer.offer !== undefined);
+  for (let second = 0; second < 5; second++) {
+    for (let times = 0; times < 200; times++) {
+      const before = servable.reads;
+      const id = peer.ask(0, 0, 8 * MIB, 8 * MIB);
+      for (let turns = 0; turns < 10 && servable.reads === before; turns++) await breathe();
+      void peer.channel.send(FRAME.cancel, numbers(id));
+    }
+    await clock.advance(1000);
+  }
+  // So much to begin with, a little every second, and as much as was taken.
+  const vain = servable.reads * 256 * 1024 - servable.sentBytes;
+  assert.ok(vain < servable.sentBytes + 16 * MIB, `${vain / MIB} MiB were read in vain`);
+  const id = peer.ask(0, 0, MIB);
+  for (let second = 0; second < 10; second++) await clock.advance(1000);
+  await peer.until(() => peer.requests.get(id)?.ended === true);
+});
+
+test("a request that was cancelled keeps its place until nothing is read for it any more", async () => {
+  const servable = new MemoryServable([8 * MIB]);
+  const reading = Promise.withResolvers<void>();
+  servable.slow = reading.promise;
+  await using given = giving(servable);
+  const { peer } = given.connect();
+  const first = peer.ask(0, 0, 8 * MIB, 8 * MIB);
+  await peer.until(() => peer.offer !== undefined);
+  for (let nth = 0; nth < 63; nth++) peer.ask(0, 0, 1);
+  void peer.channel.send(FRAME.cancel, numbers(first));
+  peer.ask(0, 0, 1);
+  assert.match((await peer.untilClosed()).message, /more than 64 requests/);
+  reading.resolve();
+});
+
+test("a peer that cancels as one does that has found a quicker one is served on at once", async () => {
+  const clock = new TestClock();
+  const servable = new MemoryServable([8 * MIB]);
+  await using given = giving(servable, { clock });
+  const { peer } = given.connect("taker", { keep: false });
+  for (let times = 0; times < 30; times++) {
+    const id = peer.ask(0, 0, 8 * MIB, 8 * MIB);
+    const taken = peer.requests.get(id);
+    await peer.until(() => (taken?.length ?? 0) >= MIB);
+    void peer.channel.send(FRAME.cancel, numbers(id));
+  }
+  await peer.take(0, 0, MIB);
 });

@@ -5,6 +5,7 @@ import { appendFile, chmod, mkdir, rename, rm, stat, symlink, truncate, utimes, 
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { DownloadError } from "../../../src/daemon/core/errors.ts";
 import { makeManifest } from "../../../src/daemon/core/manifest.ts";
 import type { Receipt } from "../../../src/daemon/core/receipt.ts";
 import { decodeCatalogue } from "../../../src/daemon/p2p/share/catalogue.ts";
@@ -87,6 +88,7 @@ test("of a folder nothing is shared that leads elsewhere or cannot be taken, and
   await writeFile(join(root, "film.0a1b2c3d.part"), "half");
   await writeFile(join(root, "A.txt"), "the same elsewhere");
   await writeFile(join(root, "back\\slash"), "x");
+  await writeFile(join(root, "invoice-\u202Efdp.exe"), "x");
   await symlink("/etc/passwd", join(root, "passwd"));
   await symlink("/etc", join(root, "etc"));
   await symlink("..", join(root, "b", "up"));
@@ -98,11 +100,16 @@ test("of a folder nothing is shared that leads elsewhere or cannot be taken, and
     const left = made.leftOut.map(({ path, why }) => [path.slice(root.length + 1), why] as const);
     assert.deepEqual(
       new Set(left.map(([path]) => path)),
-      new Set(["a.txt", "back\\slash", "b/empty", "b/up", "etc", "film.0a1b2c3d.part", "passwd", "socket"]),
+      new Set(
+        ["a.txt", "back\\slash", "b/empty", "b/up", "etc", "film.0a1b2c3d.part", "passwd", "socket"].concat(
+          "invoice-\u202Efdp.exe",
+        ),
+      ),
     );
     const why = new Map(left);
     assert.match(why.get("passwd") ?? "", /symbolic link/);
     assert.match(why.get("socket") ?? "", /socket/);
+    assert.match(why.get("invoice-\u202Efdp.exe") ?? "", /direction of text/);
     assert.match(why.get("a.txt") ?? "", /but for case/);
     assert.match(why.get("b/empty") ?? "", /empty/);
     assert.match(why.get("film.0a1b2c3d.part") ?? "", /not finished/);
@@ -356,6 +363,26 @@ test("a share outlives a restart, with its code and its counts; an ended one doe
   }
 });
 
+/** Not only that there is nothing to be had here for now. */
+function assertEnded({ code: why, message }: DownloadError, words: RegExp): void {
+  assert.equal(why, "SHARE_ENDED");
+  assert.match(message, words);
+}
+
+test("a daemon that ends, as for a restart, does not say that its shares have ended", async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, "f");
+  await writeFile(path, randomBytes(MIB));
+  const reason = await (async () => {
+    await using fixture = shareFixture(folder.path);
+    const made = await fixture.shares.share([path], {}, unbroken());
+    const { peer } = fixture.network.call(made.state.id);
+    await peer.until(() => peer.offer !== undefined);
+    return peer;
+  })().then((peer) => peer.untilClosed());
+  assert.equal(reason.code, "PEER_REFUSED", reason.message);
+});
+
 test("a share ends when its time has come, and whoever fetches is told", async () => {
   await using folder = await temporaryFolder();
   const clock = new TestClock();
@@ -368,7 +395,7 @@ test("a share ends when its time has come, and whoever fetches is told", async (
   const { peer } = fixture.network.call(made.state.id);
   await peer.until(() => peer.offer !== undefined);
   await clock.advance(30_000);
-  assert.match((await peer.untilClosed()).message, /has ended/);
+  assertEnded(await peer.untilClosed(), /has ended/);
   assert.deepEqual(
     (await fixture.shares.shares()).map(({ id }) => id),
     [endless.state.id],
@@ -387,7 +414,7 @@ test("a share ends when it was fetched as often as was wanted", async () => {
     await peer.take(0, 0, MIB);
     void peer.channel.send(FRAME.complete);
     if (word === "a") await peer.takeCatalogue();
-    else assert.match((await peer.untilClosed()).message, /has ended/);
+    else assertEnded(await peer.untilClosed(), /has ended/);
   }
   assert.deepEqual(await fixture.shares.shares(), []);
   await assert.rejects(fixture.shares.codeOf(made.code), code("SHARE_NOT_FOUND"));
@@ -404,7 +431,7 @@ test("unshare in the middle of a fetch: the peer is told, the file stays", async
   await peer.until(() => peer.receivedBytes > 0);
   const state = await fixture.shares.unshare(made.code.toLowerCase());
   assert.equal(state.id, made.state.id);
-  assert.match((await peer.untilClosed()).message, /was ended by its owner: ask for a new code/);
+  assertEnded(await peer.untilClosed(), /was ended by its owner: ask for a new code/);
   assert.equal((await stat(path)).size, 8 * MIB);
   await assert.rejects(fixture.shares.unshare(made.code), code("SHARE_NOT_FOUND"));
   for (const space of ["share", "share-file", "share-catalogue"])
@@ -529,4 +556,7 @@ test("what was fetched is shared on under its code, file by file; what differs g
   assert.notEqual(own, id);
   const web = await taker.shares.shareFetched({ url: "https://example.org/b", options: {} }, placed);
   assert.equal(web, own);
+  // It is not given on any more: that says nothing of whoever shares it.
+  await taker.shares.unshare(id);
+  assert.equal((await call.peer.untilClosed()).code, "PEER_REFUSED");
 });

@@ -618,3 +618,163 @@ test("the only one who gave ends the share: five seconds for another, then his w
   assert.match(second.message, /whoever shared it has ended the share; nobody else was found/);
   assert.doesNotMatch(second.message, /wrong code/, "the code was right");
 });
+
+/** A giver that ends its channels when the test says so. */
+function ending(content: Content, about: Parameters<typeof scriptGiver>[2] = {}, manner: Manner = {}) {
+  const giver = scriptGiver(content, manner, { most: 1, ...about });
+  const channels: Channel[] = [];
+  return {
+    giver: {
+      ...giver,
+      give: (channel: Channel, ends: Parameters<typeof giver.give>[1]) => {
+        channels.push(channel);
+        giver.give(channel, ends);
+      },
+    },
+    end: (code: "SHARE_ENDED" | "PEER_REFUSED" = "SHARE_ENDED") =>
+      void channels.at(-1)?.close(failure(code, "the share was ended by its owner")),
+  };
+}
+
+/** How asking for a file ends, and after how many seconds. */
+async function asking({ swarms, clock, url }: ReturnType<typeof taker>) {
+  const began = clock.monotonic();
+  let error: DownloadError | undefined;
+  void (async () => {
+    const stream = await swarms.peer(`${url}/0`).open({ start: 0, signal: new AbortController().signal });
+    await stream.pipe(() => undefined);
+  })().catch((thrown: DownloadError) => {
+    error = thrown;
+  });
+  await waitFor("an answer", async () => {
+    if (!error) await clock.advance(250);
+    return error !== undefined;
+  });
+  assert.ok(error);
+  const { code, message, retryable } = error;
+  return { code, message, retryable, seconds: Math.round((clock.monotonic() - began) / 1000) };
+}
+
+test("everybody who gave says that the share has ended: so it has, and all who wait for it need not any more", async (t) => {
+  const fetching = taker(t, { flow: false });
+  const { network, clock, resolve, resolver, swarms, url, publicId } = fetching;
+  const content = file(3);
+  const [first, second] = [ending(content), ending(content)];
+  network.givers.push(first.giver, second.giver);
+  await resolve();
+  await waitFor("both are here", () => swarms.peers().length === 2);
+  const heard: boolean[] = [];
+  swarms.onPresence((share, here) => void (share === publicId && heard.push(here)));
+  first.end();
+  second.end();
+  await waitFor("the end is known", () => swarms.peers().length === 0);
+  const late = await asking(fetching);
+  assert.deepEqual([late.code, late.retryable], ["SHARE_ENDED", false]);
+  assert.ok(late.seconds > 10 && late.seconds <= 15, `after ${late.seconds} s: others might have been found meanwhile`);
+  assert.match(late.message, /the peer says: the share was ended by its owner; nobody else was found/);
+  assert.deepEqual(heard, [false, true], "files that wait for it are to look");
+  const again = await asking(fetching);
+  assert.deepEqual([again.code, again.seconds], ["SHARE_ENDED", 0]);
+  const { signal } = new AbortController();
+  for (let nth = 0; nth < 20; nth++)
+    await assert.rejects(resolver.resolve({ url: `${url}/${nth}`, mirrors: [], options: {} }, signal), {
+      code: "SHARE_ENDED",
+    });
+  // Somebody names a peer: that is another search.
+  network.givers.push(scriptGiver(content));
+  const { kind } = (await Promise.race([
+    resolver.resolve({ url, mirrors: [], options: { peers: ["192.168.1.9:4000"] } }, signal),
+    clock.advance(1000).then(() => clock.advance(1000)),
+  ])) as Plan;
+  assert.notEqual(kind, "expansion");
+});
+
+test("a share that ends after a long while is believed to have ended in five seconds", async (t) => {
+  const fetching = taker(t, { flow: false });
+  const { giver, end } = ending(file(3));
+  fetching.network.givers.push(giver);
+  await fetching.resolve();
+  using _use = fetching.swarms.use(fetching.publicId, { remote: false });
+  for (let second = 0; second < 20; second++) await fetching.clock.advance(1000);
+  end();
+  await waitFor("the end is known", () => fetching.swarms.peers().length === 0);
+  const { code, seconds } = await asking(fetching);
+  assert.deepEqual([code, seconds], ["SHARE_ENDED", 5]);
+});
+
+test("one who says that the share has ended ends nothing that another gives, now or later", async (t) => {
+  const fetching = taker(t);
+  const content = file(12);
+  const { giver, end } = ending(content, {}, { onRequest: () => setImmediate(end) });
+  const honest = scriptGiver(content);
+  fetching.network.givers.push(giver);
+  setTimeout(() => fetching.network.givers.push(honest), 50);
+  const { bytes } = await fetching.fetch();
+  assert.deepEqual(bytes, content.files[0]);
+  assert.ok(honest.saw.sent > 0);
+});
+
+for (const breaks of [true, false])
+  test(`one says that the share has ended, another one who gave ${breaks ? "has broken off" : "is away for now"}: it is tried again`, async (t) => {
+    const fetching = taker(t, { flow: false });
+    const content = file(3);
+    const [liar, honest] = [ending(content), ending(content)];
+    fetching.network.givers.push(honest.giver, liar.giver);
+    await fetching.resolve();
+    await waitFor("both are here", () => fetching.swarms.peers().length === 2);
+    const channel = fetching.network.open.get(honest.giver) as MemoryChannel;
+    if (breaks) channel.end(failure("CONNECTION_LOST", "it broke"));
+    else honest.end("PEER_REFUSED");
+    await waitFor("he has gone", () => fetching.swarms.peers().length === 1);
+    liar.end();
+    await waitFor("both have gone", () => fetching.swarms.peers().length === 0);
+    const { code, retryable } = await asking(fetching);
+    assert.notEqual(code, "SHARE_ENDED");
+    assert.equal(retryable, true);
+  });
+
+test("somebody else is known who cannot be reached now: the share has not ended", async (t) => {
+  const fetching = taker(t, { flow: false });
+  const { giver, end } = ending(file(3));
+  fetching.network.givers.push(giver);
+  await fetching.resolve();
+  end();
+  await waitFor("the end is known", () => fetching.swarms.peers().length === 0);
+  for (const one of fetching.network.takers) one.othersKnown?.(1);
+  const { code, retryable } = await asking(fetching);
+  assert.equal(retryable, true);
+  assert.notEqual(code, "SHARE_ENDED");
+});
+
+test("of many codes behind which nobody is a few are looked for; the others hold nothing, and have their turns later", async (t) => {
+  const { clock, resolver, secrets, network, resolve } = taker(t, { flow: false });
+  const { signal } = new AbortController();
+  const others = Array.from({ length: 100 }, () => {
+    const secret = readCode(makeCode());
+    const { publicId } = deriveKeys(secret);
+    secrets.set(publicId, secret);
+    return `snatch:share/${publicId}`;
+  });
+  const ended: DownloadError[] = [];
+  const ask = (url: string): void =>
+    void resolver.resolve({ url, mirrors: [], options: {} }, signal).catch((error: DownloadError) => ended.push(error));
+  for (const url of others) ask(url);
+  await clock.advance(1);
+  assert.equal(ended.length, 76, "24 wait");
+  for (const { code, retryable, metadata } of ended)
+    assert.deepEqual([code, retryable, metadata["held"] !== undefined], ["PEERS_NOT_FOUND", true, true]);
+  const turns = ended.map(({ retryAfterMs = 0 }) => retryAfterMs);
+  assert.deepEqual(
+    [turns[0], turns[75]],
+    [10_000, 10_000 + 75 * 1250],
+    "not all at once: as many as can be looked for meanwhile",
+  );
+  await clock.advance(30_000);
+  assert.equal(ended.length, 100, "the first are through");
+  assert.ok(ended.slice(76).every(({ metadata }) => metadata["held"] === undefined));
+  network.givers.push(scriptGiver(file(1)));
+  assert.equal(((await resolve()) as Plan).filename, "film.mkv", "there is room again");
+  for (const url of others) ask(url);
+  await clock.advance(1);
+  assert.equal(((await resolve()) as Plan).filename, "film.mkv", "whose peers are here waits for nobody");
+});

@@ -88,7 +88,7 @@ export interface PeerSources {
   peer(url: string): ChunkSource;
   /** True while nobody is here who shares what the URL names: whoever wants it only waits. */
   seeking?(url: string): boolean;
-  /** @param listener - told when the first peer of a share is here, or the last one has gone. @returns ends it */
+  /** @param listener - told when the first peer of a share is here or nobody will come any more (`true`: who waits is to look), or the last one has gone. @returns ends it */
   onPresence?(listener: (publicId: string, here: boolean) => void): () => void;
 }
 

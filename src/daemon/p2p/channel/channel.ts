@@ -20,8 +20,11 @@ import { breach, FrameReader, FrameWriter, PLAIN_SHAPES, type Role } from "./wir
 /** How long a last word may take to leave, in milliseconds. */
 const CLOSING_MS = 2000;
 
-/** Bytes that wait for a peer that does not read; more is not kept for it. */
-const MOST_WAITING = 32 * 1024 * 1024;
+/**
+ * Bytes that wait for a peer that does not read; more is not kept for it. Whoever heeds what `send` answers stays far below: a
+ * giver's piece, list of files, map and 64 refusals, each of which is one frame beyond the mark from which on they wait.
+ */
+const MOST_WAITING = 2 * 1024 * 1024;
 
 /** Below it are the ports of a system's own services: none of them is a peer's, whatever it says. */
 const LEAST_PLAIN_PORT = 1024;
@@ -118,8 +121,9 @@ export class PeerChannel implements Channel {
     const plain = this.#plainWriter;
     if (plain === undefined) return this.#sendBy(this.#writer, type, parts);
     if (type === FRAME.data || type === FRAME.end) return this.#sendBy(plain, type, parts);
-    if (type === FRAME.refuse && parts[0]) void this.#sendBy(plain, type, [parts[0].subarray(0, 4)]);
-    return this.#sendBy(this.#writer, type, parts);
+    const place = type === FRAME.refuse && parts[0] && this.#sendBy(plain, type, [parts[0].subarray(0, 4)]);
+    const words = this.#sendBy(this.#writer, type, parts);
+    return place && words ? Promise.all([place, words]).then(() => {}) : place || words;
   }
 
   sendData(id: Uint8Array, bytes: Uint8Array, free: () => void): Promise<void> | undefined {

@@ -3,8 +3,8 @@
  * with whom this machine has spoken. What is in it is a hint: a file that cannot be read, or is not right, is left out.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
+import { writePrivately } from "../private-file.ts";
 
 /** Nodes that are kept. */
 const MOST_NODES = 100;
@@ -41,13 +41,5 @@ export async function writeDhtState(file: string, { id, nodes }: DhtState): Prom
     id: id.toString("hex"),
     nodes: nodes.slice(0, MOST_NODES).map(({ host, port }) => `${host}:${port}`),
   });
-  const draft = `${file}.${process.pid}.draft`;
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  try {
-    await writeFile(draft, text, { mode: 0o600 });
-    await rename(draft, file);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
+  await writePrivately(file, text);
 }

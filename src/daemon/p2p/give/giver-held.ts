@@ -18,6 +18,9 @@ export type GivenFiles = readonly GivenFile[];
 /** Sends a frame. @returns resolves when more should be sent */
 type Send = (type: FrameType, ...parts: readonly Uint8Array[]) => Promise<void>;
 
+/** Chunks that wait to be told one by one; where more come before the peer has heard of them, it is told file by file. */
+const MOST_UNTOLD = 1024;
+
 /** Tells what is here, and goes on telling what comes until it is stopped. `done` rejects with what goes wrong. */
 export function sendHeld(
   servable: Servable,
@@ -27,24 +30,34 @@ export function sendHeld(
   let stopped = false;
   /** Chunks that came and were not told yet. */
   const gained: (readonly [file: number, chunk: number])[] = [];
+  /** Files of which so many came that a map tells it sooner. */
+  const grown = new Set<number>();
   let news = Promise.withResolvers<void>();
   // Listened to before the first map is made: a chunk is told twice rather than never.
   const stopListening = servable.onGained((file, chunk) => {
-    gained.push([file, chunk]);
+    if (grown.has(file) || gained.length >= MOST_UNTOLD) grown.add(file);
+    else gained.push([file, chunk]);
     news.resolve();
   });
   const run = async (): Promise<void> => {
     const all = await files(servable);
-    for (let file = 0; file < all.length && !stopped; file++) {
+    const tellMap = async (file: number): Promise<void> => {
       const map = heldMap(servable, file, all[file]);
       if (map) await send(FRAME.haveMap, number32(file), map);
-    }
+    };
+    for (let file = 0; file < all.length && !stopped; file++) await tellMap(file);
     for (;;) {
       await news.promise;
       news = Promise.withResolvers();
-      while (gained.length > 0 && !stopped)
+      while (gained.length + grown.size > 0 && !stopped) {
         for (const [file, chunk] of gained.splice(0))
           if (!stopped) await send(FRAME.have, number32(file), number32(chunk));
+        for (const file of grown) {
+          if (stopped) break;
+          grown.delete(file);
+          await tellMap(file);
+        }
+      }
       if (stopped) return;
     }
   };

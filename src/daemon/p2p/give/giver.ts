@@ -12,6 +12,8 @@ import { type GivenFile, type GivenFiles, sendHeld } from "./giver-held.ts";
 import { Patience } from "./giver-patience.ts";
 import { PIECE, type ReadAhead, readRequest, type Wanted } from "./giver-request.ts";
 import { changed, forPeer, misbehaved, number32, readNumber, words } from "./giver-words.ts";
+import { type Request, RequestQueue } from "./request-queue.ts";
+import { VainReads } from "./vain-reads.ts";
 
 /** With an upload limit pieces are smaller: so many a second at least, if that is not below the least. */
 const PIECES_PER_SECOND = 8;
@@ -19,9 +21,6 @@ const LEAST_PIECE = 16 * 1024;
 
 /** Pieces that are read ahead on a channel. */
 const AHEAD = 4;
-
-/** Requests of one peer at once. */
-const MOST_REQUESTS = 64;
 
 /** A catalogue goes on where it broke off; more often than this nobody needs it. */
 const MOST_CATALOGUES = 16;
@@ -39,12 +38,6 @@ export interface GiverParts {
   readonly onComplete: (giver: Giver) => void;
 }
 
-interface Request extends Wanted {
-  /** Where the next piece begins. */
-  position: number;
-  credit: number;
-}
-
 interface Piece {
   readonly request: Request;
   readonly length: number;
@@ -60,9 +53,9 @@ export class Giver implements ChannelHandlers {
   readonly servable: Servable;
   readonly #parts: GiverParts;
   readonly #patience: Patience;
+  readonly #vain: VainReads;
   readonly #stop = new AbortController();
-  /** In the order of their turns. */
-  readonly #requests = new Map<number, Request>();
+  readonly #requests = new RequestQueue();
   readonly #pieces: Piece[] = [];
   #pumping = false;
   #catalogues = 0;
@@ -75,6 +68,7 @@ export class Giver implements ChannelHandlers {
     this.servable = servable;
     this.#parts = parts;
     this.#patience = new Patience(parts.clock, channel);
+    this.#vain = new VainReads(parts.clock);
   }
 
   /** Begins: the offer goes first. */
@@ -96,8 +90,7 @@ export class Giver implements ChannelHandlers {
         this.#grant(payload);
         break;
       case FRAME.cancel:
-        // It may have been answered whole just now.
-        this.#requests.delete(readNumber(payload, 4));
+        this.#cancel(readNumber(payload, 4));
         break;
       case FRAME.catalogueRequest:
         this.#askCatalogue(payload);
@@ -128,20 +121,16 @@ export class Giver implements ChannelHandlers {
   }
 
   #ask(payload: Buffer): void {
-    const wanted = readRequest(payload);
-    if (this.#requests.size >= MOST_REQUESTS) throw misbehaved(`more than ${MOST_REQUESTS} requests at once`);
-    if (this.#requests.has(wanted.id)) throw misbehaved("two requests have the same number");
-    const request = { ...wanted, position: wanted.start };
-    this.#requests.set(wanted.id, request);
+    const request = this.#requests.add(readRequest(payload));
     void this.#admit(request);
   }
 
   /** Looks whether what is asked for is there, then lets it have turns. */
   async #admit(request: Request): Promise<void> {
-    const { id, file, end } = request;
+    const { file, end } = request;
     try {
       const files = await this.#parts.files(this.servable);
-      if (this.#requests.get(id) !== request) return;
+      if (!this.#requests.has(request)) return;
       const found = files[file];
       if (!found || end > found.size)
         throw misbehaved(`there are no bytes ${request.start} to ${end} of a file ${file}`);
@@ -167,20 +156,31 @@ export class Giver implements ChannelHandlers {
     this.#parts.onComplete(this);
   }
 
+  #cancel(id: number): void {
+    const request = this.#requests.get(id);
+    // It may have been answered whole just now.
+    if (request) this.#requests.drop(request);
+  }
+
   #refuse(request: Request, error: DownloadError): void {
-    this.#requests.delete(request.id);
-    void this.channel.send(FRAME.refuse, number32(request.id), words(error));
+    const taken = this.channel.send(FRAME.refuse, number32(request.id), words(error));
+    if (taken !== undefined) {
+      request.pending++;
+      void this.#patience.inTime(taken).then(() => this.#requests.settle(request));
+    }
+    this.#requests.drop(request);
   }
 
   /** Begins to read as far ahead as may be. */
   #readAhead(): void {
     while (this.#pieces.length < AHEAD && this.#parts.ahead.mayEnter(this.#pieces.length)) {
-      const request = this.#nextTurn();
+      const request = this.#requests.next();
       if (!request) return;
       const length = Math.min(this.#pieceSize(), request.credit, request.end - request.position);
       const { file, position } = request;
       request.position += length;
       request.credit -= length;
+      request.pending++;
       this.#parts.ahead.enter();
       const memory = this.#parts.ahead.memory();
       const bytes = this.servable.read(file, position, length, memory).then(
@@ -189,17 +189,6 @@ export class Giver implements ChannelHandlers {
       );
       this.#pieces.push({ request, length, last: request.position === request.end, memory, bytes });
     }
-  }
-
-  /** The next request that can be served; it goes behind the others. */
-  #nextTurn(): Request | undefined {
-    for (const [id, request] of this.#requests) {
-      if (!request.admitted || request.credit === 0 || request.position === request.end) continue;
-      this.#requests.delete(id);
-      this.#requests.set(id, request);
-      return request;
-    }
-    return undefined;
   }
 
   #pieceSize(): number {
@@ -220,6 +209,7 @@ export class Giver implements ChannelHandlers {
         const piece = this.#pieces[0];
         if (!piece || this.channel.closed) break;
         const bytes = await piece.bytes;
+        this.#requests.settle(piece.request);
         // Closed meanwhile: nothing is counted any more.
         if (this.#pieces[0] !== piece) break;
         await this.#give(piece, bytes);
@@ -235,18 +225,20 @@ export class Giver implements ChannelHandlers {
   }
 
   async #give({ request, last, length, memory }: Piece, bytes: Uint8Array | DownloadError): Promise<void> {
-    const wanted = (): boolean => this.#requests.get(request.id) === request;
+    const wanted = (): boolean => this.#requests.has(request);
     if (wanted() && bytes instanceof Uint8Array) await this.#parts.limit.pass(length, this.#stop.signal);
     const free = (): void => this.#parts.ahead.free(memory);
     if (!wanted() || !(bytes instanceof Uint8Array)) {
       free();
       if (wanted() && !(bytes instanceof Uint8Array)) this.#refuse(request, bytes);
+      else await this.#vain.wasted(length, this.#stop.signal);
       return;
     }
     const taken = this.channel.sendData(number32(request.id), bytes, free);
     this.servable.sent(length, this.channel.peerId);
+    this.#vain.sent(length);
     if (last) {
-      this.#requests.delete(request.id);
+      this.#requests.drop(request);
       void this.channel.send(FRAME.end, number32(request.id));
     }
     await this.#patience.inTime(taken);

@@ -6,6 +6,7 @@
 import { randomInt } from "node:crypto";
 import { addressKind } from "../../core/address-kind.ts";
 import type { Clock, Logger } from "../../core/ports/runtime.ts";
+import type { MappedPorts, OpenPort } from "./mapped-ports.ts";
 import { NatPmp } from "./nat-pmp.ts";
 import { type MappedPort, MappingError, type PortMapper } from "./port-mapper.ts";
 import { UPnPManager } from "./upnp.ts";
@@ -19,9 +20,10 @@ const RETRY_MS = 600_000;
 /** Ports that are tried where one is taken. */
 const PORT_TRIES = 5;
 
-/** For one attempt, and for the removal at the end, in milliseconds. */
+/** For one attempt, for the removal at the end, and for that of what was left behind, in milliseconds. */
 const ATTEMPT_MS = 20_000;
 const REMOVAL_MS = 2000;
+const LEFT_BEHIND_MS = 5000;
 
 /** The port as it is now. */
 export interface MappingState {
@@ -48,6 +50,8 @@ export interface PortMappingOptions {
   readonly lifetime?: number;
   /** Default: the real ones that may be used. */
   readonly mappers?: readonly PortMapper[];
+  /** Where it is kept what is open, for the next run if this one is killed; absent: nowhere. */
+  readonly ports?: MappedPorts;
   /** The state has changed. */
   readonly onChange?: (state: MappingState) => void;
 }
@@ -55,7 +59,10 @@ export interface PortMappingOptions {
 /** What was made, and by whom. */
 interface Made {
   readonly mapper: PortMapper;
+  readonly internalPort: number;
   readonly mapped: MappedPort;
+  /** Milliseconds since the epoch; 0: without end. */
+  readonly until: number;
 }
 
 /** Keeps one TCP port mapped. Idle until {@link start}. */
@@ -65,6 +72,8 @@ export class PortMapping implements AsyncDisposable {
   readonly #ended = new AbortController();
   /** What has to be removed at the end, by whom and external port. */
   readonly #left = new Map<string, Made>();
+  /** What an earlier run has left open; undefined before that was looked at. */
+  #leftBehind: readonly OpenPort[] | undefined;
   #internalPort = 0;
   #current: Made | undefined;
   #cancel = () => {};
@@ -130,6 +139,7 @@ export class PortMapping implements AsyncDisposable {
   async #once(): Promise<MappingState> {
     if (this.#mappers.length === 0) throw new Error("UPnP and NAT-PMP are switched off (p2p.upnp, p2p.nat_pmp)");
     const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(ATTEMPT_MS)]);
+    if (this.#leftBehind === undefined) await this.#tidy(signal);
     const before = this.#current;
     const renewed = before && (await this.#renew(before, signal));
     const made = renewed ?? (await this.#first(before?.mapped.externalPort ?? this.#internalPort, signal));
@@ -206,18 +216,71 @@ export class PortMapping implements AsyncDisposable {
   async #map(mapper: PortMapper, externalPort: number, signal: AbortSignal): Promise<Made> {
     const { lifetime = LIFETIME } = this.#options;
     // It counts from here on: a call that is called off may have been heard by the router.
-    const wanted = { mapper, mapped: { externalPort, lifetime } };
+    const wanted = this.#made(mapper, { externalPort, lifetime });
     this.#left.set(keyOf(wanted), wanted);
+    await this.#keep();
     try {
       const mapped = await mapper.map(this.#internalPort, externalPort, lifetime, signal);
       this.#left.delete(keyOf(wanted));
-      const made = { mapper, mapped };
+      const made = this.#made(mapper, mapped);
       this.#left.set(keyOf(made), made);
       return made;
     } catch (error) {
       if (error instanceof MappingError && error.kind !== "absent") this.#left.delete(keyOf(wanted));
       throw error;
+    } finally {
+      await this.#keep();
     }
+  }
+
+  #made(mapper: PortMapper, mapped: MappedPort): Made {
+    const until = mapped.lifetime === 0 ? 0 : this.#options.clock.now() + mapped.lifetime * 1000;
+    return { mapper, internalPort: this.#internalPort, mapped, until };
+  }
+
+  /** Writes down what is open, or may be. Never rejects. */
+  async #keep(): Promise<void> {
+    const { ports, logger } = this.#options;
+    const open = [...this.#left.values()].map(
+      ({ mapper, internalPort, mapped, until }): OpenPort => ({
+        ...{ by: mapper.name, internalPort, externalPort: mapped.externalPort, until },
+      }),
+    );
+    try {
+      await ports?.write([...(this.#leftBehind ?? []), ...open]);
+    } catch (error) {
+      logger.debug({ problem: (error as Error).message }, "which ports are mapped could not be written down");
+    }
+  }
+
+  /** Removes what an earlier run has left open: it was killed. @throws the signal's reason */
+  async #tidy(signal: AbortSignal): Promise<void> {
+    const left = (await this.#options.ports?.read()) ?? [];
+    this.#leftBehind = left;
+    if (left.length === 0) return;
+    const within = AbortSignal.any([signal, AbortSignal.timeout(LEFT_BEHIND_MS)]);
+    const removed = await Promise.all(this.#mappers.map((mapper) => this.#removeLeft(mapper, left, within)));
+    // One of a router that is not here now may be removed another time, until it has forgotten it.
+    this.#leftBehind = left.filter((port) => !removed.flat().includes(port));
+    await this.#keep();
+    signal.throwIfAborted();
+  }
+
+  /** @returns those that are closed now. Never rejects */
+  async #removeLeft(mapper: PortMapper, left: readonly OpenPort[], signal: AbortSignal): Promise<readonly OpenPort[]> {
+    const removed: OpenPort[] = [];
+    try {
+      for (const port of left.filter(({ by }) => by === mapper.name)) {
+        // Who was not heard of yet would not be asked to close anything.
+        if (removed.length === 0) await mapper.externalAddress(signal);
+        await mapper.unmap(port.internalPort, port.externalPort, signal);
+        removed.push(port);
+      }
+    } catch (error) {
+      const fields = { by: mapper.name, problem: (error as Error).message };
+      this.#options.logger.debug(fields, "a port that an earlier run had mapped was not removed");
+    }
+    return removed;
   }
 
   async #removeOthers(kept: Made): Promise<void> {
@@ -229,8 +292,9 @@ export class PortMapping implements AsyncDisposable {
   async #remove(made: Made, signal: AbortSignal): Promise<void> {
     const { mapper, mapped } = made;
     try {
-      await mapper.unmap(this.#internalPort, mapped.externalPort, signal);
+      await mapper.unmap(made.internalPort, mapped.externalPort, signal);
       this.#left.delete(keyOf(made));
+      await this.#keep();
     } catch (error) {
       const fields = { by: mapper.name, port: mapped.externalPort, problem: (error as Error).message };
       this.#options.logger.debug(fields, "a mapped port was not removed; the router forgets it");

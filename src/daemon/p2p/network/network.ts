@@ -78,6 +78,7 @@ export class Network implements PeerNetwork, AsyncDisposable {
     const { keys } = taker;
     const seeker = new Seeker({
       ...{ taker, clock, logger, order: orderEndpoints, self: () => encryption.peerId },
+      allowsLookup: mode !== "lan-only",
       allowsTcp: (address) => allowsTcp(mode, address),
       ...{ mayBeCalled, mayBeAskedByIce },
       failed: (place) => finder.failed(keys.lookupKey, place),

@@ -16,6 +16,8 @@ const MOST_OF_A_PEER = 4;
 const CHOOSING_MS = 5000;
 /** Admitted, and not handed over: forgotten after this long, in milliseconds. */
 const ADMITTED_MS = 15_000;
+/** Not that the share has ended: the daemon may only be about to start anew. Of that whoever keeps the share tells. */
+const NOT_HERE = "it is not given here any more";
 
 interface Taken {
   readonly channel: CountedChannel;
@@ -71,7 +73,7 @@ export class Publication implements Admission, Disposable {
 
   #refusal(peerId: string): DownloadError | undefined {
     const { servable, clock, refuses } = this.#options;
-    if (this.#ended) return failure("PEER_REFUSED", "the share has ended");
+    if (this.#ended) return failure("PEER_REFUSED", NOT_HERE);
     const refused = refuses(peerId);
     if (refused) return refused;
     const now = clock.monotonic();
@@ -95,7 +97,7 @@ export class Publication implements Admission, Disposable {
     const { clock, give } = this.#options;
     this.#coming.delete(inner.peerId);
     if (this.#ended) {
-      inner.close(failure("PEER_REFUSED", "the share has ended"));
+      inner.close(failure("PEER_REFUSED", NOT_HERE));
       return;
     }
     const channel = new CountedChannel(inner, () => void this.#taken.delete(taken));
@@ -114,6 +116,6 @@ export class Publication implements Admission, Disposable {
   /** Nobody is let in any more, and who is in is told. */
   [Symbol.dispose](): void {
     this.#ended = true;
-    for (const { channel } of [...this.#taken]) channel.close(failure("PEER_REFUSED", "the share has ended"));
+    for (const { channel } of [...this.#taken]) channel.close(failure("PEER_REFUSED", NOT_HERE));
   }
 }

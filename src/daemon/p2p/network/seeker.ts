@@ -9,8 +9,10 @@ import { asDownloadError, type DownloadError, failure } from "../../core/errors.
 import type { PeerInfo, PeerState } from "../../core/peers.ts";
 import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { RaceTarget } from "../path/race.ts";
+import { needsNoLookup } from "../resolve-host.ts";
 import type { Channel, ChannelTaker, Endpoint, PeerStream, Presence, ShareKeys } from "../types.ts";
 import { CountedChannel } from "./counted-channel.ts";
+import { KnownPlaces } from "./known-places.ts";
 
 /** What a seeker is made of. */
 export interface SeekerOptions {
@@ -18,6 +20,8 @@ export interface SeekerOptions {
   readonly self: () => string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** May name servers be asked, in this mode? */
+  readonly allowsLookup: boolean;
   /** May TCP be tried with this address, in this mode? */
   readonly allowsTcp: (address: string) => boolean;
   /** May a place be called that a peer names? */
@@ -37,7 +41,7 @@ export interface SeekerOptions {
 interface Target {
   readonly key: string;
   readonly kind: "explicit" | "present" | "found";
-  endpoints: Endpoint[];
+  readonly places: KnownPlaces;
   presence: Presence | undefined;
   peerId: string | undefined;
   failures: number;
@@ -50,7 +54,6 @@ interface Target {
 const MOST_RACES = { explicit: 8, present: 6, found: 16 } as const;
 /** Peers that are kept in mind, by the same. */
 const MOST_TARGETS = { explicit: 32, present: 64, found: 200 } as const;
-const MOST_ENDPOINTS = 12;
 /** The wait after a failure, in milliseconds: doubled each time. */
 const FIRST_WAIT_MS = 2000;
 const LONGEST_WAIT_MS = 5 * 60_000;
@@ -71,6 +74,7 @@ export class Seeker implements Disposable {
     { readonly channel: CountedChannel; readonly since: number; readonly target: Target }
   >();
   #cancel: (() => void) | undefined;
+  #known = 0;
 
   constructor(options: SeekerOptions) {
     this.#options = options;
@@ -98,7 +102,15 @@ export class Seeker implements Disposable {
   start(): void {
     for (const text of this.#options.taker.explicit) {
       const endpoint = readPlace(text);
-      if (endpoint) this.#add("explicit", text, [endpoint]);
+      if (endpoint && !this.#options.allowsLookup && !needsNoLookup(endpoint.host))
+        this.#tell(
+          failure(
+            "INVALID_ARGUMENT",
+            `"${text}" is a name, and with p2p.mode = "lan-only" nobody is asked what it stands for, since that could be a ` +
+              `server elsewhere: name the peer's address, such as 192.168.1.5:${endpoint.port}`,
+          ),
+        );
+      else if (endpoint) this.#add("explicit", text, new KnownPlaces([endpoint]));
       else
         this.#tell(failure("PEERS_UNREACHABLE", `"${text}" is not a peer: HOST:PORT is wanted`, { retryable: false }));
     }
@@ -111,7 +123,9 @@ export class Seeker implements Disposable {
     if (isIP(host) === 0 || !(port > 0 && port < 65_536) || peerId === this.#options.self()) return;
     const known = [...this.#targets.values()].find((one) => peerId !== "" && one.peerId === peerId);
     const endpoint: Endpoint = { host, port, kind: addressKind(host) === "public" ? "direct" : "lan" };
-    this.#add(known?.kind ?? "found", known?.key ?? `${host} ${port}`, [endpoint], peerId || undefined);
+    // That it is that peer nobody has proved: where there is no room beside its other places, it is one by itself.
+    if (!known?.places.hint(endpoint))
+      this.#add("found", `${host} ${port}`, new KnownPlaces([endpoint]), peerId || undefined);
     this.#look();
   }
 
@@ -119,10 +133,10 @@ export class Seeker implements Disposable {
   present(presence: Presence): void {
     if (!presence.shares) return;
     const endpoints = presence.endpoints.filter((place) => this.#options.mayBeCalled(place));
-    const target = this.#add("present", presence.peerId, endpoints, presence.peerId);
+    const target = this.#add("present", presence.peerId, new KnownPlaces(), presence.peerId);
     if (target === undefined) return;
     // What it says now, in place of what it said; it is worth another try.
-    target.endpoints = endpoints.slice(0, MOST_ENDPOINTS);
+    target.places.say(endpoints);
     target.presence = presence;
     if (target.failures > 0) target.notBefore = Math.min(target.notBefore, this.#now + FIRST_WAIT_MS);
     this.#look();
@@ -132,13 +146,9 @@ export class Seeker implements Disposable {
     return this.#options.clock.monotonic();
   }
 
-  #add(kind: Target["kind"], key: string, endpoints: readonly Endpoint[], peerId?: string): Target | undefined {
+  #add(kind: Target["kind"], key: string, places: KnownPlaces, peerId?: string): Target | undefined {
     const known = this.#targets.get(key);
     if (known) {
-      const more = endpoints.filter(
-        ({ host, port }) => !known.endpoints.some((e) => e.host === host && e.port === port),
-      );
-      known.endpoints = [...known.endpoints, ...more].slice(-MOST_ENDPOINTS);
       known.peerId ??= peerId;
       return known;
     }
@@ -150,7 +160,7 @@ export class Seeker implements Disposable {
       this.#targets.delete(worst.key);
     }
     const target: Target = {
-      ...{ key, kind, endpoints: [...endpoints], presence: undefined, peerId },
+      ...{ key, kind, places, presence: undefined, peerId },
       ...{ failures: 0, notBefore: 0, running: undefined },
     };
     this.#targets.set(key, target);
@@ -162,6 +172,7 @@ export class Seeker implements Disposable {
     if (this.#ended.signal.aborted) return;
     this.#cancel?.();
     this.#cancel = this.#options.clock.timer(LOOK_MS, () => this.#look());
+    this.#tellKnown();
     const running = { explicit: 0, present: 0, found: 0 };
     for (const target of this.#targets.values()) if (target.running) running[target.kind] += 1;
     let wanted = this.#options.taker.wanted() - running.explicit - running.present;
@@ -178,10 +189,21 @@ export class Seeker implements Disposable {
   }
 
   #isDue(target: Target): boolean {
-    const { peerId } = target;
-    if (target.running || target.notBefore > this.#now) return false;
+    return !target.running && target.notBefore <= this.#now && this.#mayCome(target);
+  }
+
+  /** It is not here, and may be asked. */
+  #mayCome({ peerId }: Target): boolean {
     if (peerId === undefined) return true;
     return peerId !== this.#options.self() && !this.#links.has(peerId) && !this.isBanned(peerId);
+  }
+
+  /** What strangers name counts for nothing. */
+  #tellKnown(): void {
+    const known = [...this.#targets.values()].filter((one) => one.kind !== "found" && this.#mayCome(one)).length;
+    if (known === this.#known) return;
+    this.#known = known;
+    this.#options.taker.othersKnown?.(known);
   }
 
   async #run(target: Target): Promise<void> {
@@ -192,7 +214,7 @@ export class Seeker implements Disposable {
       const channel = await reach(
         {
           keys: taker.keys,
-          endpoints: order(target.endpoints),
+          endpoints: order(target.places.all),
           presence: target.presence,
           allows: (address) => allowsTcp(address) && this.#allows(address),
           allowsIce: (address) => mayBeAskedByIce(address) && this.#allows(address),
@@ -207,7 +229,7 @@ export class Seeker implements Disposable {
       logger.debug({ share: taker.keys.publicId, target: target.key, error }, "A peer was not reached.");
       // What a stranger's address does not answer says nothing about the share.
       if (target.kind !== "found") this.#tell(asDownloadError(error));
-      else for (const { host, port } of target.endpoints) failed({ externalIp: host, externalPort: port });
+      else for (const { host, port } of target.places.all) failed({ externalIp: host, externalPort: port });
     } finally {
       target.running = undefined;
       this.#look();
@@ -230,12 +252,14 @@ export class Seeker implements Disposable {
     const channel = await connect(peer, taker.keys, signal);
     const { peerId } = channel;
     target.peerId ??= peerId;
+    if (peer.called && peerId === target.peerId) target.places.prove(peer.called);
     const refuse = (why: string): never => {
       channel.close();
       throw failure("PEERS_UNREACHABLE", why);
     };
     if (peerId === self()) refuse("it is this machine itself");
-    if (this.isBanned(peerId)) refuse("the peer there is banned: it has sent wrong bytes");
+    if (this.isBanned(peerId))
+      refuse("the peer there is not asked any more: it has sent wrong bytes, or said that the share has ended");
     if (this.#links.has(peerId)) refuse("the peer there is connected already");
     return channel;
   }

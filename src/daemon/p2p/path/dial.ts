@@ -122,7 +122,7 @@ async function callOne(
       places.map(async (place) => {
         const stream = await connectTcp(place.host, place.port, { clock, timeoutMs: CONNECT_MS, signal });
         try {
-          await group.use({ stream, path: group.pathOf(place), remoteAddress: place.host });
+          await group.use({ stream, path: group.pathOf(place), remoteAddress: place.host, called: endpoint });
         } catch (error) {
           stream.destroy();
           throw error;

@@ -22,6 +22,15 @@ interface Published {
   cancelAgain?: () => void;
 }
 
+/**
+ * What the peers of a share are told when it ends. Who merely gives on what he has fetched says nothing of the share: whoever
+ * shared it may give it as before.
+ */
+export function lastWord({ record }: Pick<ShareContent, "record">, why: string): DownloadError {
+  if (record.fetched) return failure("PEER_REFUSED", "it is not given on from here any more");
+  return failure("SHARE_ENDED", why);
+}
+
 /** The shares that can be reached, or are to be. */
 export class SharePublisher {
   readonly #parts: SharePublisherParts;
@@ -39,7 +48,8 @@ export class SharePublisher {
     const wanted = (): boolean => this.#published.get(content) === published;
     try {
       published.publication = await network.publish(content, (channel) => {
-        if (!wanted() || content.isOver) channel.close(failure("PEER_REFUSED", "the share has ended"));
+        if (content.isOver) channel.close(lastWord(content, "the share has ended: its time is over"));
+        else if (!wanted()) channel.close(failure("PEER_REFUSED", "it is not given here any more"));
         else if (content.hasRoomFor(channel.peerId)) seeder.serve(channel, content);
         else channel.close(failure("PEER_REFUSED", "others are fetching what may still be fetched of the share"));
       });

@@ -23,7 +23,7 @@ import { ShareContent } from "./share-content.ts";
 import { type FetchedShares, fetchedShare } from "./share-fetched.ts";
 import { checkShareOptions, findShare, knownFiles, sharedAgain, stateOf } from "./share-lookup.ts";
 import { type KnownFile, type PreparedShare, prepareShare } from "./share-prepare.ts";
-import { SharePublisher } from "./share-publisher.ts";
+import { lastWord, SharePublisher } from "./share-publisher.ts";
 import { isOver, type ShareRecord, ShareStore } from "./share-store.ts";
 import type { OwnPlaces } from "./walk.ts";
 
@@ -145,7 +145,7 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
       }
       const content = this.#required(id);
       const state = this.#state(content);
-      await this.#end(content, failure("PEER_REFUSED", "the share was ended by its owner: ask for a new code"));
+      await this.#end(content, lastWord(content, "the share was ended by its owner: ask for a new code"));
       return { ...state, peerCount: 0 };
     });
   }
@@ -294,8 +294,9 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
     if (this.#live.get(record.id) !== content) return;
     this.#live.delete(record.id);
     this.#dirty.delete(content);
-    const withdrawn = this.#withdraw(content);
+    // First, so that this is what its peers hear.
     this.#parts.seeder.end(record.id, reason);
+    const withdrawn = this.#withdraw(content);
     await Promise.all([withdrawn, this.#forget(record)]);
     this.#parts.logger.info({ share: record.id, why: reason.message }, "a share has ended");
   }
@@ -331,7 +332,10 @@ export class Shares implements Startable, FileSharer, Pick<PeerSharing, "share" 
   #endOver(): void {
     for (const content of this.#live.values()) {
       if (!content.isOver) continue;
-      const reason = failure("PEER_REFUSED", "the share has ended");
+      const reason = lastWord(
+        content,
+        "the share has ended: its time is over, or it was fetched as often as it may be",
+      );
       void this.#inTurn(() => this.#end(content, reason)).catch((error: unknown) =>
         this.#parts.logger.warn({ error: asDownloadError(error).message }, "a share could not be ended"),
       );

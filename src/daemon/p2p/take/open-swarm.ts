@@ -53,6 +53,11 @@ export class OpenSwarm {
     this.swarm = parts.swarm;
   }
 
+  /** How many use it. */
+  get users(): number {
+    return this.#users;
+  }
+
   /** Somebody uses it until the answer is disposed of. @param share - what is fetched is given on */
   use(explicit: readonly string[], share: boolean): SwarmUse {
     this.#users++;

@@ -13,6 +13,7 @@ import { type ChunkCount, HeldChunks } from "./held-chunks.ts";
 import { LinkMeter } from "./link-meter.ts";
 import { LinkRequest, Overtaken } from "./link-request.ts";
 import { LAST_REQUEST, PastRequests } from "./past-requests.ts";
+import { oneWord } from "./swarm-errors.ts";
 import { encodeNumbers, encodeRequest, readOffer, readReason } from "./taker-messages.ts";
 
 /** Milliseconds for the first frame. */
@@ -383,8 +384,9 @@ export class PeerLink {
     this.#ended = true;
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
-    this.#catalogue?.fail(reason);
-    for (const request of [...this.#requests.values()]) request.fail(reason);
+    const why = oneWord(reason);
+    this.#catalogue?.fail(why);
+    for (const request of [...this.#requests.values()]) request.fail(why);
     this.#host.ended(this, reason);
   }
 }

@@ -22,7 +22,7 @@ const MOST_PEERS = 16;
 /** What the resolver needs. */
 export interface PeerResolverParts {
   /** Made when they are first needed. */
-  readonly swarms: () => Promise<Pick<Swarms, "use">>;
+  readonly swarms: () => Promise<Pick<Swarms, "enter" | "use">>;
   readonly secrets: Pick<SecretStore, "keep">;
   /** As the configuration has it now. */
   readonly settings: () => { readonly enabled: boolean; readonly allowRemote: boolean };
@@ -60,6 +60,7 @@ export class PeerResolver implements Resolver {
     if (explicit.length > MOST_PEERS)
       throw failure("INVALID_ARGUMENT", `${explicit.length} peers are named; at most ${MOST_PEERS} can be`);
     const swarms = await this.#parts.swarms();
+    swarms.enter(named.publicId, { remote, explicit });
     using use = swarms.use(named.publicId, { remote, explicit, share: options.share === true });
     if (named.file !== undefined) use.swarm.join();
     const files = await use.swarm.files(signal);

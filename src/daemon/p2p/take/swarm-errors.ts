@@ -42,8 +42,18 @@ export function nobodyGives({ here, since, now, problem, lastEnd }: VainSearch):
 
 /** Somebody said no, and there was time for another to come: it is of no use to ask again at once. */
 export function lastWord(answer: DownloadError): DownloadError {
-  const { code, message, retryable, metadata } = answer;
+  const { code, message, retryable, metadata } = oneWord(answer);
   return failure(code, message, { cause: answer, retryable, metadata: { ...metadata, last_word: "true" } });
+}
+
+/** What one peer says of the share's end is no more than that it gives nothing any more. */
+export function oneWord(word: DownloadError): DownloadError {
+  return word.code === "SHARE_ENDED" ? failure("PEER_REFUSED", word.message, { cause: word }) : word;
+}
+
+/** All who gave have said that the share has ended. @param word - of the last one */
+export function shareEnded(word: DownloadError): DownloadError {
+  return failure("SHARE_ENDED", `${word.message}; nobody else was found who gives it`, { cause: word });
 }
 
 /** Somebody was there, and this was the answer. */

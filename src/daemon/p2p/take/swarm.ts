@@ -10,10 +10,11 @@ import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Channel, ChannelTaker, PeerNetwork, ShareKeys } from "../types.ts";
 import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
+import { Farewells } from "./farewells.ts";
 import { FileLists, type SharedFiles } from "./file-lists.ts";
 import { isQuicker } from "./pace.ts";
 import { type LinkHost, type Others, PeerLink, type Wait } from "./peer-link.ts";
-import { isAnswer, lastWord, nobodyGives } from "./swarm-errors.ts";
+import { isAnswer, lastWord, nobodyGives, shareEnded } from "./swarm-errors.ts";
 import { Waiting } from "./swarm-waiting.ts";
 
 /** Milliseconds until it is said that nobody is there. */
@@ -21,6 +22,12 @@ const PATIENCE_MS = 30_000;
 
 /** The same after somebody was there and said no, or offered what cannot be taken: another may do better. */
 const SECOND_CHANCE_MS = 5000;
+
+/**
+ * Milliseconds that it was sought for at least, before it is believed that the share has ended: others may be found, and reached,
+ * less quickly than whoever said so.
+ */
+const LEAST_SEARCH_MS = 15_000;
 
 /** Milliseconds after which whoever lost a peer has come back to wait for another. */
 const RECENT_MS = 1000;
@@ -50,7 +57,7 @@ export interface SwarmParts {
   readonly maxPeers: () => number;
   /** The catalogue is known; called once. */
   readonly onFiles: (files: SharedFiles) => void;
-  /** The first peer is here, or the last one has gone. */
+  /** The first peer is here, or the last one has gone; `true` as well when it is known that nobody will come. */
   readonly onPresence: (here: boolean) => void;
 }
 
@@ -85,9 +92,15 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #streams = 0;
   #inUse = true;
   #problem: DownloadError | undefined;
+  /** Others who may give, and are not here. */
+  #othersKnown = 0;
+  readonly #farewells = new Farewells();
+  /** The share has ended, as all say who gave it. */
+  #over: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
-  /** By the monotonic clock: since then it is sought in vain. */
+  /** By the monotonic clock: since then it is sought, and sought in vain. */
+  #soughtSince = 0;
   #nobodySince = 0;
   /** Files that were let in to wait, since somebody was here. */
   #joined = 0;
@@ -124,7 +137,9 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const more = explicit.filter((peer) => !this.#explicit.has(peer));
     for (const peer of more) this.#explicit.add(peer);
     if (this.#since !== 0 && more.length === 0) return;
-    this.#nobodySince = this.#parts.clock.monotonic();
+    this.#soughtSince = this.#parts.clock.monotonic();
+    this.#nobodySince = this.#soughtSince;
+    this.#over = undefined;
     if (this.#since === 0) this.#parts.onPresence(false);
     this.#since ||= this.#parts.clock.now();
     const former = this.#seeking;
@@ -144,9 +159,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /**
    * For whoever is about to wait: others do so already, one patience is enough for all, and the first peer wakes them.
    *
-   * @throws NetworkError PEERS_NOT_FOUND if so
+   * @throws NetworkError PEERS_NOT_FOUND if so; ResourceError SHARE_ENDED
    */
   join(): void {
+    if (this.#over) throw this.#over;
     const left = PATIENCE_MS - (this.#parts.clock.monotonic() - this.#nobodySince);
     // When the patience is over, waiting ends at once and says why.
     if (!this.deserted || left <= 0 || this.#joined++ < ENOUGH_WAITING) return;
@@ -165,7 +181,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     return this.#lists.files;
   }
 
-  /** What is shared. @throws NetworkError PEERS_NOT_FOUND …; ResourceError SHARE_REFUSED; the signal's reason */
+  /** What is shared. @throws NetworkError PEERS_NOT_FOUND …; ResourceError SHARE_REFUSED, SHARE_ENDED; the signal's reason */
   files(signal: AbortSignal): Promise<SharedFiles> {
     return this.#wait(() => this.known, signal);
   }
@@ -268,13 +284,20 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const link = new PeerLink(channel, this, clock);
     this.#links.add(link);
     this.#inVain = false;
+    this.#over = undefined;
+    this.#farewells.came(channel.peerId);
     this.#joined = 0;
     if (this.#links.size === 1) this.#parts.onPresence(true);
     link.start();
   }
 
   isBanned(peerId: string): boolean {
-    return this.#parts.bans.isBanned(peerId) || this.#leftOut.has(peerId);
+    return this.#parts.bans.isBanned(peerId) || this.#leftOut.has(peerId) || this.#farewells.has(peerId);
+  }
+
+  othersKnown(count: number): void {
+    this.#othersKnown = count;
+    this.#waiting.changed();
   }
 
   problem(error: DownloadError): void {
@@ -306,6 +329,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const { inClear } = link.channel;
     const stalled = code === "TIMED_OUT" && (inClear || bans.stalled(peerId));
     if ((broke || stalled) && !bans.isBanned(peerId)) this.ban(link.channel, message);
+    this.#farewells.went(peerId, reason, bans.isBanned(peerId) || this.#leftOut.has(peerId));
     this.#lastEnd = { error: reason, at: clock.monotonic() };
     this.#lists.load();
     this.#waiting.changed();
@@ -402,6 +426,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       () => {
         if (this.#ended) throw failure("SHUTTING_DOWN", "the fetch from peers has ended");
         if (this.#problem && !this.#problem.retryable) throw this.#problem;
+        if (this.#over) throw this.#over;
         return look();
       },
       (waited) => {
@@ -410,16 +435,33 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
         const since = now - (this.#lastEnd?.at ?? 0);
         // One patience for all files of the share.
         const tried = this.deserted ? Math.max(waited, now - this.#nobodySince) : waited;
-        return Math.min(PATIENCE_MS - tried, alone ? SECOND_CHANCE_MS - since : PATIENCE_MS);
+        const other = SECOND_CHANCE_MS - since;
+        const over = this.#farewell && Math.max(other, this.#soughtSince + LEAST_SEARCH_MS - now);
+        return Math.min(PATIENCE_MS - tried, over ?? (alone ? other : PATIENCE_MS));
       },
       () => {
         const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };
         const answer = ended();
+        const farewell = this.#farewell;
+        if (farewell) return this.#end(farewell);
         this.#inVain = this.deserted;
         if (answer) return lastWord(answer);
         return nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
       },
       signal,
     );
+  }
+
+  /** Everybody who gave has said that the share has ended, and nobody is known who might say otherwise. */
+  get #farewell(): DownloadError | undefined {
+    return this.deserted && this.#othersKnown === 0 ? this.#farewells.word : undefined;
+  }
+
+  /** Whoever waits for it need not any more. */
+  #end(farewell: DownloadError): DownloadError {
+    this.#over = shareEnded(farewell);
+    this.#parts.onPresence(true);
+    this.#waiting.changed();
+    return this.#over;
   }
 }

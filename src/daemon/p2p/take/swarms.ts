@@ -11,6 +11,7 @@ import { Bans } from "./bans.ts";
 import type { SharedFiles } from "./file-lists.ts";
 import { OpenSwarm } from "./open-swarm.ts";
 import { PeerSource, type SwarmUse } from "./peer-source.ts";
+import { SearchTurns } from "./search-turns.ts";
 import { Swarm } from "./swarm.ts";
 
 /** Shares whose bans outlive their swarms. */
@@ -44,10 +45,24 @@ export class Swarms implements PeerSources, AsyncDisposable {
   readonly #open = new Map<string, OpenSwarm>();
   readonly #bans = new Map<string, Bans>();
   readonly #listeners = new Set<(publicId: string, here: boolean) => void>();
+  readonly #turns: SearchTurns;
   #ended = false;
 
   constructor(parts: SwarmsParts) {
     this.#parts = parts;
+    this.#turns = new SearchTurns(parts.clock);
+  }
+
+  /**
+   * For whoever is about to wait for the peers of a share, if nobody is here: too many may wait already.
+   *
+   * @throws NetworkError PEERS_NOT_FOUND, with when it is to come again
+   */
+  enter(publicId: string, { remote, explicit = [] }: Pick<SwarmOptions, "remote" | "explicit">): void {
+    if (this.#open.get(keyOf(publicId, remote))?.swarm.deserted === false) return;
+    const deserted = [...this.#open.values()].filter(({ swarm }) => swarm.deserted);
+    const waiting = deserted.reduce((sum, { users }) => sum + users, 0);
+    this.#turns.enter(publicId, waiting, explicit.length > 0);
   }
 
   /**
@@ -57,7 +72,7 @@ export class Swarms implements PeerSources, AsyncDisposable {
    */
   use(publicId: string, { remote, explicit = [], share = false }: SwarmOptions): SwarmUse {
     if (this.#ended) throw failure("SHUTTING_DOWN", "the daemon is ending");
-    const key = `${publicId}${remote ? "?remote" : ""}`;
+    const key = keyOf(publicId, remote);
     const open = this.#open.get(key) ?? this.#make(key, this.#keys(publicId), remote);
     return open.use(explicit, share);
   }
@@ -155,3 +170,5 @@ export class Swarms implements PeerSources, AsyncDisposable {
     return bans;
   }
 }
+
+const keyOf = (publicId: string, remote: boolean): string => `${publicId}${remote ? "?remote" : ""}`;

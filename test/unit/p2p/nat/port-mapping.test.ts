@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { suite, test } from "node:test";
+import { MappedPorts } from "../../../../src/daemon/p2p/nat/mapped-ports.ts";
 import { type MappedPort, MappingError, type PortMapper } from "../../../../src/daemon/p2p/nat/port-mapper.ts";
 import { type MappingState, PortMapping } from "../../../../src/daemon/p2p/nat/port-mapping.ts";
+import { temporaryFolder } from "../../../support/files.ts";
 import { RecordLogger } from "../../../support/record-logger.ts";
 import { TestClock } from "../../../support/test-clock.ts";
 import { waitFor } from "../../../support/wait.ts";
@@ -17,6 +21,7 @@ class FakeRouter implements PortMapper {
   problem: Error | undefined;
   gate: Promise<void> = Promise.resolve();
   disposed = false;
+  onMap: (() => Promise<void>) | undefined;
 
   constructor(name: PortMapper["name"] = "nat-pmp") {
     this.name = name;
@@ -25,6 +30,7 @@ class FakeRouter implements PortMapper {
   async map(internalPort: number, externalPort: number, lifetime: number, _signal?: AbortSignal): Promise<MappedPort> {
     await this.gate;
     this.asked.push(externalPort);
+    await this.onMap?.();
     if (this.problem) throw this.problem;
     if (this.taken.has(externalPort)) throw new MappingError("taken", `${externalPort} is taken`);
     this.open.set(externalPort, internalPort);
@@ -48,7 +54,10 @@ class FakeRouter implements PortMapper {
 }
 
 function setUp(...mappers: FakeRouter[]) {
-  const clock = new TestClock();
+  return setUpWith({}, ...mappers);
+}
+
+function setUpWith({ file, clock = new TestClock() }: { file?: string; clock?: TestClock }, ...mappers: FakeRouter[]) {
   const states: MappingState[] = [];
   const logger = new RecordLogger();
   const options = {
@@ -57,6 +66,7 @@ function setUp(...mappers: FakeRouter[]) {
     upnp: false,
     natPmp: false,
     mappers,
+    ...(file !== undefined && { ports: new MappedPorts(file, clock) }),
     onChange: (state: MappingState) => states.push(state),
   };
   return { clock, states, logger, mapping: new PortMapping(options) };
@@ -245,4 +255,75 @@ test("what a router may have heard before it was called off is removed", async (
   await mapping[Symbol.asyncDispose]();
   await started;
   assert.equal(router.open.size, 0);
+});
+
+suite("what a killed run has left open", () => {
+  test("is written down before the router hears of it, for the owner alone; nothing is left at the end", async () => {
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, "p2p", "mapped-ports.json");
+    const router = new FakeRouter();
+    const { mapping, clock } = setUpWith({ file }, router);
+    let before = "";
+    router.onMap = async () => {
+      before = await readFile(file, "utf8");
+    };
+    await mapping.start(5000);
+    const open = [{ by: "nat-pmp", internalPort: 5000, externalPort: 5000, until: clock.now() + 1_200_000 }];
+    assert.deepEqual(JSON.parse(before), open);
+    assert.deepEqual(JSON.parse(await readFile(file, "utf8")), open);
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+    await mapping[Symbol.asyncDispose]();
+    await assert.rejects(stat(file), { code: "ENOENT" });
+  });
+
+  test("is closed by the next one before it opens another", async () => {
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, "mapped-ports.json");
+    const [upnp, natPmp] = [new FakeRouter("upnp"), new FakeRouter("nat-pmp")];
+    const killed = setUpWith({ file }, upnp, natPmp);
+    await killed.mapping.start(5000);
+    await waitFor("one of them", () => upnp.open.size + natPmp.open.size > 0);
+    const [from] = [upnp, natPmp].filter(({ open }) => open.has(5000));
+    assert.ok(from);
+    let open = -1;
+    from.onMap = async () => {
+      open = from.open.size;
+    };
+    const { mapping } = setUpWith({ file, clock: killed.clock }, upnp, natPmp);
+    await mapping.start(6000);
+    assert.equal(open, 0, "first the old one is closed");
+    assert.ok(!from.open.has(5000));
+    await mapping[Symbol.asyncDispose]();
+    await assert.rejects(stat(file), { code: "ENOENT" });
+  });
+
+  test("is remembered while its router is away, and not for longer than that remembers it", async () => {
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, "mapped-ports.json");
+    const router = new FakeRouter();
+    const killed = setUpWith({ file }, router);
+    await killed.mapping.start(5000);
+    const { clock } = killed;
+    router.problem = new MappingError("absent", "no router");
+    const away = setUpWith({ file, clock }, router);
+    await away.mapping.start(6000);
+    await away.mapping[Symbol.asyncDispose]();
+    const kept = JSON.parse(await readFile(file, "utf8")) as { readonly internalPort: number }[];
+    assert.ok(kept.some(({ internalPort }) => internalPort === 5000));
+    clock.jump(1_200_001);
+    assert.deepEqual(await new MappedPorts(file, clock).read(), []);
+  });
+
+  test("is nothing where the file is nonsense", async () => {
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, "mapped-ports.json");
+    for (const text of ["", "{", "7", "[7, null]", '[{"by":"upnp","internalPort":0,"externalPort":9,"until":0}]']) {
+      await writeFile(file, text);
+      const router = new FakeRouter();
+      const { mapping } = setUpWith({ file }, router);
+      await mapping.start(5000);
+      assert.equal(mapping.state.reachable, true);
+      await mapping[Symbol.asyncDispose]();
+    }
+  });
 });

@@ -618,3 +618,95 @@ test("the only one who gave ends the share: five seconds for another, then his w
   assert.match(second.message, /whoever shared it has ended the share; nobody else was found/);
   assert.doesNotMatch(second.message, /wrong code/, "the code was right");
 });
+
+test("whoever gave and has gone without a word may come back: to wait for him is no failed attempt, for a quarter of an hour", async (t) => {
+  const { network, clock, resolve, swarms, url } = taker(t, { flow: false });
+  const giver = scriptGiver(file(3));
+  network.givers.push(giver);
+  await resolve();
+  const { signal } = new AbortController();
+  /** Waits for bytes. @returns seconds, and why it was given up; undefined if they came */
+  const wait = async () => {
+    const began = clock.monotonic();
+    const stream = await swarms.peer(`${url}/0`).open({ start: 0, signal });
+    let over = false;
+    const end = stream
+      .pipe(() => undefined)
+      .then(
+        () => undefined,
+        (error: unknown) => error as DownloadError,
+      );
+    void end.finally(() => {
+      over = true;
+    });
+    await waitFor("the end of the waiting", async () => {
+      if (!over) await clock.advance(network.givers.length === 0 ? 5000 : 250);
+      return over;
+    });
+    const error = await end;
+    if (error) assert.equal(error.code, "PEERS_NOT_FOUND");
+    return { error, seconds: (clock.monotonic() - began) / 1000 };
+  };
+  network.givers.length = 0;
+  network.open.get(giver)?.close();
+  await waitFor("he has gone", () => swarms.peers().length === 0);
+  const waits: number[] = [];
+  let last: DownloadError | undefined;
+  for (const gone = clock.monotonic(); clock.monotonic() - gone < 600_000; ) {
+    const { error, seconds } = await wait();
+    last = error;
+    assert.equal(error?.metadata["away"], "true", "no attempt is used up");
+    waits.push(Math.round(seconds));
+    await clock.advance(error?.retryAfterMs ?? 0);
+  }
+  assert.deepEqual(waits.slice(0, 3), [30, 35, 75], "each is longer than the one before");
+  assert.ok(waits.length < 7, `${waits.length} waits`);
+  network.givers.push(giver);
+  assert.equal((await wait()).error, undefined, "he is back");
+
+  network.givers.length = 0;
+  network.open.get(giver)?.close();
+  await waitFor("he has gone again", () => swarms.peers().length === 0);
+  const gone = clock.monotonic();
+  for (last = undefined; last === undefined || last.metadata["away"] !== undefined; ) {
+    last = (await wait()).error;
+    await clock.advance(last?.retryAfterMs ?? 0);
+  }
+  const minutes = (clock.monotonic() - gone) / 60_000;
+  assert.ok(minutes > 14.9 && minutes < 15.5, `for ever is too long: ${minutes} minutes`);
+});
+
+test("of many files that wait for whoever comes back a few do, the others less and less often", async (t) => {
+  const { network, clock, resolve, resolver, swarms, url } = taker(t, { flow: false });
+  const content = makeContent(
+    Array.from({ length: 50 }, (_, index) => [`f/${index}`, randomBytes(100)]),
+    { chunkSize: CHUNK },
+  );
+  const giver = scriptGiver(content);
+  network.givers.push(giver);
+  await resolve();
+  network.givers.length = 0;
+  network.open.get(giver)?.close();
+  await waitFor("he has gone", () => swarms.peers().length === 0);
+  const { signal } = new AbortController();
+  const ask = (index: number) =>
+    resolver
+      .resolve({ url: `${url}/${index}`, mirrors: [], options: {} }, signal)
+      .then(() => swarms.peer(`${url}/${index}`).open({ start: 0, signal }))
+      .then((stream) => stream.pipe(() => undefined))
+      .then(
+        () => assert.fail("it came"),
+        (error: unknown) => error as DownloadError,
+      );
+  for (const held of [30_000, 35_000]) {
+    const asked = Array.from({ length: 50 }, (_, index) => ask(index));
+    const settled: DownloadError[] = [];
+    for (const one of asked) void one.then((error) => settled.push(error));
+    await waitFor("most are told to leave waiting to others", () => settled.length === 46);
+    for (const error of settled) assert.equal(error.metadata["held"] !== undefined, true);
+    assert.ok(settled.every(({ retryAfterMs = 0 }) => retryAfterMs === held));
+    for (let second = 0; second < 36 && settled.length < 50; second++) await clock.advance(1000);
+    assert.equal(settled.filter(({ metadata }) => metadata["away"] !== undefined).length, 4);
+    await clock.advance(5000);
+  }
+});

@@ -46,6 +46,11 @@ export function lastWord(answer: DownloadError): DownloadError {
   return failure(code, message, { cause: answer, retryable, metadata: { ...metadata, last_word: "true" } });
 }
 
+/** Whoever gave may come back: to wait for that is no failed attempt. @param afterMs - until it is waited again */
+export function comesBack({ code, message, cause, metadata }: DownloadError, afterMs: number): DownloadError {
+  return failure(code, message, { cause, retryAfterMs: afterMs, metadata: { ...metadata, away: "true" } });
+}
+
 /** Somebody was there, and this was the answer. */
 export function isAnswer(error: DownloadError): boolean {
   return !(error instanceof NetworkError) || error.code === "PEER_REFUSED" || error.code === "PEER_MISBEHAVED";

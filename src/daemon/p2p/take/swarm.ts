@@ -8,16 +8,14 @@ import { chunkCount } from "../../core/manifest.ts";
 import type { PeerState } from "../../core/peers.ts";
 import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Channel, ChannelTaker, PeerNetwork, ShareKeys } from "../types.ts";
+import { Absence, PATIENCE_MS, SOON_MS } from "./absence.ts";
 import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
 import { FileLists, type SharedFiles } from "./file-lists.ts";
 import { isQuicker } from "./pace.ts";
 import { type LinkHost, type Others, PeerLink, type Wait } from "./peer-link.ts";
-import { isAnswer, lastWord, nobodyGives } from "./swarm-errors.ts";
+import { comesBack, isAnswer, lastWord, nobodyGives } from "./swarm-errors.ts";
 import { Waiting } from "./swarm-waiting.ts";
-
-/** Milliseconds until it is said that nobody is there. */
-const PATIENCE_MS = 30_000;
 
 /** The same after somebody was there and said no, or offered what cannot be taken: another may do better. */
 const SECOND_CHANCE_MS = 5000;
@@ -87,9 +85,8 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #problem: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
-  /** By the monotonic clock: since then it is sought in vain. */
-  #nobodySince = 0;
-  /** Files that were let in to wait, since somebody was here. */
+  readonly #absence = new Absence();
+  /** Files that were let in to wait, since somebody was here or one of them has left. */
   #joined = 0;
   /** Whoever waited has left, and comes back by its schedule: it is sought on meanwhile. */
   #inVain = false;
@@ -124,7 +121,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const more = explicit.filter((peer) => !this.#explicit.has(peer));
     for (const peer of more) this.#explicit.add(peer);
     if (this.#since !== 0 && more.length === 0) return;
-    this.#nobodySince = this.#parts.clock.monotonic();
+    this.#absence.begin(this.#parts.clock.monotonic());
     if (this.#since === 0) this.#parts.onPresence(false);
     this.#since ||= this.#parts.clock.now();
     const former = this.#seeking;
@@ -147,14 +144,15 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
    * @throws NetworkError PEERS_NOT_FOUND if so
    */
   join(): void {
-    const left = PATIENCE_MS - (this.#parts.clock.monotonic() - this.#nobodySince);
+    const now = this.#parts.clock.monotonic();
+    const returns = this.#mayReturn();
     // When the patience is over, waiting ends at once and says why.
-    if (!this.deserted || left <= 0 || this.#joined++ < ENOUGH_WAITING) return;
+    if (!this.deserted || this.#absence.left(now, now, returns) <= 0 || this.#joined++ < ENOUGH_WAITING) return;
     throw failure(
       "PEERS_NOT_FOUND",
       "nobody is here who shares by this code; other files of it wait for the same peers",
       {
-        retryAfterMs: Math.max(left, SECOND_CHANCE_MS),
+        retryAfterMs: this.#absence.next(now, returns),
         metadata: { held: this.keys.publicId },
       },
     );
@@ -296,7 +294,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const { bans, logger, clock } = this.#parts;
     this.#links.delete(link);
     if (this.deserted) {
-      this.#nobodySince = clock.monotonic();
+      this.#absence.begin(clock.monotonic());
       this.#parts.onPresence(false);
     }
     const { peerId, path } = link.channel;
@@ -392,6 +390,12 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       )[0];
   }
 
+  /** Whoever gave has gone, and has not said that it is for good. */
+  #mayReturn(): boolean {
+    if (!this.deserted || !this.known || (this.#lastEnd && isAnswer(this.#lastEnd.error))) return false;
+    return this.#absence.mayEnd(this.#parts.clock.monotonic());
+  }
+
   #wait<T>(look: () => T | undefined, signal: AbortSignal): Promise<T> {
     const start = this.#parts.clock.monotonic();
     const ended = (): DownloadError | undefined => {
@@ -409,15 +413,17 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
         const now = this.#parts.clock.monotonic();
         const since = now - (this.#lastEnd?.at ?? 0);
         // One patience for all files of the share.
-        const tried = this.deserted ? Math.max(waited, now - this.#nobodySince) : waited;
-        return Math.min(PATIENCE_MS - tried, alone ? SECOND_CHANCE_MS - since : PATIENCE_MS);
+        const left = this.deserted ? this.#absence.left(start, now, this.#mayReturn()) : PATIENCE_MS - waited;
+        return alone ? Math.min(left, SECOND_CHANCE_MS - since) : left;
       },
       () => {
         const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };
         const answer = ended();
         this.#inVain = this.deserted;
+        this.#joined = 0;
         if (answer) return lastWord(answer);
-        return nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
+        const nobody = nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
+        return this.#mayReturn() ? comesBack(nobody, SOON_MS) : nobody;
       },
       signal,
     );

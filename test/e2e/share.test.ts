@@ -88,6 +88,20 @@ describe("whole daemons share", { concurrency: 3 }, () => {
     assert.equal(await sha256Of(target), sha256);
   });
 
+  test("the giver's daemon is stopped in the middle: that is what is said, not that the share has ended", async () => {
+    await using sides = await pair(slowly(2 * MIB));
+    const { giver, taker, sha256, target } = sides;
+    const { finished } = sides.fetch();
+    await taker.downloaded(SIZE / 8);
+    await giver.daemon.kill("SIGTERM");
+    await giver.restart();
+    const { code, stderr } = await finished;
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stderr, /has ended|was ended/);
+    assert.match(taker.daemon.log(), /a peer has gone: the peer says: The daemon is ending/);
+    assert.equal(await sha256Of(target), sha256);
+  });
+
   test("the taker dies in the middle and comes back: what was recorded is not fetched again", async () => {
     await using sides = await pair(slowly(2 * MIB));
     const { giver, taker, sha256, target } = sides;

@@ -710,3 +710,44 @@ test("of many files that wait for whoever comes back a few do, the others less a
     await clock.advance(5000);
   }
 });
+
+test("who lets nobody in for now is waited for, without an attempt used up, and gone to as soon as there is room", async (t) => {
+  const { network, clock, resolve, swarms, publicId } = taker(t, { flow: false });
+  const giver = scriptGiver(file(1));
+  let busy = true;
+  network.givers.push({
+    ...giver,
+    give: (channel, ends) => {
+      if (busy) channel.close(failure("PEER_BUSY", "10 others fetch it now"));
+      else giver.give(channel, ends);
+    },
+  });
+  const here = Promise.withResolvers<void>();
+  swarms.onPresence((share, present) => void (share === publicId && present && !busy && here.resolve()));
+  for (let minutes = 0; minutes < 20; minutes++) {
+    let error: DownloadError | undefined;
+    const resolving = resolve().catch((thrown: unknown) => {
+      error = thrown as DownloadError;
+    });
+    await waitFor("an answer", async () => {
+      if (!error) await clock.advance(5000);
+      return error !== undefined;
+    });
+    await resolving;
+    assert.equal(error?.code, "PEER_BUSY");
+    assert.match(error?.message ?? "", /10 others fetch it now/);
+    assert.equal(error?.metadata["away"], "true");
+    await clock.advance(Math.min(error?.retryAfterMs ?? 60_000, 60_000));
+  }
+  busy = false;
+  using _use = swarms.use(publicId, { remote: false });
+  let came = false;
+  void here.promise.then(() => {
+    came = true;
+  });
+  await waitFor("he has room", async () => {
+    await clock.advance(250);
+    return came;
+  });
+  await resolve();
+});

@@ -41,7 +41,7 @@ export class SharePublisher {
       published.publication = await network.publish(content, (channel) => {
         if (!wanted() || content.isOver) channel.close(failure("PEER_REFUSED", "the share has ended"));
         else if (content.hasRoomFor(channel.peerId)) seeder.serve(channel, content);
-        else channel.close(failure("PEER_REFUSED", "others are fetching what may still be fetched of the share"));
+        else channel.close(failure("PEER_BUSY", "others are fetching what may still be fetched of the share"));
       });
       // It was withdrawn meanwhile.
       if (!wanted()) await published.publication[Symbol.asyncDispose]();

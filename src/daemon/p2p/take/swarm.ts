@@ -20,6 +20,9 @@ import { Waiting } from "./swarm-waiting.ts";
 /** The same after somebody was there and said no, or offered what cannot be taken: another may do better. */
 const SECOND_CHANCE_MS = 5000;
 
+/** Milliseconds until it is looked again whether somebody who is busy has room; the first who has is noticed at once. */
+const ROOM_MS = 25_000;
+
 /** Milliseconds after which whoever lost a peer has come back to wait for another. */
 const RECENT_MS = 1000;
 
@@ -390,9 +393,11 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       )[0];
   }
 
-  /** Whoever gave has gone, and has not said that it is for good. */
+  /** Whoever gave has gone, and has not said that it is for good; or others are served first. */
   #mayReturn(): boolean {
-    if (!this.deserted || !this.known || (this.#lastEnd && isAnswer(this.#lastEnd.error))) return false;
+    const last = this.#lastEnd?.error;
+    const busy = last?.code === "PEER_BUSY";
+    if (!this.deserted || !(this.known || busy) || (last && !busy && isAnswer(last))) return false;
     return this.#absence.mayEnd(this.#parts.clock.monotonic());
   }
 
@@ -421,7 +426,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
         const answer = ended();
         this.#inVain = this.deserted;
         this.#joined = 0;
-        if (answer) return lastWord(answer);
+        if (answer) return answer.code === "PEER_BUSY" ? comesBack(lastWord(answer), ROOM_MS) : lastWord(answer);
         const nobody = nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
         return this.#mayReturn() ? comesBack(nobody, SOON_MS) : nobody;
       },

@@ -221,6 +221,23 @@ describe("whole daemons share", { concurrency: 3 }, () => {
     await waitFor("the share's end", async () => (await giver.json(["shares"])).length === 0);
   });
 
+  test("one at a time: who has everything makes room at once", async () => {
+    await using sides = await pair();
+    const { giver, taker } = sides;
+    const file = join(giver.home.path, "single.bin");
+    await makeFile(file, 100_000);
+    const { code } = await giver.share(file, "--max-peers", "1");
+    const fetched = await taker.home.ctl(["fetch", "-", "-d", taker.home.path, "--peer", giver.peer], { input: code });
+    assert.equal(fetched.code, 0, fetched.stderr);
+    const ended = performance.now();
+    await waitFor("room", async () => (await giver.json(["shares"])).every((share) => share["peer_count"] === 0));
+    assert.ok(performance.now() - ended < 15_000, "as soon as it is done, and not when it may be forgotten");
+    await using third = await SharingHome.start();
+    const second = await third.home.ctl(["fetch", "-", "-d", third.home.path, "--peer", giver.peer], { input: code });
+    assert.equal(second.code, 0, second.stderr);
+    assert.doesNotMatch(second.stderr, /WAITING/);
+  });
+
   test("not for callers over TCP, unless that was said", async () => {
     await using folder = await temporaryFolder();
     await using giver = await SharingHome.start();

@@ -213,8 +213,10 @@ test("one request of many that does not go on is noticed, though the others of t
 });
 
 test("a lone slow giver stays usable; he is left as soon as somebody quicker comes", async (t) => {
-  const { network, clock, fetch } = taker(t);
+  const { network, clock, fetch, swarms, publicId } = taker(t);
   const content = file(1, 0);
+  // He stays from one fetch to the next.
+  using _use = swarms.use(publicId, { remote: false });
   const slow = scriptGiver(content, { trickles: { clock, ms: 250, after: CHUNK - 600 } });
   network.givers.push(slow);
   const { bytes, engine } = await fetch({ lanes: 1, signal: AbortSignal.timeout(20_000) });
@@ -518,6 +520,21 @@ test("a dead peer is noticed by its silence", async (t) => {
   for (let second = 0; second < 45; second++) await clock.advance(1000);
   assert.equal(channel.closed, true);
   assert.ok(logger.lines.some(({ message }) => /has not been heard of for 30 s/.test(message)));
+});
+
+test("who has everything gives his place up at once, and comes again if something is missed after all", async (t) => {
+  const { network, fetch } = taker(t, { flow: false });
+  const content = file(3);
+  const giver = scriptGiver(content);
+  network.givers.push(giver);
+  for (let times = 1; times <= 2; times++) {
+    const { bytes } = await fetch();
+    assert.deepEqual(bytes, content.files[0]);
+    await waitFor("gone", () => network.open.get(giver)?.closed === true);
+    assert.equal(network.met.get(giver), times);
+    await waitFor("he was told", () => giver.saw.completes === 1);
+    assert.equal(network.takers.size, 1, "the search lingers");
+  }
 });
 
 test("a swarm lingers, then ends; it is found again meanwhile", async (t) => {

@@ -136,6 +136,11 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     this.#inUse = inUse;
   }
 
+  /** Lets go of all who give: nothing is missing. Whoever needs something after all finds them anew. */
+  leave(): void {
+    for (const link of [...this.#links]) link.close();
+  }
+
   /** Nobody is here. */
   get deserted(): boolean {
     return this.#links.size === 0;

@@ -92,6 +92,20 @@ describe("whole daemons share", { concurrency: 3 }, () => {
     assert.equal(await sha256Of(target), sha256);
   });
 
+  test("the giver's daemon is stopped in the middle: that is what is said, not that the share has ended", async () => {
+    await using sides = await pair(slowly(2 * MIB));
+    const { giver, taker, sha256, target } = sides;
+    const { finished } = sides.fetch();
+    await taker.downloaded(SIZE / 8);
+    await giver.daemon.kill("SIGTERM");
+    await giver.restart();
+    const { code, stderr } = await finished;
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stderr, /has ended|was ended/);
+    assert.match(taker.daemon.log(), /a peer has gone: the peer says: The daemon is ending/);
+    assert.equal(await sha256Of(target), sha256);
+  });
+
   test("the taker dies in the middle and comes back: what was recorded is not fetched again", async () => {
     await using sides = await pair(slowly(2 * MIB));
     const { giver, taker, sha256, target } = sides;
@@ -259,6 +273,23 @@ describe("whole daemons share", { concurrency: 3 }, () => {
     assert.equal(fetched.code, 0, fetched.stderr);
     assert.equal(await sha256Of(join(out, "profile")), sha256);
     await waitFor("the share's end", async () => (await giver.json(["shares"])).length === 0);
+  });
+
+  test("one at a time: who has everything makes room at once", async () => {
+    await using sides = await pair();
+    const { giver, taker } = sides;
+    const file = join(giver.home.path, "single.bin");
+    await makeFile(file, 100_000);
+    const { code } = await giver.share(file, "--max-peers", "1");
+    const fetched = await taker.home.ctl(["fetch", "-", "-d", taker.home.path, "--peer", giver.peer], { input: code });
+    assert.equal(fetched.code, 0, fetched.stderr);
+    const ended = performance.now();
+    await waitFor("room", async () => (await giver.json(["shares"])).every((share) => share["peer_count"] === 0));
+    assert.ok(performance.now() - ended < 15_000, "as soon as it is done, and not when it may be forgotten");
+    await using third = await SharingHome.start();
+    const second = await third.home.ctl(["fetch", "-", "-d", third.home.path, "--peer", giver.peer], { input: code });
+    assert.equal(second.code, 0, second.stderr);
+    assert.doesNotMatch(second.stderr, /WAITING/);
   });
 
   test("not for callers over TCP, unless that was said", async () => {

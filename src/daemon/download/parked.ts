@@ -5,7 +5,7 @@
 import type { Session } from "../core/session.ts";
 
 /** What is waited with. */
-const CODES = new Set(["PEERS_NOT_FOUND", "PEERS_UNREACHABLE", "PEER_REFUSED", "CONNECTION_LOST"]);
+const CODES = new Set(["PEERS_NOT_FOUND", "PEERS_UNREACHABLE", "PEER_REFUSED", "PEER_BUSY", "CONNECTION_LOST"]);
 
 /** Who waits, by share. */
 export class Parked {

@@ -45,8 +45,9 @@ export function judge(failed: Failure): Verdict {
   if (!error.retryable) return { action: "fail" };
   if (PATIENT.has(error.code) || error.metadata["errno"] === "EIO")
     return { action: "wait", delayMs: DISK_POLL_MS, free: true };
-  // The host asked everybody to wait: this session was not even tried.
-  if (error.metadata["held"] !== undefined)
+  // The host asked everybody to wait: this session was not even tried. Or peers who gave are away, and may come back.
+  const away = error.metadata["away"] !== undefined && failed.maxRetries > 0;
+  if (error.metadata["held"] !== undefined || away)
     return { action: "wait", delayMs: error.retryAfterMs ?? backoff(failed, 1), free: true };
   if (failed.advanced) return { action: "wait", delayMs: error.retryAfterMs ?? backoff(failed, 1), free: true };
   if (attempt > failed.maxRetries) return { action: "fail" };

@@ -78,9 +78,10 @@ export function makePeerParts(init: PeerRoomInit, secrets: SecretStore): PeerPar
   return {
     ...{ network, discoveries, seeder, shares, swarms },
     async [Symbol.asyncDispose]() {
+      // First, since it says why: to whoever is told that a share has ended there is nothing to come back for.
+      await seeder[Symbol.asyncDispose]();
       await swarms[Symbol.asyncDispose]();
       await shares[Symbol.asyncDispose]();
-      await seeder[Symbol.asyncDispose]();
       await network[Symbol.asyncDispose]();
       await multicast?.[Symbol.asyncDispose]();
       await dht?.[Symbol.asyncDispose]();

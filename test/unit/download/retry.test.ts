@@ -32,6 +32,14 @@ describe("retry policy", () => {
     assert.deepEqual(verdict, { action: "wait", delayMs: 1000, free: true });
   });
 
+  test("whoever gave may come back: that costs no attempt, however long it takes", () => {
+    const error = failure("PEERS_NOT_FOUND", "gone", { retryAfterMs: 5000, metadata: { away: "true" } });
+    assert.deepEqual(judge({ ...base, attempt: 99, error }), { action: "wait", delayMs: 5000, free: true });
+    assert.deepEqual(judge({ ...base, maxRetries: 0, error }), { action: "fail" }, "as was said");
+    const nobody = failure("PEERS_NOT_FOUND", "gone");
+    assert.deepEqual(judge({ ...base, attempt: 99, error: nobody }), { action: "fail" });
+  });
+
   test("the origin's word comes first", () => {
     const error = failure("HTTP_TOO_MANY_REQUESTS", "429", { retryAfterMs: 120_000 });
     assert.deepEqual(judge({ ...base, error }), { action: "wait", delayMs: 120_000, free: false });

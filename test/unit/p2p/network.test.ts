@@ -82,7 +82,7 @@ test("as many peers as the share allows, counted when they have proved the code"
   const reason = await new Promise((resolve) => {
     refused.start({ frame: () => undefined, data: () => undefined, closed: resolve });
   });
-  assert.equal((reason as { readonly code: string }).code, "PEER_REFUSED");
+  assert.equal((reason as { readonly code: string }).code, "PEER_BUSY");
 });
 
 test("a peer named twice is connected once; a banned one is left alone", async () => {

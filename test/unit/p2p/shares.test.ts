@@ -129,6 +129,25 @@ test("of a folder nothing is shared that leads elsewhere or cannot be taken, and
   }
 });
 
+test("a name that is no text is why a file or folder is left out, not that it has gone", {
+  skip: process.platform !== "linux",
+}, async () => {
+  await using folder = await temporaryFolder();
+  await using fixture = shareFixture(folder.path);
+  const root = join(folder.path, "old");
+  await mkdir(root);
+  await writeFile(join(root, "a.txt"), "1");
+  // As another machine wrote it, in Latin-1.
+  await mkdir(Buffer.from(join(root, "b\u00fccher"), "latin1"));
+  await writeFile(Buffer.from(join(root, "stra\u00dfe.txt"), "latin1"), "2");
+  const made = await fixture.shares.share([root], {}, unbroken());
+  assert.equal(made.state.fileCount, 1);
+  assert.deepEqual(
+    made.leftOut.map(({ why }) => why),
+    ["its name is no text in UTF-8", "its name is no text in UTF-8"],
+  );
+});
+
 test("several paths are one share; what a person names may be a link", async () => {
   await using folder = await temporaryFolder();
   await using fixture = shareFixture(folder.path);
@@ -380,7 +399,8 @@ test("a daemon that ends, as for a restart, does not say that its shares have en
     await peer.until(() => peer.offer !== undefined);
     return peer;
   })().then((peer) => peer.untilClosed());
-  assert.equal(reason.code, "PEER_REFUSED", reason.message);
+  assert.deepEqual([reason.code, reason.retryable], ["CONNECTION_LOST", true]);
+  assert.match(reason.message, /the daemon is ending/i);
 });
 
 test("a share ends when its time has come, and whoever fetches is told", async () => {

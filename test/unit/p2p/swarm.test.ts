@@ -213,8 +213,10 @@ test("one request of many that does not go on is noticed, though the others of t
 });
 
 test("a lone slow giver stays usable; he is left as soon as somebody quicker comes", async (t) => {
-  const { network, clock, fetch } = taker(t);
+  const { network, clock, fetch, swarms, publicId } = taker(t);
   const content = file(1, 0);
+  // He stays from one fetch to the next.
+  using _use = swarms.use(publicId, { remote: false });
   const slow = scriptGiver(content, { trickles: { clock, ms: 250, after: CHUNK - 600 } });
   network.givers.push(slow);
   const { bytes, engine } = await fetch({ lanes: 1, signal: AbortSignal.timeout(20_000) });
@@ -520,6 +522,21 @@ test("a dead peer is noticed by its silence", async (t) => {
   assert.ok(logger.lines.some(({ message }) => /has not been heard of for 30 s/.test(message)));
 });
 
+test("who has everything gives his place up at once, and comes again if something is missed after all", async (t) => {
+  const { network, fetch } = taker(t, { flow: false });
+  const content = file(3);
+  const giver = scriptGiver(content);
+  network.givers.push(giver);
+  for (let times = 1; times <= 2; times++) {
+    const { bytes } = await fetch();
+    assert.deepEqual(bytes, content.files[0]);
+    await waitFor("gone", () => network.open.get(giver)?.closed === true);
+    assert.equal(network.met.get(giver), times);
+    await waitFor("he was told", () => giver.saw.completes === 1);
+    assert.equal(network.takers.size, 1, "the search lingers");
+  }
+});
+
 test("a swarm lingers, then ends; it is found again meanwhile", async (t) => {
   const { network, resolve, clock } = taker(t, { flow: false });
   network.givers.push(scriptGiver(file(1)));
@@ -777,4 +794,137 @@ test("of many codes behind which nobody is a few are looked for; the others hold
   for (const url of others) ask(url);
   await clock.advance(1);
   assert.equal(((await resolve()) as Plan).filename, "film.mkv", "whose peers are here waits for nobody");
+});
+
+test("whoever gave and has gone without a word may come back: to wait for him is no failed attempt, for a quarter of an hour", async (t) => {
+  const { network, clock, resolve, swarms, url } = taker(t, { flow: false });
+  const giver = scriptGiver(file(3));
+  network.givers.push(giver);
+  await resolve();
+  const { signal } = new AbortController();
+  /** Waits for bytes. @returns seconds, and why it was given up; undefined if they came */
+  const wait = async () => {
+    const began = clock.monotonic();
+    const stream = await swarms.peer(`${url}/0`).open({ start: 0, signal });
+    let over = false;
+    const end = stream
+      .pipe(() => undefined)
+      .then(
+        () => undefined,
+        (error: unknown) => error as DownloadError,
+      );
+    void end.finally(() => {
+      over = true;
+    });
+    await waitFor("the end of the waiting", async () => {
+      if (!over) await clock.advance(network.givers.length === 0 ? 5000 : 250);
+      return over;
+    });
+    const error = await end;
+    if (error) assert.equal(error.code, "PEERS_NOT_FOUND");
+    return { error, seconds: (clock.monotonic() - began) / 1000 };
+  };
+  network.givers.length = 0;
+  network.open.get(giver)?.close();
+  await waitFor("he has gone", () => swarms.peers().length === 0);
+  const waits: number[] = [];
+  let last: DownloadError | undefined;
+  for (const gone = clock.monotonic(); clock.monotonic() - gone < 600_000; ) {
+    const { error, seconds } = await wait();
+    last = error;
+    assert.equal(error?.metadata["away"], "true", "no attempt is used up");
+    waits.push(Math.round(seconds));
+    await clock.advance(error?.retryAfterMs ?? 0);
+  }
+  assert.deepEqual(waits.slice(0, 3), [30, 35, 75], "each is longer than the one before");
+  assert.ok(waits.length < 7, `${waits.length} waits`);
+  network.givers.push(giver);
+  assert.equal((await wait()).error, undefined, "he is back");
+
+  network.givers.length = 0;
+  network.open.get(giver)?.close();
+  await waitFor("he has gone again", () => swarms.peers().length === 0);
+  const gone = clock.monotonic();
+  for (last = undefined; last === undefined || last.metadata["away"] !== undefined; ) {
+    last = (await wait()).error;
+    await clock.advance(last?.retryAfterMs ?? 0);
+  }
+  const minutes = (clock.monotonic() - gone) / 60_000;
+  assert.ok(minutes > 14.9 && minutes < 15.5, `for ever is too long: ${minutes} minutes`);
+});
+
+test("of many files that wait for whoever comes back a few do, the others less and less often", async (t) => {
+  const { network, clock, resolve, resolver, swarms, url } = taker(t, { flow: false });
+  const content = makeContent(
+    Array.from({ length: 50 }, (_, index) => [`f/${index}`, randomBytes(100)]),
+    { chunkSize: CHUNK },
+  );
+  const giver = scriptGiver(content);
+  network.givers.push(giver);
+  await resolve();
+  network.givers.length = 0;
+  network.open.get(giver)?.close();
+  await waitFor("he has gone", () => swarms.peers().length === 0);
+  const { signal } = new AbortController();
+  const ask = (index: number) =>
+    resolver
+      .resolve({ url: `${url}/${index}`, mirrors: [], options: {} }, signal)
+      .then(() => swarms.peer(`${url}/${index}`).open({ start: 0, signal }))
+      .then((stream) => stream.pipe(() => undefined))
+      .then(
+        () => assert.fail("it came"),
+        (error: unknown) => error as DownloadError,
+      );
+  for (const held of [30_000, 35_000]) {
+    const asked = Array.from({ length: 50 }, (_, index) => ask(index));
+    const settled: DownloadError[] = [];
+    for (const one of asked) void one.then((error) => settled.push(error));
+    await waitFor("most are told to leave waiting to others", () => settled.length === 46);
+    for (const error of settled) assert.equal(error.metadata["held"] !== undefined, true);
+    assert.ok(settled.every(({ retryAfterMs = 0 }) => retryAfterMs === held));
+    for (let second = 0; second < 36 && settled.length < 50; second++) await clock.advance(1000);
+    assert.equal(settled.filter(({ metadata }) => metadata["away"] !== undefined).length, 4);
+    await clock.advance(5000);
+  }
+});
+
+test("who lets nobody in for now is waited for, without an attempt used up, and gone to as soon as there is room", async (t) => {
+  const { network, clock, resolve, swarms, publicId } = taker(t, { flow: false });
+  const giver = scriptGiver(file(1));
+  let busy = true;
+  network.givers.push({
+    ...giver,
+    give: (channel, ends) => {
+      if (busy) channel.close(failure("PEER_BUSY", "10 others fetch it now"));
+      else giver.give(channel, ends);
+    },
+  });
+  const here = Promise.withResolvers<void>();
+  swarms.onPresence((share, present) => void (share === publicId && present && !busy && here.resolve()));
+  for (let minutes = 0; minutes < 20; minutes++) {
+    let error: DownloadError | undefined;
+    const resolving = resolve().catch((thrown: unknown) => {
+      error = thrown as DownloadError;
+    });
+    await waitFor("an answer", async () => {
+      if (!error) await clock.advance(5000);
+      return error !== undefined;
+    });
+    await resolving;
+    assert.equal(error?.code, "PEER_BUSY");
+    assert.match(error?.message ?? "", /10 others fetch it now/);
+    assert.equal(error?.metadata["away"], "true");
+    await clock.advance(Math.min(error?.retryAfterMs ?? 60_000, 60_000));
+  }
+  busy = false;
+  using _use = swarms.use(publicId, { remote: false });
+  let came = false;
+  void here.promise.then(() => {
+    came = true;
+  });
+  await waitFor("he has room", async () => {
+    await clock.advance(250);
+    return came;
+  });
+  await resolve();
 });

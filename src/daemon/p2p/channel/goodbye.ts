@@ -8,11 +8,12 @@ import { type DownloadError, failure } from "../../core/errors.ts";
 const LONGEST_MESSAGE = 500;
 
 /** Whose messages are made for a peer; those of others may name what is on this machine. */
-const FOR_PEERS: ReadonlySet<ErrorCode> = new Set(["PEER_REFUSED", "PEER_MISBEHAVED", "SHARE_ENDED"]);
+const FOR_PEERS: ReadonlySet<ErrorCode> = new Set(["PEER_REFUSED", "PEER_BUSY", "PEER_MISBEHAVED", "SHARE_ENDED"]);
 
 /** What a peer's code means here. What it says of us is no reason to think ill of it. */
 const FROM_PEERS: Readonly<Record<string, ErrorCode>> = {
   PEER_REFUSED: "PEER_REFUSED",
+  PEER_BUSY: "PEER_BUSY",
   PEER_MISBEHAVED: "PEER_REFUSED",
   SHARE_NOT_FOUND: "PEER_REFUSED",
   SHARE_CHANGED: "SHARE_CHANGED",

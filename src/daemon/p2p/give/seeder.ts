@@ -44,7 +44,7 @@ export class Seeder implements AsyncDisposable {
   /** Gives over a channel until it ends. */
   serve(channel: Channel, servable: Servable): void {
     if (this.#ended) {
-      channel.close(failure("PEER_REFUSED", "whoever shares it is ending"));
+      channel.close(ending());
       return;
     }
     const left = servable.joined?.(channel.peerId);
@@ -75,7 +75,7 @@ export class Seeder implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
-    for (const { channel } of this.#givers) channel.close(failure("PEER_REFUSED", "whoever shares it is ending"));
+    for (const { channel } of this.#givers) channel.close(ending());
   }
 
   #closed(giver: Giver): void {
@@ -104,3 +104,6 @@ export class Seeder implements AsyncDisposable {
     return read;
   }
 }
+
+/** Its peers do well to come back. */
+const ending = (): DownloadError => failure("SHUTTING_DOWN", "the daemon is ending");

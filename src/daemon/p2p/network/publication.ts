@@ -83,7 +83,7 @@ export class Publication implements Admission, Disposable {
     const inside = new Set([...this.#coming.keys(), ...[...this.#taken].map(({ channel }) => channel.peerId)]);
     if (!inside.has(peerId) && inside.size >= servable.maxPeers)
       return failure(
-        "PEER_REFUSED",
+        "PEER_BUSY",
         `${inside.size === 1 ? "somebody else fetches" : `${inside.size} others fetch`} it now, and no more may at once; try again later`,
         {
           retryAfterMs: 30_000,

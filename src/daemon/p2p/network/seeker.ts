@@ -276,8 +276,10 @@ export class Seeker implements Disposable {
     const channel = new CountedChannel(inner, () => {
       if (this.#links.get(peerId)?.channel !== channel) return;
       this.#links.delete(peerId);
+      // It was let go of at this end.
+      if (taker.wanted() <= 0) target.notBefore = 0;
       // Who closes the door at once, such as one who has enough others, is not to be asked every second.
-      if (this.#now - began < BRIEF_MS) this.#putOff(target);
+      else if (this.#now - began < BRIEF_MS) this.#putOff(target);
       else {
         target.failures = 0;
         target.notBefore = this.#now + FIRST_WAIT_MS / 2;

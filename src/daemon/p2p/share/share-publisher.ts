@@ -51,7 +51,7 @@ export class SharePublisher {
         if (content.isOver) channel.close(lastWord(content, "the share has ended: its time is over"));
         else if (!wanted()) channel.close(failure("PEER_REFUSED", "it is not given here any more"));
         else if (content.hasRoomFor(channel.peerId)) seeder.serve(channel, content);
-        else channel.close(failure("PEER_REFUSED", "others are fetching what may still be fetched of the share"));
+        else channel.close(failure("PEER_BUSY", "others are fetching what may still be fetched of the share"));
       });
       // It was withdrawn meanwhile.
       if (!wanted()) await published.publication[Symbol.asyncDispose]();

@@ -73,6 +73,13 @@ export async function walk(paths: readonly string[], own: OwnPlaces, signal: Abo
   };
 }
 
+const NO_TEXT = "its name is no text in UTF-8";
+
+/** Node replaces what is no UTF-8: by such a name the file, or folder, is not found. */
+function isNoText(name: string): boolean {
+  return name.includes("\ufffd");
+}
+
 class Walker {
   readonly files: WalkedFile[] = [];
   readonly leftOut: { readonly path: string; readonly why: string }[] = [];
@@ -111,6 +118,7 @@ class Walker {
       for (const [index, entry] of lot.entries()) {
         const whole = join(path, entry.name);
         if (this.#isOwn(whole)) this.#leave(whole, OWN);
+        else if (isNoText(entry.name)) this.#leave(whole, NO_TEXT);
         else if (entry.isDirectory()) await this.#folder(whole, `${prefix}${entry.name}/`);
         else this.#entry(whole, `${prefix}${entry.name}`, entry, stats[index]);
       }
@@ -126,10 +134,9 @@ class Walker {
 
   #take(path: string, name: string, { size, mtimeMs, ino, mode }: Stats): void {
     const composed = name.normalize("NFC");
-    // Node replaces what is no UTF-8: the name then is not the file's.
-    const problem = name.includes("\ufffd") ? "its name is no text in UTF-8" : this.#names.add(composed);
+    const problem = isNoText(name) ? NO_TEXT : this.#names.add(composed);
     if (problem !== undefined) {
-      this.#leave(path, `its name cannot be taken everywhere: ${problem}`);
+      this.#leave(path, problem === NO_TEXT ? NO_TEXT : `its name cannot be taken everywhere: ${problem}`);
       return;
     }
     if (this.files.length >= CATALOGUE_LIMITS.files)

@@ -106,6 +106,8 @@ export class OpenSwarm {
 
   #linger(): void {
     this.swarm.used(false);
+    // Others may wait for the place.
+    if (this.#complete) this.swarm.leave();
     const ms = this.#sharing && this.#publication ? SHARING_LINGER_MS : LINGER_MS;
     this.#cancelLinger = this.#parts.clock.timer(ms, () => void this.end());
   }

@@ -1,9 +1,13 @@
 /** Why a swarm does not give what is wanted, in words for people; and whether what was offered is what there is. */
+import type { ErrorCode } from "../../../shared/errors.ts";
 import { formatDuration } from "../../../shared/format.ts";
 import { type DownloadError, failure, NetworkError } from "../../core/errors.ts";
 import type { DecodedEntry } from "../share/catalogue.ts";
 import type { Offer } from "../types.ts";
 import { refused } from "./taker-messages.ts";
+
+/** What only somebody who is there can say. */
+const ANSWERS: ReadonlySet<ErrorCode> = new Set(["PEER_REFUSED", "PEER_BUSY", "PEER_MISBEHAVED"]);
 
 /** How a search went that found nobody who gives. Times in milliseconds since the epoch. */
 export interface VainSearch {
@@ -56,9 +60,14 @@ export function shareEnded(word: DownloadError): DownloadError {
   return failure("SHARE_ENDED", `${word.message}; nobody else was found who gives it`, { cause: word });
 }
 
+/** Whoever gives may do so later: to wait for that is no failed attempt. @param afterMs - until it is waited again */
+export function comesBack({ code, message, cause, metadata }: DownloadError, afterMs: number): DownloadError {
+  return failure(code, message, { cause, retryAfterMs: afterMs, metadata: { ...metadata, away: "true" } });
+}
+
 /** Somebody was there, and this was the answer. */
 export function isAnswer(error: DownloadError): boolean {
-  return !(error instanceof NetworkError) || error.code === "PEER_REFUSED" || error.code === "PEER_MISBEHAVED";
+  return !(error instanceof NetworkError) || ANSWERS.has(error.code);
 }
 
 /** @throws ResourceError SHARE_REFUSED if the catalogue is not what was offered */

@@ -8,17 +8,15 @@ import { chunkCount } from "../../core/manifest.ts";
 import type { PeerState } from "../../core/peers.ts";
 import type { Clock, Logger } from "../../core/ports/runtime.ts";
 import type { Channel, ChannelTaker, PeerNetwork, ShareKeys } from "../types.ts";
+import { Absence, PATIENCE_MS, SOON_MS } from "./absence.ts";
 import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
 import { Farewells } from "./farewells.ts";
 import { FileLists, type SharedFiles } from "./file-lists.ts";
 import { isQuicker } from "./pace.ts";
 import { type LinkHost, type Others, PeerLink, type Wait } from "./peer-link.ts";
-import { isAnswer, lastWord, nobodyGives, shareEnded } from "./swarm-errors.ts";
+import { comesBack, isAnswer, lastWord, nobodyGives, shareEnded } from "./swarm-errors.ts";
 import { Waiting } from "./swarm-waiting.ts";
-
-/** Milliseconds until it is said that nobody is there. */
-const PATIENCE_MS = 30_000;
 
 /** The same after somebody was there and said no, or offered what cannot be taken: another may do better. */
 const SECOND_CHANCE_MS = 5000;
@@ -28,6 +26,9 @@ const SECOND_CHANCE_MS = 5000;
  * less quickly than whoever said so.
  */
 const LEAST_SEARCH_MS = 15_000;
+
+/** Milliseconds until it is looked again whether somebody who is busy has room; the first who has is noticed at once. */
+const ROOM_MS = 25_000;
 
 /** Milliseconds after which whoever lost a peer has come back to wait for another. */
 const RECENT_MS = 1000;
@@ -99,10 +100,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #over: DownloadError | undefined;
   #lastEnd: { readonly error: DownloadError; readonly at: number } | undefined;
   #since = 0;
-  /** By the monotonic clock: since then it is sought, and sought in vain. */
+  /** By the monotonic clock: since then it is sought. */
   #soughtSince = 0;
-  #nobodySince = 0;
-  /** Files that were let in to wait, since somebody was here. */
+  readonly #absence = new Absence();
+  /** Files that were let in to wait, since somebody was here or one of them has left. */
   #joined = 0;
   /** Whoever waited has left, and comes back by its schedule: it is sought on meanwhile. */
   #inVain = false;
@@ -138,7 +139,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     for (const peer of more) this.#explicit.add(peer);
     if (this.#since !== 0 && more.length === 0) return;
     this.#soughtSince = this.#parts.clock.monotonic();
-    this.#nobodySince = this.#soughtSince;
+    this.#absence.begin(this.#soughtSince);
     this.#over = undefined;
     if (this.#since === 0) this.#parts.onPresence(false);
     this.#since ||= this.#parts.clock.now();
@@ -149,6 +150,11 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   /** Somebody needs it, or nobody for now: then no more peers are wanted. */
   used(inUse: boolean): void {
     this.#inUse = inUse;
+  }
+
+  /** Lets go of all who give: nothing is missing. Whoever needs something after all finds them anew. */
+  leave(): void {
+    for (const link of [...this.#links]) link.close();
   }
 
   /** Nobody is here. */
@@ -163,14 +169,15 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
    */
   join(): void {
     if (this.#over) throw this.#over;
-    const left = PATIENCE_MS - (this.#parts.clock.monotonic() - this.#nobodySince);
+    const now = this.#parts.clock.monotonic();
+    const returns = this.#mayReturn();
     // When the patience is over, waiting ends at once and says why.
-    if (!this.deserted || left <= 0 || this.#joined++ < ENOUGH_WAITING) return;
+    if (!this.deserted || this.#absence.left(now, now, returns) <= 0 || this.#joined++ < ENOUGH_WAITING) return;
     throw failure(
       "PEERS_NOT_FOUND",
       "nobody is here who shares by this code; other files of it wait for the same peers",
       {
-        retryAfterMs: Math.max(left, SECOND_CHANCE_MS),
+        retryAfterMs: this.#absence.next(now, returns),
         metadata: { held: this.keys.publicId },
       },
     );
@@ -319,7 +326,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
     const { bans, logger, clock } = this.#parts;
     this.#links.delete(link);
     if (this.deserted) {
-      this.#nobodySince = clock.monotonic();
+      this.#absence.begin(clock.monotonic());
       this.#parts.onPresence(false);
     }
     const { peerId, path } = link.channel;
@@ -416,6 +423,14 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       )[0];
   }
 
+  /** Whoever gave has gone, and has not said that it is for good; or others are served first. */
+  #mayReturn(): boolean {
+    const last = this.#lastEnd?.error;
+    const busy = last?.code === "PEER_BUSY";
+    if (!this.deserted || !(this.known || busy) || (last && !busy && isAnswer(last))) return false;
+    return this.#absence.mayEnd(this.#parts.clock.monotonic());
+  }
+
   #wait<T>(look: () => T | undefined, signal: AbortSignal): Promise<T> {
     const start = this.#parts.clock.monotonic();
     const ended = (): DownloadError | undefined => {
@@ -434,10 +449,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
         const now = this.#parts.clock.monotonic();
         const since = now - (this.#lastEnd?.at ?? 0);
         // One patience for all files of the share.
-        const tried = this.deserted ? Math.max(waited, now - this.#nobodySince) : waited;
+        const left = this.deserted ? this.#absence.left(start, now, this.#mayReturn()) : PATIENCE_MS - waited;
         const other = SECOND_CHANCE_MS - since;
         const over = this.#farewell && Math.max(other, this.#soughtSince + LEAST_SEARCH_MS - now);
-        return Math.min(PATIENCE_MS - tried, over ?? (alone ? other : PATIENCE_MS));
+        return Math.min(left, over ?? (alone ? other : left));
       },
       () => {
         const tried = { here: this.#links.size, since: this.#since, now: this.#parts.clock.now() };
@@ -445,8 +460,10 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
         const farewell = this.#farewell;
         if (farewell) return this.#end(farewell);
         this.#inVain = this.deserted;
-        if (answer) return lastWord(answer);
-        return nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
+        this.#joined = 0;
+        if (answer) return answer.code === "PEER_BUSY" ? comesBack(lastWord(answer), ROOM_MS) : lastWord(answer);
+        const nobody = nobodyGives({ ...tried, problem: this.#problem, lastEnd: this.#lastEnd?.error });
+        return this.#mayReturn() ? comesBack(nobody, SOON_MS) : nobody;
       },
       signal,
     );

@@ -15,6 +15,7 @@ import { fits, safeName } from "./filename.ts";
 import { FolderSync } from "./folder-sync.ts";
 import { Guard } from "./guard.ts";
 import { nearest } from "./nearest.ts";
+import { OneLook } from "./one-look.ts";
 import { openPartFile, openReadOnly, READ_FLAGS, requireFile } from "./part-file.ts";
 import { renameInto } from "./place.ts";
 
@@ -41,6 +42,8 @@ export class DiskFileStore implements FileStore {
   /** Folders that were there and could be written, and when that was. */
   readonly #seen = new Map<string, { readonly at: number; readonly medium: Medium }>();
   readonly #free = new Map<string, { readonly bytes: number; readonly at: number }>();
+  readonly #making = new OneLook<void>();
+  readonly #measuring = new OneLook<number>();
   readonly #guard: Guard;
   #mask: number | undefined;
 
@@ -78,6 +81,10 @@ export class DiskFileStore implements FileStore {
   async ensureDirectory(path: string): Promise<void> {
     const known = this.#seen.get(path);
     if (known !== undefined && performance.now() - known.at < REMEMBERED_MS) return;
+    await this.#making.at(path, () => this.#ensureDirectory(path));
+  }
+
+  async #ensureDirectory(path: string): Promise<void> {
     await this.#guard.assertFree(path);
     await this.#makeDirectory(path);
     const { type } = await naming("looking at", path, statfs(path));
@@ -159,6 +166,11 @@ export class DiskFileStore implements FileStore {
   async freeSpace(directory: string, maxAgeMs = 0): Promise<number> {
     const known = this.#free.get(directory);
     if (known && performance.now() - known.at < maxAgeMs) return known.bytes;
+    const look = (): Promise<number> => this.#rememberSpace(directory);
+    return maxAgeMs > 0 ? this.#measuring.at(directory, look) : look();
+  }
+
+  async #rememberSpace(directory: string): Promise<number> {
     const bytes = await this.#freeSpace(directory);
     if (this.#free.size >= REMEMBERED) this.#free.clear();
     this.#free.set(directory, { bytes, at: performance.now() });

@@ -6,6 +6,7 @@
 import { realTarget } from "../../shared/real-target.ts";
 import { failure } from "../core/errors.ts";
 import { naming } from "./file-error.ts";
+import { OneLook } from "./one-look.ts";
 
 /** Milliseconds for which a folder that was free is taken to be free still: many small files would ask as many times. */
 const REMEMBERED_MS = 100;
@@ -17,6 +18,7 @@ const REMEMBERED = 1000;
 export class Guard {
   readonly #folders: () => Promise<readonly string[]>;
   readonly #free = new Map<string, number>();
+  readonly #looks = new OneLook<void>();
 
   /** @param folders - absolute; asked anew, since they change */
   constructor(folders: () => Promise<readonly string[]>) {
@@ -31,6 +33,10 @@ export class Guard {
   async assertFree(folder: string): Promise<void> {
     const known = this.#free.get(folder);
     if (known !== undefined && performance.now() - known < REMEMBERED_MS) return;
+    await this.#looks.at(folder, () => this.#look(folder));
+  }
+
+  async #look(folder: string): Promise<void> {
     const real = await naming("looking at", folder, realTarget(folder));
     for (const guarded of await this.#folders()) {
       // One that cannot be looked at cannot be watched either, and stands in nobody's way.

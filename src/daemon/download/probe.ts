@@ -93,9 +93,13 @@ async function openChosen(run: Run, source: ChunkSource, { size, chunkSize, root
       else cancel = clock.timer(LOOK_MS, look);
     };
     let cancel = clock.timer(LOOK_MS, look);
+    // For as long as the stream is read; AbortSignal.any would do, at ten times the price, for every small file.
+    const stop = (): void => abort.abort(run.signal.reason);
+    run.signal.addEventListener("abort", stop, { once: true });
+    if (run.signal.aborted) stop();
     try {
-      const stream = await source.open({ ...asked, signal: AbortSignal.any([run.signal, abort.signal]) });
-      if (abort.signal.aborted) stream.cancel();
+      const stream = await source.open({ ...asked, signal: abort.signal });
+      if (abort.signal.reason === ELSEWHERE) stream.cancel();
       else if (stream.resource.strongValidator === `"${root}"`) return stream;
       else {
         stream.cancel();
@@ -104,9 +108,10 @@ async function openChosen(run: Run, source: ChunkSource, { size, chunkSize, root
       }
     } catch (error) {
       // Whatever the source makes of it.
-      if (!abort.signal.aborted) throw error;
+      if (abort.signal.reason !== ELSEWHERE) throw error;
     } finally {
       cancel();
+      if (abort.signal.reason === ELSEWHERE) run.signal.removeEventListener("abort", stop);
     }
   }
 }

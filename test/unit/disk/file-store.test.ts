@@ -327,6 +327,30 @@ describe("the check of the download folder", () => {
 });
 
 describe("folders into which nothing is downloaded", () => {
+  test("many who ask at the same time look once", async () => {
+    await using folder = await temporaryFolder();
+    let looks = 0;
+    const own = new DiskFileStore(async () => {
+      looks++;
+      return [];
+    });
+    const claims = await Promise.all(Array.from({ length: 16 }, () => own.claim(folder.path, "a", "rename")));
+    assert.equal(new Set(claims.map(({ path }) => path)).size, 16);
+    assert.equal(looks, 1);
+  });
+
+  test("a look that failed is no answer for those who come later", async () => {
+    await using folder = await temporaryFolder();
+    let broken = true;
+    const own = new DiskFileStore(async () => {
+      if (broken) throw new Error("not now");
+      return [];
+    });
+    await assert.rejects(own.claim(folder.path, "a", "rename"), /not now/);
+    broken = false;
+    assert.equal((await own.claim(folder.path, "a", "rename")).path, join(folder.path, "a"));
+  });
+
   test("by any name, until the file is in place; what lies beside and below is free", async () => {
     await using folder = await temporaryFolder();
     const [watched, other] = [join(folder.path, "watched"), join(folder.path, "other")];

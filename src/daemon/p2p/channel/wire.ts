@@ -24,6 +24,9 @@ const LONGEST_TEXT = 4096;
 /** Frames up to this many bytes are put together in any case: cheaper than two writes. */
 const COPIED = 4096;
 
+/** Frames below this many bytes wait until all that has come is looked at: what is said meanwhile leaves together. */
+const GATHERED = 32 * 1024;
+
 /**
  * Waiting bytes from which on the sender is held back, and up to which he may go on. One long frame waits at a time: Node
  * puts all that waits for a TLS socket together, in fresh memory, which costs more than the pauses.
@@ -198,6 +201,7 @@ export class FrameWriter {
   /** Where a long frame for TLS is put together; the same memory again and again. */
   #scratch: Buffer | undefined;
   #scratchBusy = false;
+  #gathering = false;
   readonly #onWritten = () => {
     if (this.#stream.writableLength <= LOW_WATER) this.#release();
   };
@@ -231,6 +235,8 @@ export class FrameWriter {
     if (stream.destroyed || stream.writableEnded) return undefined;
     let length = HEAD;
     for (const part of parts) length += part.length;
+    if (length < GATHERED) this.#gather();
+    else if (this.#gathering) stream.uncork();
     if (length <= COPIED) {
       stream.write(fill(Buffer.allocUnsafe(length), type, parts), this.#onWritten);
       free?.();
@@ -251,6 +257,17 @@ export class FrameWriter {
       stream.uncork();
     }
     return this.room;
+  }
+
+  /** Each write by itself would be a record of TLS, a call of the system, and a turn at the other end. */
+  #gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    this.#stream.cork();
+    setImmediate(() => {
+      this.#gathering = false;
+      this.#stream.uncork();
+    });
   }
 
   #release(): void {

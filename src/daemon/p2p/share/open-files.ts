@@ -2,8 +2,7 @@
  * Reads shared files by descriptors that stay open for a while, and notices a file that is not what was shared: another size,
  * time or inode number, when it is opened and after each read. What changes its bytes changes its time first.
  */
-import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { close, constants, fstat, open, read, type Stats } from "node:fs";
 import { type DownloadError, failure } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports/runtime.ts";
 import type { SharedFile } from "./share-store.ts";
@@ -19,7 +18,8 @@ const MOST_OPEN = 64;
 const IDLE_MS = 10_000;
 
 interface Opened {
-  readonly handle: Promise<FileHandle>;
+  /** Bare: a FileHandle costs as much as the system calls, for each of many small files. */
+  readonly descriptor: Promise<number>;
   users: number;
   /** It is closed when its last user leaves. */
   dropped: boolean;
@@ -46,14 +46,14 @@ export class OpenFiles implements AsyncDisposable {
   async read(file: SharedFile, position: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     const opened = this.#enter(file);
     try {
-      const handle = await opened.handle;
+      const descriptor = await opened.descriptor;
       const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
       for (let filled = 0; filled < length; ) {
-        const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled);
-        if (bytesRead === 0) throw changed(file.path);
-        filled += bytesRead;
+        const count = await readInto(descriptor, bytes, filled, position);
+        if (count === 0) throw changed(file.path);
+        filled += count;
       }
-      requireSame(file, await handle.stat());
+      requireSame(file, await statOf(descriptor));
       return bytes;
     } catch (error) {
       this.#drop(file.path, opened);
@@ -70,7 +70,7 @@ export class OpenFiles implements AsyncDisposable {
 
   #enter(file: SharedFile): Opened {
     const known = this.#opened.get(file.path);
-    const opened = known ?? { handle: openSame(file), users: 0, dropped: false, usedAt: 0 };
+    const opened = known ?? { descriptor: openSame(file), users: 0, dropped: false, usedAt: 0 };
     opened.users++;
     opened.usedAt = this.#clock.monotonic();
     this.#opened.delete(file.path);
@@ -82,14 +82,14 @@ export class OpenFiles implements AsyncDisposable {
 
   #leave(opened: Opened): void {
     opened.users--;
-    if (opened.dropped && opened.users === 0) close(opened);
+    if (opened.dropped && opened.users === 0) closeOf(opened);
   }
 
   #drop(path: string, opened: Opened): void {
     if (this.#opened.get(path) === opened) this.#opened.delete(path);
     if (opened.dropped) return;
     opened.dropped = true;
-    if (opened.users === 0) close(opened);
+    if (opened.users === 0) closeOf(opened);
   }
 
   #makeRoom(): void {
@@ -108,23 +108,36 @@ export class OpenFiles implements AsyncDisposable {
   }
 }
 
-async function openSame(file: SharedFile): Promise<FileHandle> {
-  const handle = await open(file.path, FLAGS);
+async function openSame(file: SharedFile): Promise<number> {
+  const descriptor = await called<number>((done) => open(file.path, FLAGS, done));
   try {
-    const stats = await handle.stat();
+    const stats = await statOf(descriptor);
     if (!stats.isFile()) throw changed(file.path);
     requireSame(file, stats);
-    return handle;
+    return descriptor;
   } catch (error) {
-    await handle.close();
+    close(descriptor, nothing);
     throw error;
   }
 }
 
-function close({ handle }: Opened): void {
-  // What could not be opened was told to who wanted it.
-  handle.then((opened) => opened.close()).catch(() => undefined);
+/** @returns bytes read from `position` + `from` on into `bytes` from `from` on; 0 at the end of the file */
+function readInto(descriptor: number, bytes: Uint8Array, from: number, position: number): Promise<number> {
+  return called((done) => read(descriptor, bytes, from, bytes.length - from, position + from, done));
 }
+
+const statOf = (descriptor: number): Promise<Stats> => called((done) => fstat(descriptor, done));
+
+function called<T>(make: (done: (error: Error | null, value: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => make((error, value) => (error ? reject(error) : resolve(value))));
+}
+
+function closeOf({ descriptor }: Opened): void {
+  // What could not be opened was told to who wanted it; what was only read has nothing more to say.
+  descriptor.then((opened) => close(opened, nothing), nothing);
+}
+
+function nothing(): void {}
 
 function requireSame({ path, size, mtimeMs, ino }: SharedFile, found: FileIdentity): void {
   if (found.size !== size || found.mtimeMs !== mtimeMs || found.ino !== ino) throw changed(path);

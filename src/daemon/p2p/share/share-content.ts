@@ -15,8 +15,9 @@ import { isOver, type SharedFile, type ShareRecord, type ShareStore } from "./sh
 /** Milliseconds for which a catalogue that nobody asks for stays in memory. */
 const CATALOGUE_IDLE_MS = 30_000;
 
-/** Files of which it is remembered where they lie. */
-const MOST_PLACES = 256;
+/** Files of which it is looked up together where they lie, and how many such lots are remembered. */
+const NEIGHBOURS = 64;
+const MOST_LOTS = 4;
 
 /** What a stored share needs. */
 export interface ShareContentParts {
@@ -33,7 +34,8 @@ export interface ShareContentParts {
 export class ShareContent implements Servable {
   readonly keys: ShareKeys;
   readonly #parts: ShareContentParts;
-  readonly #places = new Map<number, SharedFile>();
+  /** Where files lie, with their neighbours: whoever wants one of many wants the next ones as well. */
+  readonly #places = new Map<number, Promise<ReadonlyMap<number, SharedFile>>>();
   readonly #listeners = new Set<(file: number, chunk: number) => void>();
   readonly #count: FetchCount;
   #record: ShareRecord;
@@ -91,7 +93,7 @@ export class ShareContent implements Servable {
 
   /** A file is here from now on. */
   gained(index: number): void {
-    this.#places.delete(index);
+    this.#places.delete(Math.floor(index / NEIGHBOURS));
     const file = this.#unfinished?.files[index];
     if (!file || this.#unfinished?.here.has(index)) return;
     this.#unfinished?.here.add(index);
@@ -183,14 +185,24 @@ export class ShareContent implements Servable {
   }
 
   async #place(index: number): Promise<SharedFile> {
-    const known = this.#places.get(index);
-    if (known) return known;
-    const found = await this.#parts.store.file(this.#record.id, index);
-    if (!found)
-      throw failure("SHARE_CHANGED", `nothing is known of file ${index} of ${JSON.stringify(this.#record.name)}`);
-    if (this.#places.size >= MOST_PLACES) this.#places.clear();
-    this.#places.set(index, found);
-    return found;
+    const lot = Math.floor(index / NEIGHBOURS);
+    const found = (await (this.#places.get(lot) ?? this.#lookUp(lot))).get(index);
+    if (found) return found;
+    throw failure("SHARE_CHANGED", `nothing is known of file ${index} of ${JSON.stringify(this.#record.name)}`);
+  }
+
+  #lookUp(lot: number): Promise<ReadonlyMap<number, SharedFile>> {
+    const read = async (): Promise<ReadonlyMap<number, SharedFile>> => {
+      const places = new Map<number, SharedFile>();
+      const files = this.#parts.store.files(this.#record.id, lot * NEIGHBOURS, (lot + 1) * NEIGHBOURS);
+      for await (const [index, file] of files) places.set(index, file);
+      return places;
+    };
+    const places = read();
+    if (this.#places.size >= MOST_LOTS) this.#places.clear();
+    this.#places.set(lot, places);
+    places.catch(() => this.#places.delete(lot));
+    return places;
   }
 
   #note(file: number | undefined, problem: string | undefined): void {

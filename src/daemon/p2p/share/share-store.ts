@@ -126,15 +126,10 @@ export class ShareStore {
     }
   }
 
-  /** @returns undefined if it is not here */
-  async file(id: string, index: number): Promise<SharedFile | undefined> {
-    const text = await this.#keyValue.get(FILES, keyOf(id, index));
-    return text === undefined ? undefined : readFile(text);
-  }
-
-  /** The files that are here, by index. */
-  async *files(id: string): AsyncGenerator<readonly [index: number, file: SharedFile]> {
-    for await (const [key, text] of this.#keyValue.entries(FILES, under(id))) {
+  /** The files that are here, by index, from the one of this index to another (exclusive). */
+  async *files(id: string, from = 0, to?: number): AsyncGenerator<readonly [index: number, file: SharedFile]> {
+    const lt = to === undefined ? under(id).lt : keyOf(id, to);
+    for await (const [key, text] of this.#keyValue.entries(FILES, { gte: keyOf(id, from), lt })) {
       const file = readFile(text);
       if (file) yield [Number(key.slice(id.length + 1)), file];
     }

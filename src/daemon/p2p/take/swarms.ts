@@ -85,6 +85,8 @@ export class Swarms implements PeerSources, AsyncDisposable {
   }
 
   seeking(url: string): boolean {
+    // Asked again and again, for each of many files.
+    if (![...this.#open.values()].some(({ swarm }) => swarm.deserted)) return false;
     const named = readShareUrl(url);
     const open = named ? this.#of(named.publicId) : [];
     return open.length > 0 && open.every(({ swarm }) => swarm.deserted);

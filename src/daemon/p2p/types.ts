@@ -232,5 +232,11 @@ export interface PeerNetwork {
   /** Lets peers find and fetch it until disposed of. Channels come in the role of the giver. */
   publish(servable: Servable, give: (channel: Channel) => void): Promise<AsyncDisposable>;
   /** Finds and calls peers until disposed of. */
-  seek(taker: ChannelTaker): Promise<AsyncDisposable>;
+  seek(taker: ChannelTaker): Promise<Search>;
+}
+
+/** Peers are being found and called. */
+export interface Search extends AsyncDisposable {
+  /** Of {@link ChannelTaker.wanted} there is more than before: it is looked at now, and not some time. */
+  look(): void;
 }

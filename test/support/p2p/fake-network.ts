@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { DownloadError } from "../../../src/daemon/core/errors.ts";
 import type { PeerPath } from "../../../src/daemon/core/peers.ts";
-import type { Channel, ChannelTaker, PeerNetwork, Servable } from "../../../src/daemon/p2p/types.ts";
+import type { Channel, ChannelTaker, PeerNetwork, Search, Servable } from "../../../src/daemon/p2p/types.ts";
 import { type MemoryChannels, memoryChannels } from "./memory-channels.ts";
 
 /** A peer that gives. */
@@ -51,11 +51,12 @@ export class FakeNetwork implements PeerNetwork {
     return ends;
   }
 
-  async seek(taker: ChannelTaker): Promise<AsyncDisposable> {
+  async seek(taker: ChannelTaker): Promise<Search> {
     this.takers.add(taker);
     const timer = setInterval(() => this.#look(taker), LOOK_MS);
     this.#look(taker);
     return {
+      look: () => this.#look(taker),
       [Symbol.asyncDispose]: async () => {
         clearInterval(timer);
         this.takers.delete(taker);

@@ -1,6 +1,6 @@
 /** A network that finds its givers at known ports of this machine, over real sockets, TLS and proofs. */
 import type { EncryptionManager } from "../../../src/daemon/p2p/channel/encryption.ts";
-import type { ChannelTaker, PeerNetwork } from "../../../src/daemon/p2p/types.ts";
+import type { ChannelTaker, PeerNetwork, Search } from "../../../src/daemon/p2p/types.ts";
 import { take } from "../peer-pair.ts";
 
 /** Milliseconds between calls. */
@@ -20,7 +20,7 @@ export class SocketNetwork implements PeerNetwork {
     return { [Symbol.asyncDispose]: async () => undefined };
   }
 
-  async seek(taker: ChannelTaker): Promise<AsyncDisposable> {
+  async seek(taker: ChannelTaker): Promise<Search> {
     const stop = new AbortController();
     const open = new Map<number, { readonly closed: boolean } | "calling">();
     const look = (): void => {
@@ -41,6 +41,7 @@ export class SocketNetwork implements PeerNetwork {
     const timer = setInterval(look, AGAIN_MS);
     look();
     return {
+      look,
       [Symbol.asyncDispose]: async () => {
         clearInterval(timer);
         stop.abort(new Error("nothing is sought any more"));

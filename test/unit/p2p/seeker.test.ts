@@ -100,6 +100,21 @@ test("who answers in a peer's name and is another gains nothing for his place", 
   assert.ok((await ports()).has(4000));
 });
 
+test("whoever was let go of at this end is called again as soon as that is wanted", async (t) => {
+  const { seeker, clock, there, taker } = seeking(t);
+  there.set(4000, ANN);
+  seeker.present(says(place(4000)));
+  await clock.advance(10);
+  const first = await taker.first;
+  taker.limit = 0;
+  first.close();
+  taker.limit = 1;
+  await clock.advance(0);
+  seeker.look();
+  await clock.advance(0);
+  assert.equal(taker.channels.length, 2);
+});
+
 test("who is known and not here is counted: not strangers, nor who is not to be asked", async (t) => {
   const { seeker, clock, there, taker } = seeking(t);
   const counts: number[] = [];

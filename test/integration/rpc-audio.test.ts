@@ -153,8 +153,15 @@ describe("snatchctl audio", { skip: missing("ffmpeg", "flac") }, () => {
     const size = (await stat(file)).size;
     using running = startSnatchctl(["--address", `unix:${it.socket}`, "audio", "upmix", file]);
     const deadline = performance.now() + 30_000;
-    // Looked at once: what is seen may be one of several runs, and have ended a moment later.
-    await waitFor("a process that reads it", () => processesWith(`file:${file}`).length > 0, 30_000);
+    // FFprobe looks at the file first, for moments; FFmpeg, which tells how far it is, takes seconds.
+    await waitFor(
+      "FFmpeg",
+      () => {
+        const tell = new Set(processesWith("-progress pipe:"));
+        return processesWith(`file:${file}`).some((pid) => tell.has(pid));
+      },
+      30_000,
+    );
     running.child.kill("SIGINT");
     assert.equal((await running.finished).code, 130);
     while (processesWith(`file:${folder}`).length > 0 && performance.now() < deadline)
